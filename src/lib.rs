@@ -1,0 +1,8 @@
+//! firedrill: disaster-recovery drills with a verdict that can be trusted, and traffic that always
+//! comes back.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod clock;
+pub mod model;
+pub mod traffic;

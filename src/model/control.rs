@@ -1,0 +1,304 @@
+//! Places where traffic can be cut: their settings, their states, and what was done to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DatacenterId, Name, Offset, Text, millis};
+
+/// How a cut looks to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Packets vanish, open connections hang: the fire.
+    Blackhole,
+    /// Open connections get RST, new ones are refused: the processes died.
+    Reset,
+    /// New connections go elsewhere, old ones may finish: a planned evacuation.
+    Drain,
+    /// Latency, jitter, loss, a narrow pipe: sick network gear.
+    Degrade(Degrade),
+}
+
+/// The numbers of a degraded path. Each applies to both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Degrade {
+    /// Added to every piece of data.
+    #[serde(rename = "latency_ms", with = "millis")]
+    pub latency: Duration,
+    /// Up to this much more or less, evenly spread. Never more than `latency`.
+    #[serde(rename = "jitter_ms", with = "millis")]
+    pub jitter: Duration,
+    /// The share of pieces lost, 0 to 1. TCP resends them, so they arrive late.
+    pub loss: f64,
+    /// Bytes a second, per connection and direction; `None` is unlimited.
+    pub bandwidth: Option<u64>,
+}
+
+/// A [`Mode`] without its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModeKind {
+    /// See [`Mode::Blackhole`].
+    Blackhole,
+    /// See [`Mode::Reset`].
+    Reset,
+    /// See [`Mode::Drain`].
+    Drain,
+    /// See [`Mode::Degrade`].
+    Degrade,
+}
+
+impl ModeKind {
+    /// Every mode, in the order of the docs.
+    pub const ALL: [ModeKind; 4] =
+        [ModeKind::Blackhole, ModeKind::Reset, ModeKind::Drain, ModeKind::Degrade];
+}
+
+impl Mode {
+    /// The mode without its numbers.
+    pub fn kind(&self) -> ModeKind {
+        match self {
+            Mode::Blackhole => ModeKind::Blackhole,
+            Mode::Reset => ModeKind::Reset,
+            Mode::Drain => ModeKind::Drain,
+            Mode::Degrade(_) => ModeKind::Degrade,
+        }
+    }
+}
+
+impl fmt::Display for ModeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ModeKind::Blackhole => "blackhole",
+            ModeKind::Reset => "reset",
+            ModeKind::Drain => "drain",
+            ModeKind::Degrade => "degrade",
+        })
+    }
+}
+
+/// A traffic control as the plan names and configures it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ControlSpec {
+    /// Its name in the plan.
+    pub name: Name,
+    /// What steers the traffic, and how to reach it.
+    pub provider: Provider,
+}
+
+/// The providers and their settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// The gateways of the built-in lab.
+    Lab,
+    /// Proxies that firedrill runs for the length of the drill.
+    Proxy(ProxySettings),
+    /// A HAProxy, through its runtime API.
+    Haproxy(HaproxySettings),
+}
+
+/// Settings of the `proxy` provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxySettings {
+    /// What listens where and leads to which datacenter.
+    pub routes: Vec<ProxyRoute>,
+}
+
+/// One listening address of the `proxy` provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyRoute {
+    /// The datacenter that the route leads to.
+    pub datacenter: DatacenterId,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where the proxy connects: `HOST:PORT`.
+    pub to: Text,
+}
+
+/// Settings of the `haproxy` provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HaproxySettings {
+    /// How to reach the runtime API; it needs `level admin`.
+    pub socket: HaproxySocket,
+    /// Which servers stand in which datacenter.
+    pub servers: Vec<HaproxyServers>,
+    /// How long one call may take.
+    #[serde(rename = "timeout_ms", with = "millis")]
+    pub timeout: Duration,
+}
+
+/// Where a HAProxy's runtime API listens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HaproxySocket {
+    /// A path of a UNIX socket.
+    Unix(Text),
+    /// `HOST:PORT`.
+    Tcp(Text),
+}
+
+/// The servers of one datacenter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HaproxyServers {
+    /// Where they stand.
+    pub datacenter: DatacenterId,
+    /// Each `BACKEND/SERVER`, where `*` and `?` may stand for other characters.
+    pub patterns: Vec<String>,
+}
+
+impl Provider {
+    /// The provider's key in the plan.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Provider::Lab => "lab",
+            Provider::Proxy(_) => "proxy",
+            Provider::Haproxy(_) => "haproxy",
+        }
+    }
+
+    /// The modes in which this provider can cut.
+    pub fn modes(&self) -> &'static [ModeKind] {
+        match self {
+            Provider::Lab | Provider::Proxy(_) => &ModeKind::ALL,
+            // It steers at its own door and cannot make packets vanish behind it.
+            Provider::Haproxy(_) => &[ModeKind::Reset, ModeKind::Drain],
+        }
+    }
+
+    /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
+    /// one of the two ways for the proof of the cut.
+    pub fn counts_traffic(&self) -> bool {
+        matches!(self, Provider::Lab | Provider::Proxy(_))
+    }
+}
+
+/// What to cut, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CutOrder {
+    /// The datacenter to lose.
+    pub datacenter: DatacenterId,
+    /// How it is lost.
+    pub mode: Mode,
+}
+
+/// What a control says of itself: every part of it that carries traffic to a datacenter.
+///
+/// Two states are equal when what firedrill steers is equal; what only the outside world decides,
+/// such as a server's health, is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ControlState {
+    /// The parts, by their name at the provider (`app/web1`, `127.0.0.1:8080`).
+    pub parts: BTreeMap<String, PartState>,
+}
+
+/// The state of one part of a control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartState {
+    /// The datacenter that it leads to.
+    pub datacenter: DatacenterId,
+    /// Whether traffic may pass.
+    pub passage: Passage,
+    /// Everything that a restore must put back, in the provider's own words.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Whether a part lets traffic through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passage {
+    /// As on any other day.
+    Open,
+    /// Slowed or thinned.
+    Degraded,
+    /// No new traffic passes.
+    Closed,
+}
+
+impl ControlState {
+    /// The parts that lead to `datacenter`.
+    pub fn parts_of(
+        &self,
+        datacenter: DatacenterId,
+    ) -> impl Iterator<Item = (&String, &PartState)> {
+        self.parts.iter().filter(move |(_, part)| part.datacenter == datacenter)
+    }
+
+    /// Whether this state says that `order` is in force: there is something to cut, and all of it is.
+    pub fn is_cut(&self, order: &CutOrder) -> bool {
+        let wanted = match order.mode.kind() {
+            ModeKind::Degrade => Passage::Degraded,
+            _ => Passage::Closed,
+        };
+        let mut parts = self.parts_of(order.datacenter).peekable();
+        parts.peek().is_some() && parts.all(|(_, part)| part.passage == wanted)
+    }
+
+    /// Whether any part that leads to `datacenter` lets traffic pass undisturbed.
+    pub fn has_open(&self, datacenter: DatacenterId) -> bool {
+        self.parts_of(datacenter).any(|(_, part)| part.passage == Passage::Open)
+    }
+
+    /// The names of the parts in which `self` and `other` differ, in order.
+    pub fn differences(&self, other: &ControlState) -> Vec<String> {
+        let names: std::collections::BTreeSet<&String> =
+            self.parts.keys().chain(other.parts.keys()).collect();
+        names
+            .into_iter()
+            .filter(|name| self.parts.get(*name) != other.parts.get(*name))
+            .cloned()
+            .collect()
+    }
+}
+
+/// What passed towards the cut datacenter since the cut was confirmed, counted by the control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct PathCounters {
+    /// Connections that were tried, or were open when the cut came.
+    pub connections: u64,
+    /// Bytes that passed in either direction.
+    pub bytes: u64,
+}
+
+/// What firedrill did to a control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Read its state.
+    Inspect,
+    /// Cut.
+    Cut,
+    /// Restore.
+    Restore,
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Act::Inspect => "inspect",
+            Act::Cut => "cut",
+            Act::Restore => "restore",
+        })
+    }
+}
+
+/// One call at a control, with how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ControlCall {
+    /// The control's name.
+    pub control: Name,
+    /// What was asked.
+    pub act: Act,
+    /// When it was asked.
+    #[serde(rename = "issued_ms")]
+    pub issued: Offset,
+    /// When the answer was there.
+    #[serde(rename = "done_ms")]
+    pub done: Offset,
+    /// What went wrong, in words; `None` if nothing did.
+    pub error: Option<String>,
+}

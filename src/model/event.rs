@@ -1,0 +1,75 @@
+//! What the conductor tells everyone who shows or logs.
+
+use std::time::Duration;
+
+use super::{ControlCall, Name, Offset, Share, Stage, Verdict, Why};
+
+/// The one event type between the conductor and everything that shows or logs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DrillEvent {
+    /// The drill began.
+    Started {
+        /// The run's id.
+        run: String,
+        /// The plan's name.
+        plan: Name,
+        /// The datacenter to be cut.
+        datacenter: Name,
+        /// The services, in the plan's order.
+        services: Vec<Name>,
+    },
+    /// A stage began.
+    Entered {
+        /// Which one.
+        stage: Stage,
+        /// When.
+        at: Offset,
+        /// How long it takes at most, where that is known.
+        at_most: Option<Duration>,
+    },
+    /// A call at a control ended.
+    Called(ControlCall),
+    /// How the services are now: sent a few times a second.
+    Watched {
+        /// When.
+        at: Offset,
+        /// Per service, in the plan's order.
+        services: Vec<ServiceNow>,
+    },
+    /// A service's promises are all decided for the time of the cut.
+    Decided {
+        /// When.
+        at: Offset,
+        /// Which service.
+        service: Name,
+        /// In a sentence.
+        text: String,
+    },
+    /// The drill was told to stop; it restores now.
+    Stopping {
+        /// When.
+        at: Offset,
+        /// By whom, or by what.
+        why: Why,
+    },
+    /// The drill ended.
+    Ended {
+        /// When.
+        at: Offset,
+        /// How.
+        verdict: Verdict,
+    },
+}
+
+/// A service as it was in the last second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceNow {
+    /// Which one.
+    pub service: Name,
+    /// Good samples among those that ended.
+    pub good: Share,
+    /// Answers per datacenter, in the plan's order.
+    pub served: Vec<u64>,
+    /// Bounds of the present outage or the last recovery, in words; empty when there is none.
+    pub state: String,
+}

@@ -1,0 +1,24 @@
+//! The nouns of a drill and their units.
+//!
+//! Values only: nothing here reads a clock, opens a file or waits. Every other room imports these
+//! types and none of them imports another room.
+
+mod control;
+mod event;
+mod judgement;
+mod names;
+mod plan;
+mod record;
+mod sample;
+mod text;
+mod time;
+
+pub use control::*;
+pub use event::*;
+pub use judgement::*;
+pub use names::*;
+pub use plan::*;
+pub use record::*;
+pub use sample::*;
+pub use text::*;
+pub use time::*;

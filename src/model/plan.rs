@@ -1,0 +1,244 @@
+//! A plan, checked: every reference points at something and every duration makes sense.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{ControlSpec, CutOrder, DatacenterId, Name, ProbeId, Text};
+
+/// A drill, ready to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The drill's name.
+    pub name: Name,
+    /// What it is for, in the author's words.
+    pub about: Option<String>,
+    /// The failure domains. A [`DatacenterId`] is an index into them.
+    pub datacenters: Vec<Name>,
+    /// The built-in world to drill, if it is not a system of the user's own.
+    pub lab: Option<LabSpec>,
+    /// Where traffic can be cut.
+    pub traffic: Vec<ControlSpec>,
+    /// What users see.
+    pub services: Vec<Service>,
+    /// What is cut, and how.
+    pub cut: CutOrder,
+    /// Which controls it is cut through: indices into `traffic`, in order.
+    pub through: Vec<usize>,
+    /// How long the stages take.
+    pub timing: Timing,
+}
+
+impl Plan {
+    /// The name of a datacenter of this plan.
+    ///
+    /// An id of another plan has no name here and is shown as `?`.
+    pub fn datacenter(&self, id: DatacenterId) -> &str {
+        self.datacenters.get(id.index()).map_or("?", Name::as_str)
+    }
+
+    /// Every probe with its id, in the plan's order.
+    pub fn probes(&self) -> impl Iterator<Item = (ProbeId, &Service, &ProbeSpec)> {
+        self.services.iter().zip(0..).flat_map(|(service, s)| {
+            service
+                .probes
+                .iter()
+                .zip(0..)
+                .map(move |(probe, p)| (ProbeId { service: s, probe: p }, service, probe))
+        })
+    }
+}
+
+/// What users see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// How many people use it.
+    pub users: Option<u64>,
+    /// The cut datacenter serves nothing on an ordinary day, and the plan knows it.
+    pub standby: bool,
+    /// How it is looked at.
+    pub probes: Vec<ProbeSpec>,
+    /// What it must keep.
+    pub promises: Promises,
+}
+
+/// What the plan demands of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Promises {
+    /// The recovery time objective.
+    pub recover_within: Option<Duration>,
+    /// How soon after the restore the cut datacenter must serve again, without disturbance.
+    pub failback_within: Option<Duration>,
+    /// No bad sample at all, from the cut to the end of failback.
+    pub sustain: bool,
+}
+
+impl Promises {
+    /// Whether nothing is demanded.
+    pub fn is_empty(&self) -> bool {
+        *self == Promises::default()
+    }
+}
+
+/// One request, repeated open loop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeSpec {
+    /// Its name within the service.
+    pub name: Name,
+    /// What is asked, and what must come back.
+    pub kind: ProbeKind,
+    /// The period: sample n is due at start + n x `every`.
+    pub every: Duration,
+    /// A sample that takes longer is bad.
+    pub timeout: Duration,
+    /// A right answer that takes longer is bad.
+    pub slower_than: Option<Duration>,
+    /// A new connection a sample, or one that is kept.
+    pub connection: Connection,
+    /// How to tell who gave an answer.
+    pub served_by: Option<ServedBySource>,
+    /// Whether the service's recovery time waits for this probe.
+    pub required: bool,
+}
+
+/// The two cohorts of connections, which fail over differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// A new connection and a fresh look-up per sample.
+    New,
+    /// Connections are kept open and used again while they live.
+    KeepAlive,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProbeKind {
+    /// An HTTP/1.1 request.
+    Http(HttpProbe),
+    /// A TCP connection, and perhaps a line each way.
+    Tcp(TcpProbe),
+}
+
+/// An HTTP request and the answer that it must get.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpProbe {
+    /// `http://` or `https://`.
+    pub url: Text,
+    /// The method, in capitals.
+    pub method: String,
+    /// Header fields, in the plan's order; names in lower case.
+    pub headers: Vec<(String, Text)>,
+    /// The body to send.
+    pub body: Option<Text>,
+    /// A PEM file with the certificate authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The answer that a user would call right.
+    pub expect: HttpExpect,
+}
+
+/// The answer that a user would call right. All of it must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpExpect {
+    /// Status codes, as ranges with both ends included. Not empty.
+    pub status: Vec<(u16, u16)>,
+    /// Text that the body must contain.
+    pub body: Option<Text>,
+    /// Values that a JSON body must hold, by JSON pointer (RFC 6901).
+    pub json: Vec<(String, serde_json::Value)>,
+}
+
+impl HttpExpect {
+    /// Whether `status` is among those expected.
+    pub fn allows(&self, status: u16) -> bool {
+        self.status.iter().any(|&(first, last)| (first..=last).contains(&status))
+    }
+}
+
+/// A TCP connection and what must come back on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TcpProbe {
+    /// `HOST:PORT`.
+    pub address: Text,
+    /// What to send once connected.
+    pub send: Option<Text>,
+    /// What the answer must contain; without it, connecting is enough.
+    pub expect: Option<Text>,
+}
+
+/// How to tell which datacenter gave an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServedBySource {
+    /// The value of a header field, in lower case.
+    Header {
+        /// The field's name.
+        name: String,
+        /// What values mean.
+        values: ServedByValues,
+    },
+    /// A string in a JSON body.
+    Json {
+        /// Where it stands (RFC 6901).
+        pointer: String,
+        /// What values mean.
+        values: ServedByValues,
+    },
+    /// The address at the other end of the connection.
+    Peer(Vec<(DatacenterId, Vec<IpNet>)>),
+}
+
+/// What the values of a header or field mean: patterns with `*` and `?`, by datacenter.
+/// Without an entry in the plan a datacenter's pattern is its name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServedByValues(pub Vec<(DatacenterId, Vec<String>)>);
+
+/// How long the stages of a drill take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timing {
+    /// How long to watch before the cut.
+    pub baseline: Duration,
+    /// How long a service must be good to count as recovered.
+    pub stable_for: Duration,
+    /// The share of samples that must be good meanwhile, above 0 and up to 1.
+    pub stable_share: f64,
+    /// How long to stay cut after all is decided.
+    pub hold: Duration,
+    /// The longest that traffic may stay cut.
+    pub at_most: Duration,
+}
+
+/// The built-in world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabSpec {
+    /// The system under test.
+    pub balancer: BalancerSpec,
+    /// Per service, how many replicas stand in which datacenter.
+    pub services: BTreeMap<Name, BTreeMap<DatacenterId, u32>>,
+}
+
+/// The lab's balancer: active health checks, as in any load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalancerSpec {
+    /// How often each replica is checked.
+    pub check_every: Duration,
+    /// How long a check may take.
+    pub check_timeout: Duration,
+    /// Failed checks in a row that take a replica out.
+    pub fall: u32,
+    /// Passed checks in a row that put it back.
+    pub rise: u32,
+    /// How requests are spread.
+    pub spread: Spread,
+}
+
+/// How the lab's balancer spreads requests over the replicas that are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// In turn over all of them, in the plan's order: active/active.
+    RoundRobin,
+    /// In turn over those of the first datacenter in the plan's order that has any: active/standby.
+    First,
+}

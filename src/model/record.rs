@@ -1,0 +1,195 @@
+//! The run record: everything a drill saw and decided. Every report is drawn from it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ControlCall, ControlState, CutOrder, Latency, Marks, Name, Offset, Outage, ProbeCounts,
+    PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis, optional_millis,
+};
+
+/// Everything a drill saw and decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of this format: [`RunRecord::FORMAT`].
+    pub format: u32,
+    /// The version of firedrill that wrote it.
+    pub firedrill: String,
+    /// The run's id, as `firedrill status` and `restore` take it.
+    pub run: String,
+    /// When probing began, by the wall clock.
+    pub started_at: Timestamp,
+    /// What was drilled.
+    pub plan: PlanSummary,
+    /// The end of it.
+    pub verdict: Verdict,
+    /// Why, the weightiest first.
+    pub reasons: Vec<Why>,
+    /// The stages on the time line.
+    pub marks: Marks,
+    /// The services, the slowest to recover first.
+    pub services: Vec<ServiceRecord>,
+    /// The proof of the cut.
+    pub proof: Proof,
+    /// The controls and what became of them.
+    pub controls: Vec<ControlRecord>,
+    /// Every call that was made at a control, in order.
+    pub calls: Vec<ControlCall>,
+    /// What the lab knows to be true, if it was drilled.
+    pub lab: Option<LabTruth>,
+}
+
+impl RunRecord {
+    /// The version of the format that this code writes.
+    pub const FORMAT: u32 = 1;
+}
+
+/// The parts of the plan that a reader of a report needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanSummary {
+    /// Its name.
+    pub name: Name,
+    /// What it is for.
+    pub about: Option<String>,
+    /// The file it was read from.
+    pub file: String,
+    /// The datacenters; ids are indices into them.
+    pub datacenters: Vec<Name>,
+    /// What was to be cut, and how.
+    pub cut: CutOrder,
+    /// The controls that it was to be cut through.
+    pub through: Vec<Name>,
+    /// How long a service had to be good to count as recovered.
+    #[serde(rename = "stable_for_ms", with = "millis")]
+    pub stable_for: Duration,
+    /// The longest that traffic could stay cut.
+    #[serde(rename = "at_most_ms", with = "millis")]
+    pub at_most: Duration,
+}
+
+/// A service in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// Its name.
+    pub name: Name,
+    /// How many people use it.
+    pub users: Option<u64>,
+    /// Its recovery: that of its slowest required probe. `None`: not measured.
+    pub recovery: Option<Recovery>,
+    /// Its failback: that of its slowest required probe. `None`: not measured.
+    pub failback: Option<Recovery>,
+    /// What it promised, and whether it kept it.
+    pub promises: Vec<PromiseResult>,
+    /// What its probes saw.
+    pub probes: Vec<ProbeRecord>,
+}
+
+/// A probe in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRecord {
+    /// Its name.
+    pub name: Name,
+    /// Whether the service's recovery time waits for it.
+    pub required: bool,
+    /// Its period.
+    #[serde(rename = "every_ms", with = "millis")]
+    pub every: Duration,
+    /// Whether its connections are kept.
+    pub keep_alive: bool,
+    /// All its samples, counted.
+    pub counts: ProbeCounts,
+    /// Latency of good samples by the stage in which they were sent.
+    pub latency: BTreeMap<Stage, Latency>,
+    /// Answers by stage and datacenter; those that did not say are under `?`, and those that named
+    /// something else under `other`.
+    pub served: BTreeMap<Stage, BTreeMap<String, u64>>,
+    /// The first outages.
+    pub outages: Vec<Outage>,
+    /// All outages, counted.
+    pub outage_count: u64,
+    /// Its recovery time; `None`: not measured.
+    pub recovery: Option<Recovery>,
+    /// Its failback time; `None`: not measured.
+    pub failback: Option<Recovery>,
+}
+
+/// A control in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ControlRecord {
+    /// Its name.
+    pub name: Name,
+    /// Its provider and settings.
+    pub provider: Provider,
+    /// Its state before the drill.
+    pub before: Option<ControlState>,
+    /// Its state read back after the cut.
+    pub cut: Option<ControlState>,
+    /// Its state read back after the restore.
+    pub after: Option<ControlState>,
+    /// Whether traffic is as it was.
+    pub restored: Restored,
+}
+
+/// What became of a control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restored {
+    /// It was never changed.
+    Untouched,
+    /// Read back, and as it was.
+    Yes,
+    /// Not known to be as it was.
+    No,
+}
+
+/// What the lab knows to be true.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct LabTruth {
+    /// Per service.
+    pub services: BTreeMap<Name, LabServiceTruth>,
+}
+
+/// What the lab knows of one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct LabServiceTruth {
+    /// Replicas taken out and put back by the balancer, in order.
+    pub changes: Vec<LabChange>,
+    /// The first and last answer of each datacenter, as it left the balancer.
+    pub answers: BTreeMap<Name, LabAnswers>,
+    /// From the cut to the last replica of the cut datacenter being out. `None`: it never was.
+    #[serde(rename = "recovery_ms", with = "optional_millis")]
+    pub recovery: Option<Duration>,
+    /// From the restore to the first replica of the cut datacenter being in again.
+    #[serde(rename = "failback_ms", with = "optional_millis")]
+    pub failback: Option<Duration>,
+}
+
+/// A replica taken out or put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabChange {
+    /// When.
+    #[serde(rename = "at_ms")]
+    pub at: Offset,
+    /// Where it stands.
+    pub datacenter: Name,
+    /// Its number there.
+    pub replica: u32,
+    /// Put back, or taken out.
+    pub is_in: bool,
+}
+
+/// The answers of a datacenter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabAnswers {
+    /// The first one left.
+    #[serde(rename = "first_ms")]
+    pub first: Offset,
+    /// The last one left.
+    #[serde(rename = "last_ms")]
+    pub last: Offset,
+    /// How many.
+    pub count: u64,
+}

@@ -1,0 +1,140 @@
+//! Text from a plan that may hold secrets and parts that are known only when the drill runs.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Text with `${env:NAME}`, `${lab:SERVICE}` and plain parts.
+///
+/// Showing or serialising it puts the placeholder where the secret stands; only
+/// [`Text::reveal`] gives the value, and only edges that connect or send call it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text {
+    parts: Vec<Part>,
+}
+
+/// A piece of a [`Text`].
+#[derive(Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Written in the plan, or given by `--var`.
+    Plain(String),
+    /// A value from the environment: never shown.
+    Secret {
+        /// The variable's name, shown in place of the value.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// The address of a lab service, as `http://HOST:PORT`, known once the lab stands.
+    Lab(String),
+}
+
+impl Text {
+    /// Text made of `parts`.
+    pub fn new(parts: Vec<Part>) -> Self {
+        Text { parts }
+    }
+
+    /// The pieces, in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The whole value, secrets included, with lab addresses given by `lab`.
+    ///
+    /// A lab service that `lab` does not know leaves its placeholder in the text.
+    pub fn reveal(&self, lab: &dyn Fn(&str) -> Option<String>) -> String {
+        let mut whole = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Plain(text) => whole.push_str(text),
+                Part::Secret { value, .. } => whole.push_str(value),
+                Part::Lab(service) => match lab(service) {
+                    Some(address) => whole.push_str(&address),
+                    None => whole.push_str(&part.to_string()),
+                },
+            }
+        }
+        whole
+    }
+
+    /// The whole value where no lab address can occur, as in paths and provider settings.
+    pub fn reveal_plain(&self) -> String {
+        self.reveal(&|_| None)
+    }
+
+    /// The values that must never be shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Secret { value, .. } => Some(value.as_str()),
+            _ => None,
+        })
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text { parts: vec![Part::Plain(text.to_owned())] }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Plain(text) => f.write_str(text),
+            Part::Secret { name, .. } => write!(f, "${{env:{name}}}"),
+            Part::Lab(service) => write!(f, "${{lab:{service}}}"),
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| part.fmt(f))
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    /// Reads the shown form back: placeholders stay placeholders, since the values were not written.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Text::from(text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_revealed_to_edges_only() {
+        let text = Text::new(vec![
+            Part::Plain("Bearer ".into()),
+            Part::Secret { name: "TOKEN".into(), value: "hunter2".into() },
+        ]);
+        assert_eq!(text.reveal_plain(), "Bearer hunter2");
+        for shown in [text.to_string(), format!("{text:?}"), serde_json::to_string(&text).unwrap()]
+        {
+            assert!(shown.contains("${env:TOKEN}") && !shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_lab_address_is_filled_in_when_it_is_known() {
+        let text = Text::new(vec![Part::Lab("talk".into()), Part::Plain("/send".into())]);
+        let known = text.reveal(&|name| (name == "talk").then(|| "http://127.0.0.1:80".into()));
+        assert_eq!(known, "http://127.0.0.1:80/send");
+        assert_eq!(text.reveal_plain(), "${lab:talk}/send");
+    }
+}
