@@ -1,0 +1,21 @@
+//! Samples and marks to outages, recovery and failback times; then promises, proof and verdict.
+//!
+//! Pure: values in, values out, and `now` is an argument. Can be run again on what was kept.
+
+mod observation;
+mod outage;
+mod promise;
+mod proof;
+mod recovery;
+mod run;
+mod timeline;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use observation::{Observation, Series};
+pub use outage::{Episode, Stable, episodes};
+pub use proof::prove;
+pub use timeline::{BLIND, STALL, Timeline};
+pub use verdict::{Ending, Judged, judge};

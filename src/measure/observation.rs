@@ -1,0 +1,325 @@
+//! Everything that was seen so far, and what can be said of it at any moment.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outage::{Stable, episodes};
+use super::promise::{Evidence, judge_service, settled};
+use super::recovery::{failback, recovery};
+use super::timeline::{KEPT, Timeline};
+use crate::model::{
+    Connection, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promise, Sampled, ServedBy,
+    ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
+};
+
+/// Fewer good samples at baseline than this are no steady state.
+const BASELINE_SAMPLES: u64 = 10;
+
+/// The samples of one probe from one vantage point.
+#[derive(Debug)]
+pub struct Series {
+    /// The probe.
+    pub probe: ProbeId,
+    /// Where its samples left from.
+    pub vantage: VantageId,
+    /// The samples, folded.
+    pub timeline: Timeline,
+}
+
+/// Everything that was seen so far.
+#[derive(Debug)]
+pub struct Observation {
+    plan: Arc<Plan>,
+    /// The stages on the time line. Set a mark before the act that it stands for.
+    pub marks: Marks,
+    series: BTreeMap<(ProbeId, VantageId), Series>,
+    recent: Vec<Recent>,
+}
+
+impl Observation {
+    /// Nothing seen yet.
+    pub fn new(plan: Arc<Plan>, started: Offset) -> Self {
+        let recent = plan.services.iter().map(|_| Recent::default()).collect();
+        let marks = Marks { started, ..Marks::default() };
+        Observation { plan, marks, series: BTreeMap::new(), recent }
+    }
+
+    /// Takes a sample, in the order in which they end.
+    ///
+    /// A sample of a probe that the plan does not have is left out: it is of another drill.
+    pub fn push(&mut self, sampled: Sampled) {
+        let Sampled { vantage, probe, sample } = sampled;
+        let Some(service) = self.plan.services.get(probe.service as usize) else { return };
+        let Some(spec) = service.probes.get(probe.probe as usize) else { return };
+        if let Some(recent) = self.recent.get_mut(probe.service as usize) {
+            recent.push(sample.done, sample.outcome.is_good(), sample.served_by);
+        }
+        self.series
+            .entry((probe, vantage))
+            .or_insert_with(|| Series {
+                probe,
+                vantage,
+                timeline: Timeline::new(self.plan.cut.datacenter, spec.every),
+            })
+            .timeline
+            .push(sample, &self.marks);
+    }
+
+    /// What counts as recovered in this drill.
+    pub fn stable(&self) -> Stable {
+        Stable { length: self.plan.timing.stable_for, share: self.plan.timing.stable_share }
+    }
+
+    /// The series of a service's probes, in the plan's order.
+    pub fn series_of(&self, service: u32) -> impl Iterator<Item = &Series> {
+        let from = (ProbeId { service, probe: 0 }, VantageId(0));
+        let to = (ProbeId { service, probe: u32::MAX }, VantageId(u16::MAX));
+        self.series.range(from..=to).map(|(_, series)| series)
+    }
+
+    /// Why the drill may not cut: a service is not as it should be on an ordinary day. To be asked
+    /// at the end of the baseline.
+    pub fn unsteady(&self) -> Vec<Why> {
+        let mut reasons = Vec::new();
+        for (service, number) in self.plan.services.iter().zip(0..) {
+            let mut served = false;
+            let mut tells = false;
+            for (spec, probe) in service.probes.iter().zip(0..) {
+                let name = format!("{}/{}", service.name, spec.name);
+                let Some(series) =
+                    self.series_of(number).find(|series| series.probe.probe == probe)
+                else {
+                    reasons.push(Why::new("no-samples", format!("{name} gave no sample")));
+                    continue;
+                };
+                reasons.extend(unsteady_probe(&name, series, self.plan.timing.stable_share));
+                served |= series.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
+                tells |= spec.served_by.is_some();
+            }
+            if tells && !served && !service.standby {
+                let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
+                reasons.push(Why::new(
+                    "served-nothing",
+                    format!(
+                        "{datacenter} served no answer of {} at baseline, so losing it would prove \
+                         nothing; if that is as it should be, say `standby: true`",
+                        service.name
+                    ),
+                ));
+            }
+        }
+        reasons
+    }
+
+    /// Whether every service's promises that the cut puts to the test are decided.
+    pub fn is_settled(&self) -> bool {
+        (0..self.plan.services.len()).all(|service| self.is_service_settled(service))
+    }
+
+    /// As [`Observation::is_settled`], for the service with this number.
+    pub fn is_service_settled(&self, service: usize) -> bool {
+        self.plan
+            .services
+            .get(service)
+            .is_none_or(|spec| settled(spec, &self.evidence(service), Promise::RecoverWithin))
+    }
+
+    /// Whether every service is as before the cut, or broke its promise to be.
+    pub fn is_back(&self) -> bool {
+        self.plan
+            .services
+            .iter()
+            .enumerate()
+            .all(|(number, spec)| settled(spec, &self.evidence(number), Promise::FailbackWithin))
+    }
+
+    /// What can be said of every service now: the slowest to recover first.
+    pub fn services(&self) -> Vec<ServiceRecord> {
+        let mut records: Vec<ServiceRecord> = (0..self.plan.services.len())
+            .filter_map(|number| self.service_record(number))
+            .collect();
+        let slowness = |record: &ServiceRecord| {
+            record.recovery.map(|recovery| {
+                (recovery.bounds.high.unwrap_or(Duration::MAX), recovery.bounds.low)
+            })
+        };
+        records.sort_by_key(|record| std::cmp::Reverse(slowness(record)));
+        records
+    }
+
+    /// How the services were in the second before `at`, in the plan's order.
+    pub fn now(&self, at: Offset) -> Vec<ServiceNow> {
+        self.plan
+            .services
+            .iter()
+            .zip(&self.recent)
+            .enumerate()
+            .map(|(number, (service, recent))| {
+                let (good, served) = recent.within(at, self.plan.datacenters.len());
+                ServiceNow {
+                    service: service.name.clone(),
+                    good,
+                    served,
+                    state: self.state(number),
+                }
+            })
+            .collect()
+    }
+
+    fn state(&self, service: usize) -> String {
+        let evidence = self.evidence(service);
+        let slowest = |pick: fn(&Evidence) -> Option<crate::model::Recovery>| {
+            evidence
+                .iter()
+                .filter_map(pick)
+                .max_by_key(|found| (found.bounds.high.unwrap_or(Duration::MAX), found.bounds.low))
+        };
+        let (what, found) = match slowest(|evidence| evidence.failback) {
+            Some(failback) => ("failback", Some(failback)),
+            None => ("recovery", slowest(|evidence| evidence.recovery)),
+        };
+        match found {
+            None => String::new(),
+            Some(found) if found.bounds.high.is_some() => format!("{what} {}", found.bounds),
+            Some(found) if found.seamless => format!("{what}: no failure so far"),
+            Some(found) => format!("{what} > {}", crate::model::Shown(found.bounds.low)),
+        }
+    }
+
+    pub(super) fn evidence(&self, service: usize) -> Vec<Evidence<'_>> {
+        let Some(spec) = self.plan.services.get(service) else { return Vec::new() };
+        let stable = self.stable();
+        self.series_of(service as u32)
+            .filter_map(|series| {
+                let probe = spec.probes.get(series.probe.probe as usize)?;
+                Some(Evidence {
+                    probe,
+                    timeline: &series.timeline,
+                    recovery: recovery(&series.timeline, &self.marks, stable),
+                    failback: failback(&series.timeline, &self.marks, stable),
+                })
+            })
+            .collect()
+    }
+
+    fn service_record(&self, number: usize) -> Option<ServiceRecord> {
+        let spec = self.plan.services.get(number)?;
+        let evidence = self.evidence(number);
+        let judged = judge_service(spec, &evidence, &self.marks, self.stable());
+        let probes = self
+            .series_of(number as u32)
+            .zip(&evidence)
+            .map(|(series, evidence)| self.probe_record(series, evidence))
+            .collect();
+        Some(ServiceRecord {
+            name: spec.name.clone(),
+            users: spec.users,
+            recovery: judged.recovery,
+            failback: judged.failback,
+            promises: judged.promises,
+            probes,
+        })
+    }
+
+    fn probe_record(&self, series: &Series, evidence: &Evidence<'_>) -> ProbeRecord {
+        let timeline = &series.timeline;
+        let outages = episodes(&timeline.runs, self.stable());
+        let name = |id| self.plan.datacenter(id).to_owned();
+        ProbeRecord {
+            name: vantage_name(&evidence.probe.name, series.vantage),
+            required: evidence.probe.required,
+            every: evidence.probe.every,
+            keep_alive: evidence.probe.connection == Connection::KeepAlive,
+            counts: timeline.counts.clone(),
+            latency: timeline.latency(),
+            served: timeline
+                .served
+                .iter()
+                .map(|(stage, served)| {
+                    let named = |(by, count): (&ServedBy, &u64)| {
+                        (super::recovery::served_name(*by, name), *count)
+                    };
+                    (*stage, served.iter().map(named).collect())
+                })
+                .collect(),
+            outage_count: outages.len() as u64,
+            outages: outages.iter().take(KEPT).map(|episode| episode.outage).collect(),
+            recovery: evidence.recovery,
+            failback: evidence.failback,
+        }
+    }
+}
+
+fn vantage_name(probe: &Name, vantage: VantageId) -> Name {
+    match vantage.0 {
+        0 => probe.clone(),
+        other => Name::from(format!("{probe}@{other}").as_str()),
+    }
+}
+
+fn unsteady_probe(name: &str, series: &Series, share_wanted: f64) -> Option<Why> {
+    let counts = &series.timeline.counts;
+    let asked = counts.good + counts.bad + counts.stalled;
+    if counts.bad > 0 && (counts.good as f64) < share_wanted * asked as f64 {
+        let reasons: Vec<String> =
+            counts.reasons.iter().map(|(reason, count)| format!("{count} x {reason}")).collect();
+        let text = format!(
+            "{name} is not steady: {} of {asked} samples were bad ({}); nothing can be learned from \
+             cutting what is already broken",
+            counts.bad,
+            reasons.join(", ")
+        );
+        return Some(Why::new("not-steady", text));
+    }
+    if counts.good < BASELINE_SAMPLES {
+        let text = format!(
+            "{name} gave {} good samples at baseline, and {BASELINE_SAMPLES} are needed; lengthen \
+             `timing.baseline` or shorten its `every`",
+            counts.good
+        );
+        return Some(Why::new("too-few-samples", text));
+    }
+    None
+}
+
+/// The samples that ended within the last second, in tenths of it.
+#[derive(Debug, Default)]
+struct Recent {
+    tenths: VecDeque<(u64, Share, BTreeMap<ServedBy, u64>)>,
+}
+
+impl Recent {
+    const TENTH: u64 = 100_000_000;
+
+    fn push(&mut self, done: Offset, good: bool, served_by: ServedBy) {
+        let tenth = done.as_nanos() / Self::TENTH;
+        if self.tenths.back().is_none_or(|(newest, ..)| *newest < tenth) {
+            self.tenths.push_back((tenth, Share::default(), BTreeMap::new()));
+        }
+        while self.tenths.len() > 11 {
+            self.tenths.pop_front();
+        }
+        // Ended a moment before one that came first: near enough for a picture of the last second.
+        if let Some((_, share, served)) = self.tenths.back_mut() {
+            share.whole += 1;
+            share.part += u64::from(good);
+            *served.entry(served_by).or_default() += 1;
+        }
+    }
+
+    fn within(&self, at: Offset, datacenters: usize) -> (Share, Vec<u64>) {
+        let oldest = (at.as_nanos() / Self::TENTH).saturating_sub(10);
+        let mut good = Share::default();
+        let mut served = vec![0; datacenters];
+        for (_, share, by) in self.tenths.iter().filter(|(tenth, ..)| *tenth >= oldest) {
+            good.part += share.part;
+            good.whole += share.whole;
+            for (place, count) in served.iter_mut().zip(0..) {
+                let id = crate::model::DatacenterId(count);
+                *place += by.get(&ServedBy::Datacenter(id)).copied().unwrap_or(0);
+            }
+        }
+        (good, served)
+    }
+}

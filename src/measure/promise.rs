@@ -1,0 +1,247 @@
+//! Promises: budget against bounds.
+
+use std::time::Duration;
+
+use super::outage::Stable;
+use super::recovery::troubled_again;
+use super::run::Kind;
+use super::timeline::Timeline;
+use crate::model::{
+    Bounds, Judgement, Marks, Name, Offset, ProbeSpec, Promise, PromiseResult, Recovery, Service,
+    Shown, Stage,
+};
+
+/// What one probe has to say.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The probe.
+    pub probe: &'a ProbeSpec,
+    /// Its samples, folded.
+    pub timeline: &'a Timeline,
+    /// Its recovery so far.
+    pub recovery: Option<Recovery>,
+    /// Its failback so far.
+    pub failback: Option<Recovery>,
+}
+
+/// A service's times and what became of its promises.
+#[derive(Debug)]
+pub struct ServiceJudgement {
+    /// That of its slowest required probe.
+    pub recovery: Option<Recovery>,
+    /// That of its slowest required probe.
+    pub failback: Option<Recovery>,
+    /// One for each promise of the plan.
+    pub promises: Vec<PromiseResult>,
+}
+
+/// Whether nothing more can be learned by waiting: each required probe's time is known, or the
+/// budget is spent. `promise` says which of the two times.
+pub fn settled(service: &Service, evidence: &[Evidence<'_>], promise: Promise) -> bool {
+    if service.promises.is_empty() {
+        return true;
+    }
+    let (budget, pick): (_, fn(&Evidence<'_>) -> Option<Recovery>) = match promise {
+        Promise::FailbackWithin => (service.promises.failback_within, |known| known.failback),
+        _ => (service.promises.recover_within, |known| known.recovery),
+    };
+    let Some(found) = required(service, evidence) else { return false };
+    let over = |found: Recovery| budget.is_some_and(|budget| found.bounds.low > budget);
+    let known = |found: Recovery| found.bounds.high.is_some();
+    found.iter().all(|evidence| pick(evidence).is_some_and(known))
+        || found.iter().any(|evidence| pick(evidence).is_some_and(over))
+}
+
+/// What the required probes have to say; `None` while one of them has said nothing.
+fn required<'a, 'e>(
+    service: &Service,
+    evidence: &'a [Evidence<'e>],
+) -> Option<Vec<&'a Evidence<'e>>> {
+    let heard = |probe: &ProbeSpec| evidence.iter().any(|heard| heard.probe.name == probe.name);
+    let all = service.probes.iter().filter(|probe| probe.required).all(heard);
+    all.then(|| evidence.iter().filter(|evidence| evidence.probe.required).collect())
+}
+
+/// Judges every promise of a service by its required probes.
+pub fn judge_service(
+    service: &Service,
+    evidence: &[Evidence<'_>],
+    marks: &Marks,
+    stable: Stable,
+) -> ServiceJudgement {
+    // With a required probe unheard nothing is measured, whatever the others say.
+    let required = required(service, evidence).unwrap_or_default();
+    let recovery = slowest(&required, |evidence| evidence.recovery);
+    let failback = slowest(&required, |evidence| evidence.failback);
+    let mut promises = Vec::new();
+    if let Some(budget) = service.promises.recover_within {
+        let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
+        let doubt =
+            doubt(&required, marks.cut_issued, until).or_else(|| second_outage(&required, stable));
+        promises.push(within(Promise::RecoverWithin, budget, &recovery, doubt));
+    }
+    if let Some(budget) = service.promises.failback_within {
+        let doubt = doubt(&required, marks.restore_issued, Offset::from_nanos(u64::MAX));
+        promises.push(within(Promise::FailbackWithin, budget, &failback, doubt));
+    }
+    if service.promises.sustain {
+        promises.push(sustain(&required, marks, stable));
+    }
+    ServiceJudgement {
+        recovery: recovery.map(|slowest| slowest.found),
+        failback: failback.map(|slowest| slowest.found),
+        promises,
+    }
+}
+
+/// The slowest probe of a service, with the bounds of the service as a whole: it is back when the
+/// last of its probes is.
+#[derive(Debug, Clone)]
+struct Slowest {
+    probe: Name,
+    every: Duration,
+    found: Recovery,
+}
+
+fn slowest(
+    required: &[&Evidence<'_>],
+    pick: impl Fn(&Evidence<'_>) -> Option<Recovery>,
+) -> Option<Slowest> {
+    let mut slowest: Option<Slowest> = None;
+    let mut low = Duration::ZERO;
+    for evidence in required {
+        let found = pick(evidence)?;
+        low = low.max(found.bounds.low);
+        let later = |other: &Slowest| {
+            let end = |recovery: &Recovery| recovery.bounds.high.unwrap_or(Duration::MAX);
+            (end(&found), found.bounds.low) > (end(&other.found), other.found.bounds.low)
+        };
+        if slowest.as_ref().is_none_or(later) {
+            let (probe, every) = (evidence.probe.name.clone(), evidence.probe.every);
+            slowest = Some(Slowest { probe, every, found });
+        }
+    }
+    slowest.map(|mut slowest| {
+        slowest.found.bounds.low = low;
+        slowest.found.seamless =
+            required.iter().all(|evidence| pick(evidence).is_some_and(|found| found.seamless));
+        slowest
+    })
+}
+
+fn within(
+    promise: Promise,
+    budget: Duration,
+    slowest: &Option<Slowest>,
+    doubt: Option<String>,
+) -> PromiseResult {
+    let bounds = slowest.as_ref().map(|slowest| slowest.found.bounds);
+    let (judgement, why) = match (slowest, doubt) {
+        (None, _) => (Judgement::Undecided, "not measured".to_owned()),
+        (Some(slowest), _) if slowest.found.bounds.low > budget => {
+            let low = Shown(slowest.found.bounds.low);
+            (Judgement::Broken, format!("still failing {low} after, budget {}", Shown(budget)))
+        }
+        (Some(_), Some(doubt)) => (Judgement::Undecided, doubt),
+        (Some(slowest), None) => against(budget, slowest),
+    };
+    PromiseResult {
+        promise,
+        budget: Some(budget),
+        measured: bounds,
+        bad: None,
+        probe: slowest.as_ref().map(|slowest| slowest.probe.clone()),
+        judgement,
+        why,
+    }
+}
+
+/// `high <= budget` is kept; `low > budget` was dealt with; the rest is undecided.
+fn against(budget: Duration, slowest: &Slowest) -> (Judgement, String) {
+    let bounds = slowest.found.bounds;
+    match bounds.high {
+        Some(high) if high <= budget && slowest.found.seamless => {
+            (Judgement::Kept, format!("no failure seen; {} cannot be excluded", Shown(high)))
+        }
+        Some(high) if high <= budget => {
+            (Judgement::Kept, format!("back after at most {}", Shown(high)))
+        }
+        Some(_) => (Judgement::Undecided, undecided(budget, bounds, slowest)),
+        None if slowest.found.seamless => {
+            (Judgement::Undecided, "not watched for long enough".to_owned())
+        }
+        None => (Judgement::Undecided, "its end was not seen".to_owned()),
+    }
+}
+
+/// Which period would have decided it: the bounds are as wide as some periods, and must fit on
+/// one side of the budget.
+fn undecided(budget: Duration, bounds: Bounds, slowest: &Slowest) -> String {
+    let room = budget.saturating_sub(bounds.low).as_secs_f64();
+    let width = bounds.width().unwrap_or_default().as_secs_f64();
+    let every = slowest.every.as_secs_f64() * (room / width.max(f64::MIN_POSITIVE)) * 0.8;
+    let millis = (every * 1e3).floor();
+    if millis < 1.0 {
+        return format!("the budget lies within {bounds}, too close to decide by sampling");
+    }
+    format!(
+        "the budget lies within {bounds}; `every: {millis}ms` on {} would decide it",
+        slowest.probe
+    )
+}
+
+fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> PromiseResult {
+    let bad_of = |evidence: &Evidence<'_>| -> u64 {
+        let after_cut = |run: &&super::run::Run| run.stage != Stage::Baseline;
+        let bad = evidence.timeline.runs.iter().filter(after_cut);
+        bad.filter(|run| run.kind == Kind::Bad).map(|run| run.count).sum()
+    };
+    let bad: u64 = required.iter().map(|evidence| bad_of(evidence)).sum();
+    let worst = required.iter().max_by_key(|evidence| bad_of(evidence));
+    let watched = required.iter().all(|evidence| {
+        let last = evidence.timeline.runs.last();
+        marks
+            .restore_confirmed
+            .zip(last)
+            .is_some_and(|(restored, run)| run.last_sent.since(restored) >= stable.length)
+    });
+    let doubt = doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX));
+    let (judgement, why) = match (bad, doubt) {
+        (1.., _) => (Judgement::Broken, format!("{bad} bad samples between cut and failback")),
+        (0, Some(doubt)) => (Judgement::Undecided, doubt),
+        (0, None) if watched && !required.is_empty() => {
+            (Judgement::Kept, "no bad sample from the cut to the end of failback".to_owned())
+        }
+        (0, None) => (Judgement::Undecided, "not watched to the end of failback".to_owned()),
+    };
+    PromiseResult {
+        promise: Promise::Sustain,
+        budget: None,
+        measured: None,
+        bad: Some(bad),
+        probe: worst.map(|evidence| evidence.probe.name.clone()),
+        judgement,
+        why,
+    }
+}
+
+/// Why good answers cannot be trusted to tell the whole: the observer was blind meanwhile.
+fn doubt(required: &[&Evidence<'_>], from: Option<Offset>, to: Offset) -> Option<String> {
+    let from = from?;
+    required.iter().find_map(|evidence| {
+        let span = evidence.timeline.blind.iter().find(|span| span.to > from && span.from < to)?;
+        Some(format!(
+            "the observer was blind for {}: {} sent nothing from {} to {}",
+            Shown(span.to.since(span.from)),
+            evidence.probe.name,
+            span.from,
+            span.to
+        ))
+    })
+}
+
+fn second_outage(required: &[&Evidence<'_>], stable: Stable) -> Option<String> {
+    required.iter().find(|evidence| troubled_again(evidence.timeline, stable)).map(|evidence| {
+        format!("{} recovered, and then failed again while cut", evidence.probe.name)
+    })
+}
