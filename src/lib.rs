@@ -6,4 +6,5 @@
 pub mod clock;
 pub mod measure;
 pub mod model;
+pub mod probe;
 pub mod traffic;

@@ -1,0 +1,251 @@
+//! The `http` probe: one HTTP/1.1 request, and the answer judged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    USER_AGENT,
+};
+use hyper::{Method, Request, Uri};
+
+use super::connector::Connector;
+use super::expect::{Expect, MOST_BODY};
+use super::line::{Line, NoAnswer, Pool};
+use super::sample::Progress;
+use super::served_by::Source;
+use super::target::{Target, reveal};
+use super::tls::Tls;
+use super::{PrepareError, failure};
+use crate::clock::Clock;
+use crate::model::{Connection, HttpProbe, Outcome, Phase, ProbeSpec, Reason, Text};
+
+const AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
+
+/// An `http` probe made ready.
+pub(super) struct HttpAsker {
+    target: Target,
+    tls: Option<Tls>,
+    request: Request<Full<Bytes>>,
+    expect: Expect,
+    source: Source,
+    /// Only in the keep-alive cohort.
+    pool: Option<Pool>,
+}
+
+impl HttpAsker {
+    /// Checks everything that can be checked before the first request.
+    pub(super) fn prepare(
+        http: &HttpProbe,
+        spec: &ProbeSpec,
+        lab: &dyn Fn(&str) -> Option<String>,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Self, PrepareError> {
+        let url = Url::parse(&reveal(&http.url, lab)?, &http.url)?;
+        let tls = match (url.secure, &http.ca) {
+            (true, ca) => Some(Tls::prepare(&url.host, ca.as_deref())?),
+            (false, None) => None,
+            (false, Some(_)) => {
+                return Err(PrepareError::new(
+                    format!("`{}` is not encrypted, so `ca` has no use", http.url),
+                    "write `https://`, or leave `ca` out",
+                ));
+            }
+        };
+        Ok(HttpAsker {
+            request: request(http, spec.connection, &url, lab)?,
+            target: Target::new(&url.host, url.port, connector),
+            tls,
+            expect: Expect::prepare(&http.expect, lab)?,
+            source: Source::prepare(spec.served_by.as_ref())?,
+            pool: (spec.connection == Connection::KeepAlive).then(Pool::default),
+        })
+    }
+
+    /// Sends the request and judges the answer.
+    pub(super) async fn ask(&self, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
+        let (mut line, head) = self.exchange(progress).await?;
+        progress.phase = Phase::Body;
+        progress.served_by = self.source.by_head(head.headers(), line.peer.ip());
+        let status = head.status().as_u16();
+        if !self.expect.allows(status) {
+            progress.wrong_status = Some(status);
+        }
+        let body = self.read(&mut line, head.into_body()).await?;
+        if let (Some(pool), Body::Whole(_) | Body::Skipped) = (&self.pool, &body) {
+            pool.put(line, clock.now()).await;
+        }
+        match body {
+            Body::Whole(bytes) => {
+                let (judged, served_by) = self.expect.judge(&bytes, &self.source);
+                progress.served_by = served_by.unwrap_or(progress.served_by);
+                judged
+            }
+            Body::Skipped => Ok(()),
+            Body::TooLong if self.inspects() => Err(Outcome::Bad(Reason::Body)),
+            Body::TooLong => Ok(()),
+        }
+    }
+
+    /// Gets the head of an answer, on a kept connection if there is one.
+    async fn exchange(
+        &self,
+        progress: &mut Progress,
+    ) -> Result<(Line, hyper::Response<Incoming>), Outcome> {
+        progress.phase = Phase::Answer;
+        loop {
+            let kept = match &self.pool {
+                Some(pool) => pool.take().await,
+                None => None,
+            };
+            let fresh = kept.is_none();
+            let mut line = match kept {
+                Some(line) => line,
+                None => self.open(progress).await?,
+            };
+            match line.send(self.request.clone()).await {
+                Ok(head) => return Ok((line, head)),
+                Err(NoAnswer::NotSent(_)) if !fresh => {}
+                Err(NoAnswer::NotSent(error) | NoAnswer::Broken(error)) => {
+                    return Err(failure::of_http(&error, Phase::Answer));
+                }
+            }
+        }
+    }
+
+    /// A new connection.
+    async fn open(&self, progress: &mut Progress) -> Result<Line, Outcome> {
+        let (mut stream, peer) = self.target.open(progress).await?;
+        if let Some(tls) = &self.tls {
+            progress.phase = Phase::Tls;
+            stream = tls.wrap(stream).await?;
+        }
+        progress.phase = Phase::Answer;
+        Line::new(stream, peer).await.map_err(|error| failure::of_http(&error, Phase::Answer))
+    }
+
+    /// Reads a body to its end, or to the limit.
+    async fn read(&self, line: &mut Line, mut body: Incoming) -> Result<Body, Outcome> {
+        let keep = self.inspects();
+        let mut kept = Vec::new();
+        let mut length = 0;
+        while let Some(piece) = line.next(&mut body).await {
+            let piece = piece.map_err(|error| failure::of_http(&error, Phase::Body))?;
+            let Some(data) = piece.data_ref() else { continue };
+            length += data.len();
+            if length > MOST_BODY {
+                return Ok(Body::TooLong);
+            }
+            if keep {
+                kept.extend_from_slice(data);
+            }
+        }
+        Ok(if keep { Body::Whole(kept) } else { Body::Skipped })
+    }
+
+    fn inspects(&self) -> bool {
+        self.expect.needs_body() || self.source.needs_body()
+    }
+}
+
+/// What was read of a body.
+enum Body {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// All of it, and nobody cares.
+    Skipped,
+    /// It went on beyond the limit.
+    TooLong,
+}
+
+/// The parts of a URL that matter here.
+struct Url {
+    secure: bool,
+    host: String,
+    port: u16,
+    /// As the `host` header has it: without a port that goes without saying.
+    authority: String,
+    path: Uri,
+}
+
+impl Url {
+    /// Reads `text`; errors show `shown`, where secrets are hidden.
+    fn parse(text: &str, shown: &Text) -> Result<Self, PrepareError> {
+        let refuse = |why: &str, hint: &str| {
+            Err(PrepareError::new(format!("`{shown}` {why}"), hint.to_owned()))
+        };
+        const EXAMPLE: &str = "write it as https://example.org:8443/path";
+        let Ok(uri) = text.parse::<Uri>() else { return refuse("is not a URL", EXAMPLE) };
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) => return refuse("is neither http nor https", EXAMPLE),
+            None => return refuse("has no scheme", EXAMPLE),
+        };
+        let Some(authority) = uri.authority().filter(|all| !all.host().is_empty()) else {
+            return refuse("names no host", EXAMPLE);
+        };
+        if authority.as_str().contains('@') {
+            return refuse("holds credentials", "send them as an `authorization` header");
+        }
+        let ordinary = if secure { 443 } else { 80 };
+        let host = authority.host().to_owned();
+        let port = match (authority.port(), authority.port_u16()) {
+            (None, _) => ordinary,
+            (Some(_), Some(port)) if port != 0 => port,
+            _ => return refuse("has a port that does not exist", "ports go from 1 to 65535"),
+        };
+        let authority = if port == ordinary { host.clone() } else { format!("{host}:{port}") };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let Ok(path) = path.parse() else { return refuse("has a path that is none", EXAMPLE) };
+        Ok(Url { secure, host, port, authority, path })
+    }
+}
+
+/// The request, built once and cloned for every sample.
+fn request(
+    http: &HttpProbe,
+    connection: Connection,
+    url: &Url,
+    lab: &dyn Fn(&str) -> Option<String>,
+) -> Result<Request<Full<Bytes>>, PrepareError> {
+    let body = http.body.as_ref().map(|body| reveal(body, lab)).transpose()?;
+    let mut request = Request::new(Full::new(Bytes::from(body.unwrap_or_default())));
+    *request.method_mut() = Method::from_bytes(http.method.as_bytes()).map_err(|_| {
+        PrepareError::new(
+            format!("`{}` is not an HTTP method", http.method),
+            "write GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS",
+        )
+    })?;
+    *request.uri_mut() = url.path.clone();
+    let headers = request.headers_mut();
+    for (name, value) in &http.headers {
+        let refuse = |what: &str, hint: &str| {
+            PrepareError::new(format!("header `{name}`: `{value}` {what}"), hint.to_owned())
+        };
+        let field = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| refuse("has a name that is none", "use letters, digits and dashes"))?;
+        if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&field) {
+            return Err(refuse(
+                "is for firedrill to set",
+                "leave it out; `connection:` of the probe chooses the cohort",
+            ));
+        }
+        let mut revealed = HeaderValue::from_str(&reveal(value, lab)?)
+            .map_err(|_| refuse("cannot be sent", "a value is one line of visible characters"))?;
+        revealed.set_sensitive(true);
+        headers.append(field, revealed);
+    }
+    let host = HeaderValue::from_str(&url.authority).map_err(|_| {
+        PrepareError::new(format!("`{}` has a host that cannot be sent", http.url), "mend `url`")
+    })?;
+    headers.entry(HOST).or_insert(host);
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    if connection == Connection::New {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(request)
+}

@@ -1,0 +1,110 @@
+//! Probes: what users would see, asked open loop.
+//!
+//! A [`Prober`] sends one sample a period, each in a task of its own, and reports every one of them
+//! exactly once, also those that could not be sent. It judges a single answer and nothing else:
+//! what a series of them means is decided in `measure`.
+
+mod connector;
+mod expect;
+mod failure;
+mod http;
+mod line;
+mod sample;
+mod schedule;
+mod served_by;
+mod target;
+mod tcp;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use connector::{Connector, LookUpError, Stream, SystemConnector};
+pub use schedule::Running;
+
+use crate::clock::Clock;
+use crate::model::{Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
+use sample::{Asker, Desk, Sampler};
+
+/// A probe made ready.
+pub struct Prober {
+    sampler: Sampler,
+    every: std::time::Duration,
+}
+
+impl Prober {
+    /// Checks everything that can be checked before the first request: the address, the CA file, the
+    /// TLS settings, the header values. `lab` gives the address of a lab service.
+    ///
+    /// # Errors
+    /// What is wrong and what to do, without secrets.
+    pub fn prepare(
+        id: ProbeId,
+        spec: &ProbeSpec,
+        lab: &dyn Fn(&str) -> Option<String>,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Prober, PrepareError> {
+        let named = |error: PrepareError| error.at(&spec.name);
+        for (key, value) in [("every", spec.every), ("timeout", spec.timeout)] {
+            if value.is_zero() {
+                let what = format!("`{key}` is zero");
+                return Err(named(PrepareError::new(what, "give it a duration, such as 100ms")));
+            }
+        }
+        let asker = match &spec.kind {
+            ProbeKind::Http(http) => Asker::Http(Box::new(
+                http::HttpAsker::prepare(http, spec, lab, connector).map_err(named)?,
+            )),
+            ProbeKind::Tcp(tcp) => {
+                Asker::Tcp(tcp::TcpAsker::prepare(tcp, spec, lab, connector).map_err(named)?)
+            }
+        };
+        let sampler =
+            Sampler { probe: id, asker, timeout: spec.timeout, slower_than: spec.slower_than };
+        Ok(Prober { sampler, every: spec.every })
+    }
+
+    /// Sends sample n at `start` + n x period, whatever happens to earlier ones. Every number yields
+    /// exactly one [`Sampled`] on `out`. Needs a tokio runtime.
+    pub fn start(self, clock: Clock, start: Offset, out: UnboundedSender<Sampled>) -> Running {
+        schedule::start(Arc::new(Desk { sampler: self.sampler, clock, out }), start, self.every)
+    }
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("probe", &self.sampler.probe).finish_non_exhaustive()
+    }
+}
+
+/// Why a probe cannot be used: what, and what to do next. Holds no secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepareError {
+    /// What is wrong, and where.
+    pub what: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl PrepareError {
+    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        PrepareError { what: what.into(), hint: hint.into() }
+    }
+
+    fn at(self, probe: &impl fmt::Display) -> Self {
+        PrepareError { what: format!("probe `{probe}`: {}", self.what), ..self }
+    }
+}
+
+impl fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.hint)
+    }
+}
+
+impl std::error::Error for PrepareError {}

@@ -1,0 +1,145 @@
+//! The open loop: sample n leaves at start + n x period, whatever happened to earlier ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::sample::{Desk, Ticket};
+use crate::model::{Blindness, Offset};
+
+/// In flight beyond what the time-out allows for: samples that just end, and timers of 1 ms.
+const SLACK: u128 = 16;
+
+/// More in flight than any machine has ports for.
+const MOST_IN_FLIGHT: u128 = 1 << 17;
+
+/// After so many samples in one go, others may run.
+const BATCH: usize = 256;
+
+/// A probe that is sending. Dropped, it stops at once.
+#[derive(Debug)]
+pub struct Running {
+    stop: Option<oneshot::Sender<Duration>>,
+    schedule: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops the schedule at once. Samples still in flight are given until `grace` has passed, then
+    /// reported as ended by the drill. Returns when all were reported.
+    pub async fn stop(mut self, grace: Duration) {
+        if let Some(stop) = self.stop.take() {
+            // It is gone already only if the runtime is shutting down.
+            let _ = stop.send(grace);
+        }
+        let _ = self.schedule.await;
+    }
+}
+
+/// Starts sending.
+pub(super) fn start(desk: Arc<Desk>, start: Offset, every: Duration) -> Running {
+    let (stop, stopped) = oneshot::channel();
+    let timetable = Timetable { start, every, next: 0 };
+    let schedule = tokio::spawn(run(desk, timetable, stopped));
+    Running { stop: Some(stop), schedule }
+}
+
+/// When which sample is due.
+#[derive(Debug, Clone, Copy)]
+struct Timetable {
+    start: Offset,
+    every: Duration,
+    next: u64,
+}
+
+impl Timetable {
+    /// When the next sample is due. Computed from the start, so that nothing adds up.
+    fn due(&self) -> Offset {
+        let after = self.every.as_nanos().saturating_mul(u128::from(self.next));
+        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        self.start.plus(Duration::from_nanos(after))
+    }
+
+    /// The next sample's number and when it was due, if that is not after `now`.
+    fn take_due(&mut self, now: Offset) -> Option<(u64, Offset)> {
+        let due = self.due();
+        (due <= now).then(|| {
+            let seq = self.next;
+            self.next += 1;
+            (seq, due)
+        })
+    }
+
+    /// How many samples can be in flight at once if none outlives `timeout`.
+    fn most_in_flight(&self, timeout: Duration) -> usize {
+        let most = timeout.as_nanos() / self.every.as_nanos().max(1) + SLACK;
+        usize::try_from(most.min(MOST_IN_FLIGHT)).unwrap_or(usize::MAX)
+    }
+}
+
+async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<Duration>) {
+    let most = table.most_in_flight(desk.sampler.timeout);
+    let mut flying = JoinSet::new();
+    let grace = loop {
+        tokio::select! {
+            biased;
+            grace = &mut stop => break grace.unwrap_or_default(),
+            () = desk.clock.sleep_until(table.due()) => {}
+        }
+        while flying.try_join_next().is_some() {}
+        send_due(&desk, &mut table, &mut flying, most);
+        if table.due() <= desk.clock.now() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let all_done = async { while flying.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all_done).await.is_err() {
+        // Each reports itself when it is dropped.
+        flying.shutdown().await;
+    }
+}
+
+/// Sends what is due by now, up to a batch.
+fn send_due(desk: &Arc<Desk>, table: &mut Timetable, flying: &mut JoinSet<()>, most: usize) {
+    let now = desk.clock.now();
+    for _ in 0..BATCH {
+        let Some((seq, due)) = table.take_due(now) else { return };
+        if desk.missed(due, now) {
+            desk.not_sent(seq, due, now, Blindness::Stalled);
+        } else if flying.len() >= most {
+            desk.not_sent(seq, due, now, Blindness::TooManyInFlight);
+        } else {
+            flying.spawn(Ticket::new(Arc::clone(desk), seq, due).redeem());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_times_never_drift() {
+        let every = Duration::from_nanos(333_333);
+        let mut table = Timetable { start: Offset::from_millis(5), every, next: 0 };
+        let end = Offset::from_millis(1_005);
+        let mut taken = 0;
+        while let Some((seq, due)) = table.take_due(end) {
+            assert_eq!(seq, taken);
+            assert_eq!(due.as_nanos(), 5_000_000 + seq * 333_333);
+            taken += 1;
+        }
+        assert_eq!(taken, 3_001);
+        table.next = u64::MAX;
+        assert_eq!(table.due(), Offset::from_nanos(u64::MAX), "saturates");
+    }
+
+    #[test]
+    fn the_time_out_bounds_what_is_in_flight() {
+        let table = |every| Timetable { start: Offset::ZERO, every, next: 0 };
+        let second = Duration::from_secs(1);
+        assert_eq!(table(Duration::from_millis(10)).most_in_flight(second), 116);
+        assert_eq!(table(Duration::from_nanos(1)).most_in_flight(second), 1 << 17);
+    }
+}

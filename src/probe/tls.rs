@@ -1,0 +1,89 @@
+//! TLS by rustls with ring, once per probe.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::connector::Stream;
+use super::{PrepareError, failure};
+use crate::model::{Outcome, Phase};
+
+/// How to speak TLS with one server name.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// TLS with `host`, trusting the authorities in `ca` or else the system's.
+    pub(super) fn prepare(host: &str, ca: Option<&Path>) -> Result<Self, PrepareError> {
+        let bare = host.trim_matches(['[', ']']);
+        let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
+            PrepareError::new("the URL's host cannot be a server name in TLS", "mend `url`")
+        })?;
+        let roots = match ca {
+            Some(path) => Arc::new(roots_from(path)?),
+            None => system_roots()?,
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| {
+                PrepareError::new(format!("TLS cannot be set up: {error}"), "report this as a bug")
+            })?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A resumed session skips the certificate: a new user would not be so lucky.
+        config.resumption = Resumption::disabled();
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// The handshake.
+    pub(super) async fn wrap(&self, plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, Outcome> {
+        match self.connector.connect(self.name.clone(), plain).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(failure::of_stream(&error, Phase::Tls)),
+        }
+    }
+}
+
+fn roots_from(path: &Path) -> Result<RootCertStore, PrepareError> {
+    let refuse = |why: String| {
+        PrepareError::new(
+            format!("the certificate authorities in {} cannot be used: {why}", path.display()),
+            "`ca` must name a PEM file with at least one certificate",
+        )
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refuse(e.to_string()))? {
+        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(refuse("there is no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// The system's authorities. Read once, since that takes some 10 ms and there may be many probes.
+fn system_roots() -> Result<Arc<RootCertStore>, PrepareError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        return Err(PrepareError::new(
+            "the system trusts no certificate authority",
+            "install the ca-certificates package, or name a PEM file as `ca`",
+        ));
+    }
+    Ok(Arc::clone(roots))
+}
