@@ -4,6 +4,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod clock;
+pub mod drill;
+pub mod journal;
 pub mod measure;
 pub mod model;
 pub mod probe;

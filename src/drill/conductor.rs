@@ -1,0 +1,494 @@
+//! The stages, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use super::controls::{Held, call, restore};
+use super::probing::Probing;
+use super::watch::{Watch, Woken};
+use super::{CALL_LIMIT, Drill, READ_EVERY, RESTORE_LIMIT};
+use crate::clock::Clock;
+use crate::journal::{self, Append, Record};
+use crate::measure::{Ending, Observation, judge, prove};
+use crate::model::{
+    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, PlanSummary, Proof, Restored,
+    RunRecord, Stage, Why,
+};
+
+/// Runs a drill.
+pub(super) struct Conductor {
+    plan: Arc<Plan>,
+    file: String,
+    run: String,
+    held: Vec<Held>,
+    probing: Box<dyn Probing>,
+    journal: Box<dyn Append>,
+    clock: Clock,
+    watch: Watch,
+    out: Option<mpsc::UnboundedSender<crate::model::Sampled>>,
+    calls: Vec<ControlCall>,
+    ending: Ending,
+    entered_now: Option<Stage>,
+}
+
+impl Conductor {
+    pub fn new(drill: Drill) -> Self {
+        let (out, samples) = mpsc::unbounded_channel();
+        let clock = drill.clock;
+        let observation = Observation::new(drill.plan.clone(), clock.now());
+        let watch = Watch {
+            clock,
+            observation,
+            samples,
+            stop: drill.stop,
+            listener: drill.listener,
+            told: clock.now(),
+        };
+        Conductor {
+            plan: drill.plan,
+            file: drill.file,
+            run: drill.run,
+            held: drill.controls.into_iter().map(Held::new).collect(),
+            probing: drill.probing,
+            journal: drill.journal,
+            clock,
+            watch,
+            out: Some(out),
+            calls: Vec::new(),
+            ending: Ending::default(),
+            entered_now: None,
+        }
+    }
+
+    pub async fn run(mut self) -> RunRecord {
+        let started_at = jiff::Timestamp::now();
+        self.begin();
+        if self.preflight().await && self.baseline().await {
+            if self.cut().await {
+                self.observe().await;
+                self.hold().await;
+            }
+            self.restore().await;
+            self.failback().await;
+        }
+        self.finish(started_at).await
+    }
+
+    fn begin(&mut self) {
+        let plan = self.plan.clone();
+        self.watch.tell(DrillEvent::Started {
+            run: self.run.clone(),
+            plan: plan.name.clone(),
+            datacenter: plan.datacenter(plan.cut.datacenter).into(),
+            services: plan.services.iter().map(|service| service.name.clone()).collect(),
+        });
+    }
+
+    fn enter(&mut self, stage: Stage, at_most: Option<Duration>) {
+        self.entered_now = Some(stage);
+        let at = self.clock.now();
+        self.watch.tell(DrillEvent::Entered { stage, at, at_most });
+    }
+
+    fn note(&mut self, call: ControlCall) {
+        self.watch.tell(DrillEvent::Called(call.clone()));
+        self.calls.push(call);
+    }
+
+    /// Writes a record down, or says why the act that it stands for must not follow.
+    fn write(&mut self, record: &Record) -> Result<(), Why> {
+        self.journal.append(record).map_err(|error| {
+            let text = format!(
+                "the journal could not be written ({error}), so a crash could leave traffic cut; \
+                 make room in the state directory or move it with --state-dir"
+            );
+            Why::new("journal", text)
+        })
+    }
+
+    fn refuse(&mut self, why: Why) {
+        self.ending.not_started.push(why);
+    }
+
+    /// Reads every control and writes its state down. False: the drill does not start.
+    async fn preflight(&mut self) -> bool {
+        self.enter(Stage::Preflight, Some(CALL_LIMIT));
+        let clock = self.clock;
+        let reads = self.held.iter().map(|held| {
+            let control = held.control.clone();
+            async move {
+                call(clock, control.spec().name.clone(), Act::Inspect, control.inspect()).await
+            }
+        });
+        let reads = join_all(reads).await;
+        for (place, read) in reads.into_iter().enumerate() {
+            self.note(read.call);
+            match read.result {
+                Ok(state) if !state.has_open(self.plan.cut.datacenter) => {
+                    let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
+                    let name = self.held[place].name();
+                    let text = format!(
+                        "nothing leads to {datacenter} through {name} that is not closed already, so \
+                         there is nothing to cut; put it back to service first"
+                    );
+                    self.refuse(Why::new("nothing-to-cut", text));
+                }
+                Ok(state) => self.held[place].before = Some(state),
+                Err(error) => {
+                    self.refuse(Why::new("control-unreadable", error.to_string()));
+                }
+            }
+        }
+        if let Some(why) = self.watch.stopped() {
+            self.stopping(why);
+            return false;
+        }
+        if self.ending.not_started.is_empty()
+            && let Err(why) = self.write_snapshot()
+        {
+            self.refuse(why);
+        }
+        self.ending.not_started.is_empty()
+    }
+
+    fn write_snapshot(&mut self) -> Result<(), Why> {
+        self.write(&Record::Opened {
+            format: journal::FORMAT,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.run.clone(),
+            plan: self.plan.name.clone(),
+            order: self.plan.cut.clone(),
+        })?;
+        for place in 0..self.held.len() {
+            let control = self.held[place].control.spec().clone();
+            let state = self.held[place].before.clone().unwrap_or_default();
+            self.write(&Record::Snapshot { control, state })?;
+        }
+        Ok(())
+    }
+
+    /// Watches the services as they are. False: the drill does not cut.
+    async fn baseline(&mut self) -> bool {
+        let length = self.plan.timing.baseline;
+        self.enter(Stage::Baseline, Some(length));
+        let start = self.clock.now();
+        self.watch.observation.marks.started = start;
+        if let Some(out) = self.out.take() {
+            self.probing.start(self.clock, start, out);
+        }
+        let woken = self.watch.until(start.plus(length), |_| false).await;
+        if let (Woken::Stopped, Some(why)) = (woken, self.watch.stopped()) {
+            self.stopping(why);
+            return false;
+        }
+        self.watch.drain();
+        self.ending.not_started = self.watch.observation.unsteady();
+        self.ending.not_started.is_empty()
+    }
+
+    fn stopping(&mut self, why: Why) {
+        if self.ending.stopped.is_none() {
+            let at = self.clock.now();
+            self.watch.tell(DrillEvent::Stopping { at, why: why.clone() });
+            self.ending.stopped = Some(why);
+        }
+    }
+
+    /// Cuts, and reads back that it is cut. False: it is not, or not wholly.
+    async fn cut(&mut self) -> bool {
+        self.enter(Stage::Cut, Some(CALL_LIMIT));
+        for place in 0..self.held.len() {
+            if let Err(why) = self.cut_one(place).await {
+                match self.held.iter().any(|held| held.touched) {
+                    true => self.ending.cut_failed = Some(why),
+                    false => self.refuse(why),
+                }
+                return false;
+            }
+            if let Some(why) = self.watch.stopped() {
+                self.stopping(why);
+                return false;
+            }
+        }
+        self.watch.observation.marks.cut_confirmed = Some(self.clock.now());
+        true
+    }
+
+    async fn cut_one(&mut self, place: usize) -> Result<(), Why> {
+        let control = self.held[place].control.clone();
+        let before = self.held[place].before.clone().unwrap_or_default();
+        let name = self.held[place].name();
+        self.write(&Record::CutIntended { control: name.clone() })?;
+        self.held[place].touched = true;
+        let order = self.plan.cut.clone();
+        let clock = self.clock;
+        self.watch.observation.marks.cut_issued.get_or_insert(clock.now());
+        let cut = call(clock, name.clone(), Act::Cut, control.cut(&order, &before));
+        let cut = self.watch.during(cut).await;
+        self.note(cut.call);
+        cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
+        let give_up = clock.now().plus(CALL_LIMIT);
+        loop {
+            let read = call(clock, name.clone(), Act::Inspect, control.inspect());
+            let read = self.watch.during(read).await;
+            let state = match read.result {
+                Ok(state) => state,
+                Err(error) => {
+                    self.note(read.call);
+                    return Err(Why::new("cut-not-read-back", error.to_string()));
+                }
+            };
+            let is_cut = state.is_cut(&order);
+            self.held[place].cut = Some(state);
+            if is_cut {
+                self.note(read.call);
+                return self.write(&Record::CutConfirmed { control: name });
+            }
+            if clock.now() >= give_up || self.watch.stopped().is_some() {
+                let text = format!("{name} accepted the cut but does not say that it is cut");
+                return Err(Why::new("cut-not-confirmed", text));
+            }
+            self.watch.during(tokio::time::sleep(Duration::from_millis(20))).await;
+        }
+    }
+
+    /// The latest instant at which the restore has to begin.
+    fn deadline(&self) -> crate::model::Offset {
+        let cut = self.watch.observation.marks.cut_issued.unwrap_or_default();
+        cut.plus(self.plan.timing.at_most)
+    }
+
+    /// Watches the failover until every promise is decided, and reads the controls meanwhile.
+    async fn observe(&mut self) {
+        let deadline = self.deadline();
+        self.enter(Stage::Observe, Some(deadline.since(self.clock.now())));
+        let plan = self.plan.clone();
+        let mut decided = vec![false; plan.services.len()];
+        loop {
+            let read_at = self.clock.now().plus(READ_EVERY).min(deadline);
+            let woken = self
+                .watch
+                .until(read_at, |watch| {
+                    tell_decided(watch, &plan, &mut decided);
+                    watch.observation.is_settled()
+                })
+                .await;
+            match woken {
+                Woken::Met => break,
+                Woken::TimeUp if self.clock.now() >= deadline => break,
+                Woken::TimeUp => self.read_while_cut().await,
+                Woken::Stopped => {
+                    self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Keeps the cut for a while after all is decided.
+    async fn hold(&mut self) {
+        let until = self.clock.now().plus(self.plan.timing.hold).min(self.deadline());
+        if self.ending.stopped.is_none() && !self.plan.timing.hold.is_zero() {
+            self.enter(Stage::Hold, Some(until.since(self.clock.now())));
+            while self.clock.now() < until {
+                let read_at = self.clock.now().plus(READ_EVERY).min(until);
+                if self.watch.until(read_at, |_| false).await == Woken::Stopped {
+                    self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
+                    break;
+                }
+                self.read_while_cut().await;
+            }
+        }
+        if self.ending.stopped.is_none() {
+            // The last reading before the restore: did the cut hold to its end?
+            self.read_while_cut().await;
+        }
+    }
+
+    async fn read_while_cut(&mut self) {
+        let clock = self.clock;
+        let order = self.plan.cut.clone();
+        for place in 0..self.held.len() {
+            let control = self.held[place].control.clone();
+            let read = call(clock, self.held[place].name(), Act::Inspect, control.inspect());
+            let read = self.watch.during(read).await;
+            if read.call.error.is_some() {
+                self.note(read.call);
+            }
+            self.held[place].read_while_cut(read.result, &order);
+        }
+    }
+
+    /// Puts everything that was touched back as it was, side by side.
+    async fn restore(&mut self) {
+        let touched: Vec<usize> =
+            (0..self.held.len()).filter(|place| self.held[*place].touched).collect();
+        if touched.is_empty() {
+            return;
+        }
+        self.enter(Stage::Restore, Some(RESTORE_LIMIT));
+        for place in &touched {
+            // A restore is right even if it cannot be written down.
+            let control = self.held[*place].name();
+            if let Err(why) = self.write(&Record::RestoreIntended { control }) {
+                self.ending.cut_failed.get_or_insert(why);
+            }
+        }
+        for held in &mut self.held {
+            held.path = held.control.path();
+        }
+        let clock = self.clock;
+        self.watch.observation.marks.restore_issued = Some(clock.now());
+        let work = join_all(touched.iter().map(|place| {
+            let held = &self.held[*place];
+            let before = held.before.clone().unwrap_or_default();
+            restore(clock, held.control.clone(), before, RESTORE_LIMIT)
+        }));
+        let results = self.watch.during(work).await;
+        for (place, restored) in touched.into_iter().zip(results) {
+            restored.calls.into_iter().for_each(|call| self.note(call));
+            self.held[place].after = restored.state;
+            if self.held[place].is_restored() {
+                let control = self.held[place].name();
+                if let Err(why) = self.write(&Record::RestoreConfirmed { control }) {
+                    self.ending.cut_failed.get_or_insert(why);
+                }
+            } else {
+                let why = not_restored(&self.held[place], restored.error);
+                self.ending.not_restored.push(why);
+            }
+        }
+        if self.ending.not_restored.is_empty() {
+            self.watch.observation.marks.restore_confirmed = Some(clock.now());
+        }
+    }
+
+    /// Watches until the services are as before the cut.
+    async fn failback(&mut self) {
+        let confirmed = self.watch.observation.marks.restore_confirmed;
+        let (Some(confirmed), None) = (confirmed, &self.ending.stopped) else { return };
+        let promised =
+            self.plan.services.iter().filter_map(|service| service.promises.failback_within);
+        let longest = promised.max().unwrap_or_default();
+        let timing = self.plan.timing;
+        let limit = timing.at_most.max(longest + timing.stable_for);
+        self.enter(Stage::Failback, Some(limit));
+        let until = confirmed.plus(limit);
+        if self.watch.until(until, |watch| watch.observation.is_back()).await == Woken::Stopped {
+            self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
+        }
+    }
+
+    async fn finish(mut self, started_at: jiff::Timestamp) -> RunRecord {
+        let hurry = self.ending.stopped.is_some();
+        let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
+        let grace = if hurry { Duration::ZERO } else { longest.unwrap_or_default() };
+        self.watch.during(self.probing.stop(grace)).await;
+        self.watch.drain();
+        let now = self.clock.now();
+        self.watch.observation.marks.ended = Some(now);
+        let proof = self.proof();
+        let judged =
+            judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
+        let verdict = judged.verdict;
+        // The record is complete without this line; it only spares `status` a look at the controls.
+        let _ = self.journal.append(&Record::Closed { verdict });
+        self.watch.tell(DrillEvent::Ended { at: now, verdict });
+        RunRecord {
+            format: RunRecord::FORMAT,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.run,
+            started_at,
+            plan: summary(&self.plan, self.file),
+            verdict,
+            reasons: judged.reasons,
+            marks: self.watch.observation.marks,
+            services: judged.services,
+            proof,
+            controls: self.held.into_iter().map(control_record).collect(),
+            calls: self.calls,
+            lab: None,
+        }
+    }
+
+    fn proof(&self) -> Proof {
+        if self.watch.observation.marks.cut_issued.is_none() {
+            return Proof::default();
+        }
+        let controls = self
+            .held
+            .iter()
+            .map(|held| ControlProof {
+                control: held.name(),
+                reads: held.reads,
+                reads_cut: held.reads_cut,
+                path: held.path,
+            })
+            .collect();
+        prove(&self.plan, &self.watch.observation, controls)
+    }
+}
+
+fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
+    let at = watch.clock.now();
+    for (number, service) in plan.services.iter().enumerate() {
+        let known = service.promises.is_empty() || decided.get(number).copied().unwrap_or(true);
+        if !known && watch.observation.is_service_settled(number) {
+            if let Some(done) = decided.get_mut(number) {
+                *done = true;
+            }
+            let state = watch.observation.now(at).into_iter().nth(number);
+            let text = state.map_or_else(String::new, |now| now.state);
+            watch.tell(DrillEvent::Decided { at, service: service.name.clone(), text });
+        }
+    }
+}
+
+fn not_restored(held: &Held, error: Option<crate::traffic::ControlError>) -> Why {
+    let name = held.name();
+    let text = match (error, &held.after, &held.before) {
+        (Some(error), ..) => format!("{name}: {error}"),
+        (None, Some(after), Some(before)) => {
+            format!("{name} is not as it was: {} differ", before.differences(after).join(", "))
+        }
+        _ => format!("{name} could not be read back"),
+    };
+    Why::new("not-restored", text)
+}
+
+fn summary(plan: &Plan, file: String) -> PlanSummary {
+    PlanSummary {
+        name: plan.name.clone(),
+        about: plan.about.clone(),
+        file,
+        datacenters: plan.datacenters.clone(),
+        cut: plan.cut.clone(),
+        through: plan
+            .through
+            .iter()
+            .filter_map(|place| plan.traffic.get(*place).map(|control| control.name.clone()))
+            .collect(),
+        stable_for: plan.timing.stable_for,
+        at_most: plan.timing.at_most,
+    }
+}
+
+fn control_record(held: Held) -> ControlRecord {
+    let restored = match (held.touched, held.is_restored()) {
+        (false, _) => Restored::Untouched,
+        (true, true) => Restored::Yes,
+        (true, false) => Restored::No,
+    };
+    let spec = held.control.spec();
+    ControlRecord {
+        name: spec.name.clone(),
+        provider: spec.provider.clone(),
+        before: held.before,
+        cut: held.cut,
+        after: held.after,
+        restored,
+    }
+}

@@ -1,0 +1,63 @@
+//! The conductor: the only room that knows the order of the stages.
+//!
+//! ```text
+//! preflight -> baseline -> cut -> observe -> hold -> restore -> failback -> verdict
+//! ```
+//!
+//! Whatever happens after the first intent to cut, the way out leads through `restore`.
+
+mod conductor;
+mod controls;
+mod probing;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch as channel;
+
+use crate::clock::Clock;
+use crate::journal::Append;
+use crate::model::{DrillEvent, Plan, RunRecord, Why};
+use crate::traffic::TrafficControl;
+
+pub use probing::{Probes, Probing};
+
+/// A call at a control that takes longer than this has failed, whatever the control's own limits.
+pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// How often a control is read while it has to be cut.
+pub const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// A restore that fails is tried again for this long.
+pub const RESTORE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Everything that a drill needs. The parts are ready: nothing is opened or parsed any more.
+pub struct Drill {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// The file that the plan came from, for the record.
+    pub file: String,
+    /// The run's id.
+    pub run: String,
+    /// The controls to cut through, in the order of [`Plan::through`].
+    pub controls: Vec<Arc<dyn TrafficControl>>,
+    /// What asks the services.
+    pub probing: Box<dyn Probing>,
+    /// Where intents are written down before the acts.
+    pub journal: Box<dyn Append>,
+    /// The drill's clock.
+    pub clock: Clock,
+    /// Set to a reason when the drill has to stop and restore.
+    pub stop: channel::Receiver<Option<Why>>,
+    /// Told of everything as it happens.
+    pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+}
+
+impl Drill {
+    /// Runs the drill to its end and says what came of it. Restores whatever it cut, unless the
+    /// verdict says that it could not.
+    pub async fn run(self) -> RunRecord {
+        conductor::Conductor::new(self).run().await
+    }
+}

@@ -1,0 +1,113 @@
+//! Keeping the observation up to date while anything else is waited for.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch as channel;
+
+use crate::clock::Clock;
+use crate::measure::Observation;
+use crate::model::{DrillEvent, Offset, Sampled, Why};
+
+/// How often listeners are told how the services are.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// How often a condition on what was seen is looked at, at most.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Takes in samples for as long as something else is waited for.
+pub(super) struct Watch {
+    pub clock: Clock,
+    pub observation: Observation,
+    pub samples: UnboundedReceiver<Sampled>,
+    pub stop: channel::Receiver<Option<Why>>,
+    pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+    pub told: Offset,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// The condition holds.
+    Met,
+    /// The time is up.
+    TimeUp,
+    /// The drill has to stop.
+    Stopped,
+}
+
+impl Watch {
+    /// Tells whoever shows or logs.
+    pub fn tell(&mut self, event: DrillEvent) {
+        (self.listener)(&event);
+    }
+
+    /// The reason to stop, if there is one.
+    pub fn stopped(&self) -> Option<Why> {
+        self.stop.borrow().clone()
+    }
+
+    /// Takes in samples until `work` is done, whether or not the drill has to stop.
+    pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let tell = self.told.plus(TELL_EVERY);
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(sampled) = self.samples.recv() => self.take(sampled),
+                () = self.clock.sleep_until(tell) => self.tell_now(),
+            }
+        }
+    }
+
+    /// Takes in samples until `met` holds, `until` has passed or the drill has to stop, whichever
+    /// comes first.
+    pub async fn until(&mut self, until: Offset, mut met: impl FnMut(&mut Watch) -> bool) -> Woken {
+        loop {
+            if self.stopped().is_some() {
+                return Woken::Stopped;
+            }
+            let began = self.clock.now();
+            if met(self) {
+                return Woken::Met;
+            }
+            let now = self.clock.now();
+            if now >= until {
+                return Woken::TimeUp;
+            }
+            // With very many probes a look takes a while; it must not starve the taking in.
+            let pause = LOOK_EVERY.max(now.since(began) * 10);
+            let look = now.plus(pause).min(until);
+            let mut stop = self.stop.clone();
+            let clock = self.clock;
+            self.during(async move {
+                tokio::select! {
+                    () = clock.sleep_until(look) => {}
+                    Ok(_) = stop.wait_for(Option::is_some) => {}
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Takes in what has come but was not looked at yet.
+    pub fn drain(&mut self) {
+        while let Ok(sampled) = self.samples.try_recv() {
+            self.take(sampled);
+        }
+    }
+
+    fn take(&mut self, sampled: Sampled) {
+        self.observation.push(sampled);
+    }
+
+    fn tell_now(&mut self) {
+        let at = self.clock.now();
+        self.told = at;
+        let services = self.observation.now(at);
+        self.tell(DrillEvent::Watched { at, services });
+    }
+}
