@@ -51,8 +51,12 @@ pub(super) fn of_stream(error: &io::Error, phase: Phase) -> Outcome {
     }
     match ours(error) {
         Some(blindness) => Outcome::Unknown(blindness),
-        None if error.kind() == io::ErrorKind::TimedOut => Outcome::Bad(Reason::TimeOut(phase)),
-        None => Outcome::Bad(Reason::Reset),
+        None => Outcome::Bad(match error.kind() {
+            io::ErrorKind::TimedOut => Reason::TimeOut(phase),
+            // Not from the system: hyper says so of chunks that make no sense.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Reason::Protocol,
+            _ => Reason::Reset,
+        }),
     }
 }
 

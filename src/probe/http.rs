@@ -192,9 +192,11 @@ impl Url {
         }
         let ordinary = if secure { 443 } else { 80 };
         let host = authority.host().to_owned();
-        let port = match (authority.port(), authority.port_u16()) {
-            (None, _) => ordinary,
-            (Some(_), Some(port)) if port != 0 => port,
+        // The library takes a port that it cannot read for none.
+        let bare = authority.as_str() == authority.host();
+        let port = match authority.port_u16() {
+            None if bare => ordinary,
+            Some(port) if port != 0 => port,
             _ => return refuse("has a port that does not exist", "ports go from 1 to 65535"),
         };
         let authority = if port == ordinary { host.clone() } else { format!("{host}:{port}") };
