@@ -45,9 +45,8 @@ fn every_verdict_reads_well_at_80_and_120_columns() {
 
 #[test]
 fn no_line_is_wider_than_asked_for() {
-    for (name, build) in
-        CASES.into_iter().chain([("hostile", build::hostile as _), ("many", build::many_services)])
-    {
+    let more: [Case; 2] = [("hostile", build::hostile), ("many", build::many_services)];
+    for (name, build) in CASES.into_iter().chain(more) {
         let record = build();
         for width in 40..=160 {
             for line in plain(&record, width).lines() {
