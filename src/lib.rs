@@ -9,4 +9,6 @@ pub mod journal;
 pub mod measure;
 pub mod model;
 pub mod probe;
+pub mod report;
+pub mod screen;
 pub mod traffic;

@@ -1,0 +1,145 @@
+//! The verdict and the slowest service in one sentence, and the reasons.
+
+use super::page::{Entry, Ink, Page};
+use super::words::{GAP, list, mode, plural, time};
+use crate::model::{Judgement, Promise, RunRecord, ServiceRecord, Verdict};
+
+/// The ink of a verdict.
+pub fn ink(verdict: Verdict) -> Ink {
+    match verdict {
+        Verdict::Pass => Ink::Good,
+        Verdict::Fail => Ink::Bad,
+        Verdict::Inconclusive => Ink::Doubt,
+        Verdict::Stopped | Verdict::NotStarted => Ink::Stop,
+        Verdict::NotRestored => Ink::Alarm,
+    }
+}
+
+/// Writes the verdict with its sentence, and what the drill is for.
+pub fn write(record: &RunRecord, page: &mut Page) {
+    let verdict = record.verdict.to_string();
+    let hang = verdict.len() + 2;
+    let sentence = format!("{}: {}.", record.plan.name, sentence(record));
+    page.paragraph(
+        0,
+        hang,
+        // The second space is one that is not taken for the end of a word.
+        &[
+            (ink(record.verdict), verdict.replace(' ', GAP)),
+            (Ink::Plain, format!(" \u{a0}{sentence}")),
+        ],
+    );
+    if let Some(about) = &record.plan.about {
+        page.paragraph(hang, hang, &[(Ink::Dim, about.clone())]);
+    }
+}
+
+/// Writes why the verdict is not PASS.
+pub fn write_reasons(record: &RunRecord, page: &mut Page) {
+    if record.verdict == Verdict::Pass || record.reasons.is_empty() {
+        return;
+    }
+    page.heading("Why", &[]);
+    let entries: Vec<Entry> =
+        record.reasons.iter().map(|why| Entry::plain("-", why.text.as_str())).collect();
+    page.entries(&entries);
+}
+
+/// Writes which run this was.
+pub fn write_run(record: &RunRecord, page: &mut Page) {
+    page.blank();
+    let at = record.started_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let text = format!(
+        "run {} ·\u{a0}{} ·\u{a0}{} ·\u{a0}firedrill\u{a0}{}",
+        record.run,
+        record.plan.file,
+        at.replace(' ', "\u{a0}"),
+        record.firedrill
+    );
+    page.paragraph(0, 0, &[(Ink::Dim, text)]);
+}
+
+fn sentence(record: &RunRecord) -> String {
+    if record.marks.cut_issued.is_none() {
+        return "nothing was cut".to_owned();
+    }
+    let service = match record.verdict {
+        Verdict::Fail => broken(record).or_else(|| slowest(record)),
+        _ => slowest(record),
+    };
+    match service {
+        Some(service) => format!("{service}; {}", cut(record)),
+        None => cut(record),
+    }
+}
+
+/// The first broken promise, services being in order of slowness.
+fn broken(record: &RunRecord) -> Option<String> {
+    let (service, promise) = record.services.iter().find_map(|service| {
+        let broken = |p: &&crate::model::PromiseResult| p.judgement == Judgement::Broken;
+        service.promises.iter().find(broken).map(|promise| (service, promise))
+    })?;
+    let name = named(service);
+    let low = promise.measured.map_or(String::new(), |bounds| time(bounds.low));
+    let budget = promise.budget.map_or(String::new(), |b| format!(" (budget {})", time(b)));
+    let unseen = promise.measured.is_some_and(|bounds| bounds.high.is_none());
+    Some(match promise.promise {
+        Promise::RecoverWithin if unseen => {
+            format!("{name} had not recovered after {low}{budget}")
+        }
+        Promise::RecoverWithin => format!("{name} was away for at least {low}{budget}"),
+        Promise::FailbackWithin => format!("{name} took at least {low} to fail back{budget}"),
+        Promise::Sustain => {
+            let bad = plural(promise.bad.unwrap_or(0), "request failed", "requests failed");
+            format!("{name} had to stay up, and {bad}")
+        }
+    })
+}
+
+fn slowest(record: &RunRecord) -> Option<String> {
+    let service = record.services.first()?;
+    let mut name = named(service);
+    if record.services.len() > 1 {
+        name.push_str(&format!(", the slowest of {} services,", record.services.len()));
+    }
+    let budget = service
+        .promises
+        .iter()
+        .find(|promise| promise.promise == Promise::RecoverWithin)
+        .and_then(|promise| promise.budget)
+        .map_or(String::new(), |budget| format!(" (budget {})", time(budget)));
+    Some(match service.recovery {
+        None => format!("{name} was not measured"),
+        Some(recovery) => match recovery.bounds.high {
+            Some(high) if recovery.seamless => {
+                format!("{name} never failed, to within {}{budget}", time(high))
+            }
+            Some(high) => format!("{name} was back after at most {}{budget}", time(high)),
+            None => {
+                let low = time(recovery.bounds.low);
+                format!("{name} had not recovered after {low}{budget}")
+            }
+        },
+    })
+}
+
+fn named(service: &ServiceRecord) -> String {
+    match service.users {
+        Some(users) => {
+            format!("{} ({})", service.name, plural(users, "user", "users"))
+        }
+        None => service.name.to_string(),
+    }
+}
+
+fn cut(record: &RunRecord) -> String {
+    let cut = &record.plan.cut;
+    let datacenter =
+        record.plan.datacenters.get(cut.datacenter.index()).map_or("?", |name| name.as_str());
+    let through: Vec<&str> = record.plan.through.iter().map(|name| name.as_str()).collect();
+    let what = format!("{datacenter} was cut by {} through {}", mode(&cut.mode), list(&through));
+    match (record.marks.cut_issued, record.marks.restore_confirmed) {
+        (Some(from), Some(to)) => format!("{what} for {}", time(to.since(from))),
+        _ => format!("{what} and may still be cut"),
+    }
+}

@@ -1,0 +1,51 @@
+//! Run record -> bytes. Nothing here decides, opens a file or prints.
+
+mod headline;
+mod lab;
+mod page;
+mod probes;
+mod promises;
+mod proof;
+mod split;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod words;
+
+use crate::model::RunRecord;
+use page::Page;
+
+/// How the table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableStyle {
+    /// The longest line, in columns of the terminal. Below 40 it is taken as 40.
+    pub width: u16,
+    /// Whether to colour it. Nothing is told by colour alone.
+    pub color: bool,
+}
+
+/// The report for people: the verdict first, then its evidence, in lines of at most `style.width`.
+pub fn table(record: &RunRecord, style: TableStyle) -> String {
+    let mut page = Page::new(style);
+    headline::write(record, &mut page);
+    traffic::write_alarm(record, &mut page);
+    headline::write_reasons(record, &mut page);
+    promises::write(record, &mut page);
+    split::write(record, &mut page);
+    proof::write(record, &mut page);
+    probes::write(record, &mut page);
+    traffic::write(record, &mut page);
+    lab::write(record, &mut page);
+    headline::write_run(record, &mut page);
+    page.finish()
+}
+
+/// The whole run record as JSON, as `docs/record.md` describes it, with a line break at its end.
+///
+/// # Errors
+/// None are known; serde's type leaves room for them.
+pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = serde_json::to_vec_pretty(record)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

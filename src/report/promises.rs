@@ -1,0 +1,212 @@
+//! The table of promises: what was demanded, what was measured, and what follows.
+
+use std::time::Duration;
+
+use comfy_table::CellAlignment::{Left, Right};
+use comfy_table::Table;
+
+use super::page::{Entry, Ink, Page, cell, ruled};
+use super::words::{bounds, grouped, time};
+use crate::model::{
+    Bounds, Judgement, ProbeCounts, Promise, PromiseResult, RunRecord, ServiceRecord, Verdict,
+};
+
+/// More rows than this are not looked at; the kept ones beyond are counted.
+const ROWS: usize = 20;
+/// Among more than this, only those that were not kept have their reason told.
+const FEW: usize = 8;
+
+type Row<'a> = (&'a ServiceRecord, &'a PromiseResult);
+
+/// Writes the table and, below it, why each promise was judged as it was.
+pub fn write(record: &RunRecord, page: &mut Page) {
+    let mut rows: Vec<Row<'_>> = record
+        .services
+        .iter()
+        .flat_map(|service| service.promises.iter().map(move |promise| (service, promise)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    if rows.len() > ROWS {
+        // Stable: among equals, the slowest service stays first.
+        rows.sort_by_key(|(_, promise)| std::cmp::Reverse(promise.judgement));
+    }
+    let hidden = rows.split_off(rows.len().min(ROWS));
+    if record.marks.cut_issued.is_none() {
+        let text = "not measured, since nothing was cut";
+        page.heading("Promises", &[(Ink::Plain, text.to_owned())]);
+        return;
+    }
+    page.heading("Promises", &[]);
+    let wide = wide(&rows);
+    let table = if page.fits(&wide) { wide } else { narrow(&rows) };
+    page.table(table);
+    if !hidden.is_empty() {
+        let kept = hidden.iter().filter(|(_, p)| p.judgement == Judgement::Kept).count();
+        let kept = if kept == hidden.len() { "all".to_owned() } else { format!("{kept} of them") };
+        let text = format!("and {} more, {kept} kept", hidden.len());
+        page.paragraph(2, 2, &[(Ink::Dim, text)]);
+    }
+    page.notes(&whys(record, &rows));
+}
+
+/// One line for each, a column for each count.
+fn wide(rows: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Service", Left),
+        ("Promise", Left),
+        ("Budget", Right),
+        ("Measured", Left),
+        ("Margin", Right),
+        ("Due", Right),
+        ("Sent", Right),
+        ("Bad", Right),
+        ("Late", Right),
+        ("Judgement", Left),
+    ]);
+    for (service, promise) in rows {
+        let counts = counts(service, promise);
+        table.add_row([
+            cell(Ink::Plain, service.name.as_str()),
+            cell(Ink::Plain, &promise.promise.to_string()),
+            cell(Ink::Plain, &budget(promise)),
+            cell(Ink::Plain, &measured(promise, bounds)),
+            cell(Ink::Plain, &margin(promise, " ")),
+            cell(Ink::Plain, &grouped(counts.due)),
+            cell(Ink::Plain, &grouped(counts.sent)),
+            cell(Ink::Plain, &grouped(counts.bad)),
+            cell(Ink::Plain, &grouped(counts.late)),
+            cell(ink(promise.judgement), word(promise.judgement)),
+        ]);
+    }
+    table
+}
+
+/// Two lines for each promise, where the columns of [`wide`] do not fit.
+fn narrow(rows: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Service", Left),
+        ("Promise", Left),
+        ("Budget", Right),
+        ("Measured", Left),
+        ("Margin", Right),
+        ("Due\nSent", Right),
+        ("Bad\nLate", Right),
+    ]);
+    for (service, promise) in rows {
+        let counts = counts(service, promise);
+        let judged = ink(promise.judgement);
+        table.add_row([
+            cell(Ink::Plain, service.name.as_str()),
+            cell(judged, &format!("{}\n{}", promise.promise, word(promise.judgement))),
+            cell(Ink::Plain, &budget(promise)),
+            cell(Ink::Plain, &measured(promise, stacked)),
+            cell(Ink::Plain, &margin(promise, "\n")),
+            cell(Ink::Plain, &format!("{}\n{}", grouped(counts.due), grouped(counts.sent))),
+            cell(Ink::Plain, &format!("{}\n{}", grouped(counts.bad), grouped(counts.late))),
+        ]);
+    }
+    table
+}
+
+/// Why, where the reasons above have not said it yet.
+fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
+    let said = |why: &str| {
+        record.verdict != Verdict::Pass
+            && record.reasons.iter().any(|reason| reason.text.contains(why))
+    };
+    rows.iter()
+        .filter(|(_, promise)| rows.len() <= FEW || promise.judgement != Judgement::Kept)
+        .filter(|(_, promise)| !promise.why.is_empty() && !said(&promise.why))
+        .map(|(service, promise)| {
+            let ink = match promise.judgement {
+                Judgement::Kept => Ink::Dim,
+                _ => Ink::Plain,
+            };
+            Entry {
+                label: format!("{} {}", service.name, promise.promise),
+                text: vec![(ink, format!("{}{}", promise.why, decided_by(service, promise)))],
+            }
+        })
+        .collect()
+}
+
+/// Which of several probes was the slowest.
+fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
+    match &promise.probe {
+        Some(probe) if service.probes.len() > 1 => format!(" (probe {probe})"),
+        _ => String::new(),
+    }
+}
+
+/// The counts of the probe that decided, or of all that the service waits for.
+fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
+    let mut sum = ProbeCounts::default();
+    let decided = |name| promise.probe.as_ref().is_none_or(|probe| probe == name);
+    for probe in service.probes.iter().filter(|probe| probe.required && decided(&probe.name)) {
+        sum.due += probe.counts.due;
+        sum.sent += probe.counts.sent;
+        sum.bad += probe.counts.bad;
+        sum.late += probe.counts.late;
+    }
+    sum
+}
+
+fn budget(promise: &PromiseResult) -> String {
+    match promise.budget {
+        Some(budget) => time(budget),
+        None => "no bad".to_owned(),
+    }
+}
+
+fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
+    match (promise.promise, promise.bad, promise.measured) {
+        (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
+        (_, _, Some(measured)) => shown(measured),
+        (_, _, None) => "not measured".to_owned(),
+    }
+}
+
+fn stacked(bounds: Bounds) -> String {
+    match bounds.high {
+        Some(high) => format!("≥ {}\n≤ {}", time(bounds.low), time(high)),
+        None => format!("≥ {}\nno end seen", time(bounds.low)),
+    }
+}
+
+/// What is left of the budget, or by how much it is overdrawn, at both bounds where they disagree.
+fn margin(promise: &PromiseResult, between: &str) -> String {
+    let (Some(budget), Some(Bounds { low, high })) = (promise.budget, promise.measured) else {
+        return "-".to_owned();
+    };
+    match (promise.judgement, high) {
+        (Judgement::Kept, Some(high)) => signed(budget, high),
+        (Judgement::Broken, _) => signed(budget, low),
+        (_, Some(high)) => format!("{}{between}to {}", signed(budget, high), signed(budget, low)),
+        (_, None) => format!("at most{between}{}", signed(budget, low)),
+    }
+}
+
+fn signed(budget: Duration, took: Duration) -> String {
+    match budget.checked_sub(took) {
+        Some(left) => format!("+{}", time(left)),
+        None => format!("-{}", time(took - budget)),
+    }
+}
+
+fn ink(judgement: Judgement) -> Ink {
+    match judgement {
+        Judgement::Kept => Ink::Good,
+        Judgement::Undecided => Ink::Doubt,
+        Judgement::Broken => Ink::Bad,
+    }
+}
+
+fn word(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Kept => "kept",
+        Judgement::Undecided => "UNDECIDED",
+        Judgement::Broken => "BROKEN",
+    }
+}
