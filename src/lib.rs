@@ -11,4 +11,5 @@ pub mod model;
 pub mod probe;
 pub mod report;
 pub mod screen;
+pub mod proxy;
 pub mod traffic;

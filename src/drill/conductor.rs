@@ -83,6 +83,7 @@ impl Conductor {
             run: self.run.clone(),
             plan: plan.name.clone(),
             datacenter: plan.datacenter(plan.cut.datacenter).into(),
+            datacenters: plan.datacenters.clone(),
             services: plan.services.iter().map(|service| service.name.clone()).collect(),
         });
     }

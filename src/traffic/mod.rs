@@ -1,5 +1,7 @@
 //! Traffic controls: one trait, one file a provider.
 
+pub mod haproxy;
+
 use std::fmt;
 
 use futures_util::future::BoxFuture;

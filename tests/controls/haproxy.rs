@@ -1,0 +1,175 @@
+//! The `haproxy` control against a real HAProxy.
+
+use firedrill::model::{ControlState, CutOrder, HaproxySocket, Mode, Passage, Text};
+use firedrill::traffic::TrafficControl;
+
+use crate::contract;
+use crate::world::{A, B, World, control};
+
+const RESET: CutOrder = CutOrder { datacenter: A, mode: Mode::Reset };
+const DRAIN: CutOrder = CutOrder { datacenter: A, mode: Mode::Drain };
+
+fn state_of<'a>(state: &'a ControlState, server: &str) -> &'a str {
+    &state.parts[server].settings["state"]
+}
+
+#[tokio::test]
+async fn haproxy_keeps_the_contract_in_both_modes_over_the_unix_socket() {
+    let world = World::start("", &[("dc-a-web2", "weight 7")]).await;
+    contract::holds(&world.control(), &RESET).await;
+    contract::holds(&world.control(), &DRAIN).await;
+}
+
+#[tokio::test]
+async fn haproxy_keeps_the_contract_over_tcp() {
+    // HAProxy takes no port 0 here that it would tell us, so ask the system for a free one first.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::start(&format!("stats socket ipv4@{free} level admin"), &[]).await;
+    let control = control(HaproxySocket::Tcp(Text::from(free.to_string().as_str())));
+    contract::holds(&control, &RESET).await;
+    drop(world);
+}
+
+#[tokio::test]
+async fn no_request_reaches_a_cut_datacenter_and_it_serves_again_after_the_restore() {
+    let world = World::start("", &[]).await;
+    let control = world.control();
+    let before = world.served(6).await;
+    assert!(before.contains(&"a".to_owned()) && before.contains(&"b".to_owned()), "{before:?}");
+
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&RESET, &snapshot).await.unwrap();
+    assert_eq!(world.served(12).await, ["b"; 12]);
+
+    control.restore(&snapshot).await.unwrap();
+    assert!(world.served(6).await.contains(&"a".to_owned()));
+}
+
+#[tokio::test]
+async fn a_client_with_a_sticky_cookie_is_moved_by_a_drain_too() {
+    let world = World::start("", &[("dc-a-web1", "cookie a1")]).await;
+    let control = world.control();
+    assert_eq!(world.served_by("cookie: at=a1\r\n").await, "a");
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&DRAIN, &snapshot).await.unwrap();
+    assert_eq!(world.served_by("cookie: at=a1\r\n").await, "b");
+}
+
+#[tokio::test]
+async fn open_downloads_live_on_in_a_drain_and_end_with_a_reset() {
+    let world = World::start("", &[("dc-b-web1", "weight 0")]).await;
+    let control = world.control();
+    let mut downloads = [world.download().await, world.download().await];
+    assert!(downloads.iter().all(|download| download.datacenter == "a"));
+    let snapshot = control.inspect().await.unwrap();
+
+    control.cut(&DRAIN, &snapshot).await.unwrap();
+    for download in &mut downloads {
+        assert!(download.goes_on_for(4000).await, "a drained download ended");
+    }
+    control.restore(&snapshot).await.unwrap();
+    control.cut(&RESET, &snapshot).await.unwrap();
+    for download in &mut downloads {
+        download.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_up_before_the_drill_is_not_up_after_it() {
+    let world = World::start("", &[("dc-a-web1", "weight 42")]).await;
+    world.by_hand("set server app/dc-a-web2 state maint").await;
+    world.by_hand("set server app/dc-b-web1 state drain").await;
+    world.by_hand("set server app/dc-a-web1 weight 17").await;
+    let control = world.control();
+
+    let snapshot = control.inspect().await.unwrap();
+    assert_eq!(snapshot.parts["app/dc-a-web2"].passage, Passage::Closed);
+    control.cut(&RESET, &snapshot).await.unwrap();
+    control.restore(&snapshot).await.unwrap();
+
+    let after = control.inspect().await.unwrap();
+    assert_eq!(after, snapshot);
+    assert_eq!(state_of(&after, "app/dc-a-web1"), "ready");
+    assert_eq!(after.parts["app/dc-a-web1"].settings["weight"], "17");
+    assert_eq!(state_of(&after, "app/dc-a-web2"), "maint");
+    assert_eq!(state_of(&after, "app/dc-b-web1"), "drain");
+}
+
+#[tokio::test]
+async fn a_weight_that_changed_while_cut_is_put_back() {
+    let world = World::start("", &[("dc-a-web1", "weight 42")]).await;
+    let control = world.control();
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&RESET, &snapshot).await.unwrap();
+    world.by_hand("set server app/dc-a-web1 weight 3").await;
+    assert_ne!(control.inspect().await.unwrap().parts, snapshot.parts);
+    control.restore(&snapshot).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), snapshot);
+}
+
+#[tokio::test]
+async fn a_weight_that_the_balancing_cannot_change_is_no_obstacle() {
+    // `balance source` takes no other weight than the configured one and zero.
+    let mut world = World::start("", &[("dc-a-web1", "weight 42")]).await;
+    world.reload(|config| config.replace("balance roundrobin", "balance source")).await;
+    contract::holds(&world.control(), &RESET).await;
+}
+
+#[tokio::test]
+async fn after_a_reload_the_cut_is_gone_and_the_control_says_so() {
+    let mut world = World::start("", &[]).await;
+    let control = world.control();
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&RESET, &snapshot).await.unwrap();
+    assert!(control.inspect().await.unwrap().is_cut(&RESET));
+
+    world.reload(str::to_owned).await;
+    let after = control.inspect().await.unwrap();
+    assert!(!after.is_cut(&RESET), "{after:?}");
+    assert_eq!(after, snapshot);
+    control.restore(&snapshot).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), snapshot);
+}
+
+#[tokio::test]
+async fn a_server_that_a_reload_took_away_is_named_while_the_others_are_restored() {
+    let mut world = World::start("", &[]).await;
+    let control = world.control();
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&RESET, &snapshot).await.unwrap();
+    world
+        .reload(|config| {
+            let kept: Vec<&str> =
+                config.lines().filter(|line| !line.contains("server dc-a-web1")).collect();
+            kept.join("\n") + "\n"
+        })
+        .await;
+    control.cut(&RESET, &ControlState { parts: others(&snapshot) }).await.unwrap();
+
+    let error = control.restore(&snapshot).await.unwrap_err();
+    assert!(error.what.contains("app/dc-a-web1"), "{error}");
+    let after = control.inspect().await.unwrap();
+    assert_eq!(after.parts, others(&snapshot));
+    assert!(after.has_open(A) && after.has_open(B));
+}
+
+fn others(
+    snapshot: &ControlState,
+) -> std::collections::BTreeMap<String, firedrill::model::PartState> {
+    let mut parts = snapshot.parts.clone();
+    parts.remove("app/dc-a-web1");
+    parts
+}
+
+#[tokio::test]
+async fn a_haproxy_that_is_gone_and_a_socket_without_rights_are_told_apart() {
+    let mut world = World::start("", &[]).await;
+    let control = world.control();
+    world.reload(|config| config.replace("level admin", "level operator")).await;
+    let error = control.inspect().await.unwrap_err();
+    assert!(error.what.contains("level operator"), "{error}");
+    let path = world.path("admin.sock");
+    drop(world);
+    let error = control.inspect().await.unwrap_err();
+    assert!(error.what.contains(path.to_str().unwrap()), "{error}");
+}

@@ -1,0 +1,6 @@
+//! Traffic controls against what they steer: real HAProxies, real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod contract;
+mod haproxy;
+mod world;
