@@ -3,11 +3,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod cli;
 pub mod clock;
 pub mod drill;
 pub mod journal;
+pub mod lab;
 pub mod measure;
 pub mod model;
+pub mod plan;
 pub mod probe;
 pub mod report;
 pub mod screen;

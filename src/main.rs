@@ -1,3 +1,7 @@
 //! The `firedrill` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(firedrill::cli::main(std::env::args_os()) as u8)
+}

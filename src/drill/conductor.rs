@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 
 use super::controls::{Held, call, restore};
 use super::probing::Probing;
+use super::setup::summary;
 use super::watch::{Watch, Woken};
 use super::{CALL_LIMIT, Drill, READ_EVERY, RESTORE_LIMIT};
 use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
 use crate::model::{
-    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, PlanSummary, Proof, Restored,
+    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, Proof, Restored,
     RunRecord, Stage, Why,
 };
 
@@ -458,23 +459,6 @@ fn not_restored(held: &Held, error: Option<crate::traffic::ControlError>) -> Why
         _ => format!("{name} could not be read back"),
     };
     Why::new("not-restored", text)
-}
-
-fn summary(plan: &Plan, file: String) -> PlanSummary {
-    PlanSummary {
-        name: plan.name.clone(),
-        about: plan.about.clone(),
-        file,
-        datacenters: plan.datacenters.clone(),
-        cut: plan.cut.clone(),
-        through: plan
-            .through
-            .iter()
-            .filter_map(|place| plan.traffic.get(*place).map(|control| control.name.clone()))
-            .collect(),
-        stable_for: plan.timing.stable_for,
-        at_most: plan.timing.at_most,
-    }
 }
 
 fn control_record(held: Held) -> ControlRecord {

@@ -9,6 +9,7 @@
 mod conductor;
 mod controls;
 mod probing;
+mod setup;
 mod watch;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::model::{DrillEvent, Plan, RunRecord, Why};
 use crate::traffic::TrafficControl;
 
 pub use probing::{Probes, Probing};
+pub use setup::{Charge, conduct, not_started};
 
 /// A call at a control that takes longer than this has failed, whatever the control's own limits.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);

@@ -1,0 +1,65 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod exit;
+mod input;
+mod output;
+mod run;
+mod signals;
+mod state;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Disaster-recovery drills: cut traffic to a datacenter, watch the failover as users see it, put
+/// the traffic back, and say PASS or FAIL with the evidence.
+#[derive(Debug, Parser)]
+#[command(version, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the drill: the report on stdout, progress on stderr
+    Run(run::RunArgs),
+    /// Print every finding of every plan; touches nothing
+    Check(check::CheckArgs),
+}
+
+/// What fills in a plan.
+#[derive(Debug, Args)]
+struct VarArgs {
+    /// Fill in ${var:NAME}; repeatable
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = input::variable)]
+    vars: Vec<(String, String)>,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// Where journals and run records are kept [default: firedrill in the XDG state directory]
+    #[arg(long, value_name = "DIR", env = "FIREDRILL_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Runs the command line `args`, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refused) => {
+            // Help and version go to stdout and are no errors; a closed stdout is none either.
+            let _ = refused.print();
+            return if refused.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+    }
+}

@@ -1,0 +1,168 @@
+//! Reports to files and streams.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use crate::model::RunRecord;
+use crate::report::{self, TableStyle};
+
+/// A report that was asked for: `FORMAT` or `FORMAT=PATH`.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    format: Format,
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Parses what `--report` takes.
+pub(super) fn report(text: &str) -> Result<Asked, String> {
+    let (format, path) = match text.split_once('=') {
+        Some((_, "")) => return Err("a path is missing after the `=`".to_owned()),
+        Some((format, path)) => (format, Some(PathBuf::from(path))),
+        None => (text, None),
+    };
+    let format = match format {
+        "table" => Format::Table,
+        "json" => Format::Json,
+        _ => return Err("write table or json, or FORMAT=PATH for a file".to_owned()),
+    };
+    Ok(Asked { format, path })
+}
+
+/// The reports of a run, opened before anything is touched.
+pub(super) struct Reports {
+    open: Vec<(Format, Sink)>,
+}
+
+enum Sink {
+    Stdout,
+    File(Pending),
+}
+
+impl Reports {
+    /// Opens every report. Without one for stdout, the table goes there.
+    ///
+    /// # Errors
+    /// A sentence for people, naming the path.
+    pub fn open(asked: &[Asked]) -> Result<Reports, String> {
+        let mut open = Vec::new();
+        for asked in asked {
+            let sink = match &asked.path {
+                None => Sink::Stdout,
+                Some(path) => Sink::File(Pending::create(path).map_err(|error| {
+                    format!(
+                        "the report {} could not be opened: {error}; nothing was touched",
+                        path.display()
+                    )
+                })?),
+            };
+            open.push((asked.format, sink));
+        }
+        if !open.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)) {
+            open.push((Format::Table, Sink::Stdout));
+        }
+        Ok(Reports { open })
+    }
+
+    /// Writes every report. What cannot be written is said on stderr and does not change the verdict.
+    pub fn write(self, record: &RunRecord) {
+        for (format, sink) in self.open {
+            let to_stdout = matches!(sink, Sink::Stdout);
+            let bytes = match format {
+                Format::Table => report::table(record, style(to_stdout)).into_bytes(),
+                Format::Json => match report::json(record) {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        eprintln!("error: the JSON report could not be made: {error}");
+                        continue;
+                    }
+                },
+            };
+            let written = match sink {
+                Sink::Stdout => stdout(&bytes),
+                Sink::File(pending) => pending.finish(&bytes),
+            };
+            if let Err(error) = written {
+                eprintln!("error: a report could not be written: {error}");
+            }
+        }
+    }
+}
+
+fn style(to_stdout: bool) -> TableStyle {
+    let stdout = io::stdout();
+    if to_stdout && stdout.is_terminal() {
+        let width = rustix::termios::tcgetwinsize(&stdout).map_or(80, |size| size.ws_col);
+        return TableStyle { width, color: color(&stdout) };
+    }
+    TableStyle { width: 100, color: to_stdout && color(&stdout) }
+}
+
+/// Whether to colour what goes to `stream`: a terminal, and nobody said `NO_COLOR`.
+pub(super) fn color(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !refused && !dumb
+}
+
+/// A reader who has seen enough is no error.
+fn stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// A file that appears under its name only when it is whole.
+struct Pending {
+    path: PathBuf,
+    partial: PathBuf,
+    finished: bool,
+}
+
+impl Pending {
+    fn create(path: &Path) -> io::Result<Pending> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::IsADirectory, "it names no file"))?;
+        if path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}", std::process::id()));
+        let partial = path.with_file_name(hidden);
+        OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+        Ok(Pending { path: path.to_owned(), partial, finished: false })
+    }
+
+    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(&self.partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&self.partial, &self.path)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nothing was promised under this name; a leftover would only puzzle.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Writes `bytes` to `path`, whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    Pending::create(path)?.finish(bytes)
+}

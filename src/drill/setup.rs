@@ -1,0 +1,151 @@
+//! From a plan to a drill that is ready to run: the lab, the controls and the probes it names.
+
+use std::sync::Arc;
+
+use super::{Drill, Probes};
+use crate::clock::Clock;
+use crate::journal::Append;
+use crate::lab::Lab;
+use crate::model::{
+    ControlSpec, DrillEvent, Plan, PlanSummary, Proof, Provider, RunRecord, Verdict, Why,
+};
+use crate::probe::{Connector, Prober, SystemConnector};
+use crate::traffic::{ControlError, Gates, Haproxy, TrafficControl};
+
+/// Who a drill is, and whom it tells.
+pub struct Charge {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// The file that the plan came from.
+    pub file: String,
+    /// The run's id.
+    pub run: String,
+    /// Where intents are written down before the acts.
+    pub journal: Box<dyn Append>,
+    /// Set to a reason when the drill has to stop and restore.
+    pub stop: tokio::sync::watch::Receiver<Option<Why>>,
+    /// Told of everything as it happens.
+    pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+}
+
+/// Builds what the plan names, runs the drill, and takes it down again.
+///
+/// What cannot be built ends in a record with the verdict NOT STARTED.
+pub async fn conduct(charge: Charge) -> RunRecord {
+    let clock = Clock::start();
+    let (plan, file, run) = (charge.plan.clone(), charge.file.clone(), charge.run.clone());
+    let lab = match &plan.lab {
+        None => None,
+        Some(spec) => match Lab::start(spec, &plan.datacenters, clock).await {
+            Ok(lab) => Some(lab),
+            Err(error) => {
+                let text = format!("the lab could not be started: {error}");
+                return not_started(&plan, file, run, Why::new("lab", text));
+            }
+        },
+    };
+    let ready = async {
+        let probes = probes(&plan, lab.as_ref())?;
+        Ok((controls(&plan, lab.as_ref()).await?, probes))
+    };
+    let record = match ready.await {
+        Err(why) => not_started(&plan, file, run, why),
+        Ok((controls, probes)) => {
+            let drill = Drill {
+                plan: charge.plan,
+                file: charge.file,
+                run: charge.run,
+                controls,
+                probing: Box::new(probes),
+                journal: charge.journal,
+                clock,
+                stop: charge.stop,
+                listener: charge.listener,
+            };
+            let mut record = drill.run().await;
+            record.lab = lab.as_ref().map(|lab| lab.truth(plan.cut.datacenter, &record.marks));
+            record
+        }
+    };
+    if let Some(lab) = lab {
+        lab.stop().await;
+    }
+    record
+}
+
+/// The controls that the plan cuts through, in its order.
+async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
+    let mut controls = Vec::new();
+    for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+        let control = control(spec, lab).await.map_err(|error| {
+            Why::new("control-not-ready", format!("{}: {error}", spec.name))
+        })?;
+        controls.push(control);
+    }
+    Ok(controls)
+}
+
+async fn control(
+    spec: &ControlSpec,
+    lab: Option<&Lab>,
+) -> Result<Arc<dyn TrafficControl>, ControlError> {
+    Ok(match &spec.provider {
+        Provider::Lab => {
+            let gates = lab.map(Lab::gates).unwrap_or_default();
+            Arc::new(Gates::new(spec.clone(), gates))
+        }
+        Provider::Proxy(_) => Arc::new(Gates::listen(spec.clone()).await?),
+        Provider::Haproxy(_) => Arc::new(Haproxy::new(spec)?),
+    })
+}
+
+fn probes(plan: &Plan, lab: Option<&Lab>) -> Result<Probes, Why> {
+    let refused = |error: &dyn std::fmt::Display| Why::new("probe-not-ready", error.to_string());
+    let connector: Arc<dyn Connector> =
+        Arc::new(SystemConnector::from_system().map_err(|error| refused(&error))?);
+    let address = |service: &str| lab.and_then(|lab| lab.address(service));
+    let mut ready = Vec::new();
+    for (id, service, probe) in plan.probes() {
+        let prober = Prober::prepare(id, probe, &address, connector.clone())
+            .map_err(|error| refused(&format!("{}: {error}", service.name)))?;
+        ready.push(prober);
+    }
+    Ok(Probes::new(ready))
+}
+
+/// The record of a drill that could not begin.
+pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecord {
+    RunRecord {
+        format: RunRecord::FORMAT,
+        firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+        run,
+        started_at: jiff::Timestamp::now(),
+        plan: summary(plan, file),
+        verdict: Verdict::NotStarted,
+        reasons: vec![why],
+        marks: Default::default(),
+        services: Vec::new(),
+        proof: Proof::default(),
+        controls: Vec::new(),
+        calls: Vec::new(),
+        lab: None,
+    }
+}
+
+/// The parts of the plan that the record keeps.
+pub(super) fn summary(plan: &Plan, file: String) -> PlanSummary {
+    PlanSummary {
+        name: plan.name.clone(),
+        about: plan.about.clone(),
+        file,
+        datacenters: plan.datacenters.clone(),
+        cut: plan.cut.clone(),
+        through: plan
+            .through
+            .iter()
+            .filter_map(|place| plan.traffic.get(*place).map(|control| control.name.clone()))
+            .collect(),
+        stable_for: plan.timing.stable_for,
+        at_most: plan.timing.at_most,
+    }
+}
