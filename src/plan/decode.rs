@@ -1,0 +1,309 @@
+//! The top of a plan: what it is about, its datacenters, lab, cut and timing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use crate::model::{BalancerSpec, Degrade, LabSpec, Mode, ModeKind, Name, Spread, Timing};
+
+use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
+use super::finding::{is_hostile, quote};
+use super::read::{At, Fields, LabNames, Label, Reader, Value};
+use super::suggest::instead;
+use super::tree::{Node, Span};
+use super::{service, traffic};
+
+const TOP: &[&str] =
+    &["version", "name", "about", "datacenters", "lab", "traffic", "services", "cut", "timing"];
+
+/// Reads everything that can be read.
+pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
+    let whole = Value { key: "plan", at: root.span, node: root };
+    let top = reader.fields(whole, Label("the plan", ""), TOP)?;
+    // References need what they refer to, whatever the order in the file.
+    version(reader, &top);
+    let name = top.need(reader, "name", "a-name").and_then(|value| reader.name(value));
+    let about = top.get("about").and_then(|value| about(reader, value));
+    let datacenters = datacenters(reader, &top);
+    let lab = top.get("lab").and_then(|value| lab(reader, value, &datacenters));
+    let timing = timing(reader, &top);
+    let traffic = top
+        .need(reader, "traffic", "{ wan: { lab: {} } }")
+        .map(|value| traffic::controls(reader, value, &datacenters))
+        .unwrap_or_default();
+    let before = reader.findings.errors();
+    let services_value = top.need(reader, "services", "{ NAME: { probes: …, promises: … } }");
+    let services = services_value
+        .map(|value| service::services(reader, value, &datacenters))
+        .unwrap_or_default();
+    let services_complete = reader.findings.errors() == before;
+    let cut = top
+        .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
+        .and_then(|value| cut(reader, value, &datacenters, &traffic));
+    Some(Draft {
+        name: name.map(|name| name.value),
+        about,
+        datacenters,
+        lab,
+        traffic,
+        services,
+        services_at: services_value.map_or(top.at, |value| value.at),
+        services_complete,
+        cut,
+        timing,
+    })
+}
+
+fn version(reader: &mut Reader, top: &Fields) {
+    let Some(value) = top.need(reader, "version", "1") else { return };
+    let Some(version) = reader.shown(value, "the number 1") else { return };
+    if version != "1" {
+        let what = format!("this firedrill reads plans of version 1, not {}", quote(&version));
+        reader.findings.error("bad-value", value.span(), what, "write `version: 1`");
+    }
+}
+
+fn about(reader: &mut Reader, value: Value) -> Option<String> {
+    const LONGEST: usize = 2_000;
+    let text = reader.public(value, "text")?;
+    let text = text.trim();
+    if text.len() > LONGEST || text.chars().any(|c| is_hostile(c) && c != '\n' && c != '\t') {
+        let what = "`about` is longer than 2000 bytes or holds control characters";
+        reader.findings.error("bad-value", value.span(), what, "say in a sentence what is drilled");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn datacenters(reader: &mut Reader, top: &Fields) -> Datacenters {
+    const MOST: usize = 1_000;
+    let mut known = Datacenters::default();
+    let Some(value) = top.need(reader, "datacenters", "[east, west]") else {
+        known.broken = true;
+        return known;
+    };
+    let before = reader.findings.errors();
+    let items = reader.list(value, "a list of names such as `[east, west]`");
+    known.broken = reader.findings.errors() > before;
+    let count = items.len();
+    for item in items.into_iter().take(MOST) {
+        let Some(name) = reader.name(item) else {
+            known.broken = true;
+            continue;
+        };
+        if !known.add(name.value.clone()) {
+            let what = format!("the datacenter {} stands here twice", quote(name.value.as_str()));
+            reader.findings.error("duplicate-key", name.span, what, "keep one of the two");
+        }
+    }
+    if count > MOST {
+        known.broken = true;
+        let what = format!("there are {count} datacenters, at most {MOST} are possible");
+        reader.findings.error("bad-value", value.at, what, None);
+    } else if !known.broken && known.names.len() < 2 {
+        let what = "with fewer than two datacenters nothing can take over";
+        let hint = "name the datacenter to cut and those that should take over";
+        reader.findings.error("impossible", value.at, what, hint);
+    }
+    known
+}
+
+fn lab(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option<LabDraft> {
+    reader.lab = LabNames::Broken;
+    let before = reader.findings.errors();
+    let fields = reader.fields(value, Label("", "lab"), &["balancer", "services"])?;
+    let balancer = fields.get("balancer");
+    let balancer = balancer.and_then(|value| self::balancer(reader, value));
+    let mut services = BTreeMap::new();
+    let mut services_at = BTreeMap::new();
+    let mut taken = HashSet::new();
+    let example = "{ talk: { east: 2, west: 2 } }";
+    let named = fields.need(reader, "services", example);
+    for entry in named.and_then(|value| reader.map(value, example)).unwrap_or_default() {
+        let Some(name) = reader.new_name(entry, &mut taken) else { continue };
+        let wanted = "replicas by datacenter such as `{ east: 2, west: 2 }`";
+        let replicas: BTreeMap<_, _> = datacenters
+            .map(reader, Value::of(entry), wanted)
+            .into_iter()
+            .filter_map(|(id, value)| Some((id, reader.count(value, 1..=100)? as u32)))
+            .collect();
+        services_at.insert(name.value.clone(), name.span);
+        services.insert(name.value, replicas);
+    }
+    let complete = reader.findings.errors() == before;
+    if complete || !services.is_empty() {
+        reader.lab = LabNames::Known(services.keys().map(|n| n.as_str().to_owned()).collect());
+    }
+    let balancer = balancer.unwrap_or(DEFAULT_BALANCER);
+    Some(LabDraft { spec: LabSpec { balancer, services }, at: value.at, services_at, complete })
+}
+
+const DEFAULT_BALANCER: BalancerSpec = BalancerSpec {
+    check_every: Duration::from_millis(200),
+    check_timeout: Duration::from_millis(200),
+    fall: 3,
+    rise: 2,
+    spread: Spread::RoundRobin,
+};
+
+fn balancer(reader: &mut Reader, value: Value) -> Option<BalancerSpec> {
+    const KEYS: &[&str] = &["check_every", "check_timeout", "fall", "rise", "spread"];
+    let fields = reader.fields(value, Label("", "balancer"), KEYS)?;
+    let mut duration = |key| {
+        let read = fields.get(key).and_then(|value| reader.duration(value, false));
+        read.map(|at| at.value)
+    };
+    let check_every = duration("check_every").unwrap_or(DEFAULT_BALANCER.check_every);
+    let check_timeout = duration("check_timeout").unwrap_or(check_every);
+    let mut count = |key| fields.get(key).and_then(|value| reader.count(value, 1..=1_000));
+    let fall = count("fall").map_or(DEFAULT_BALANCER.fall, |count| count as u32);
+    let rise = count("rise").map_or(DEFAULT_BALANCER.rise, |count| count as u32);
+    let spreads = [("round-robin", Spread::RoundRobin), ("first", Spread::First)];
+    let spread = fields.get("spread").and_then(|value| reader.choice(value, &spreads));
+    let spread = spread.unwrap_or(DEFAULT_BALANCER.spread);
+    Some(BalancerSpec { check_every, check_timeout, fall, rise, spread })
+}
+
+fn cut(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+    traffic: &[ControlDraft],
+) -> Option<CutDraft> {
+    let before = reader.findings.errors();
+    let keys = &["datacenter", "mode", "degrade", "through"];
+    let fields = reader.fields(value, Label("", "cut"), keys)?;
+    let datacenter = fields.need(reader, "datacenter", "east").and_then(|value| {
+        let id = datacenters.refer(reader, value)?;
+        Some(At { value: id, span: value.span() })
+    });
+    let mode = mode(reader, &fields);
+    let through = fields.need(reader, "through", "[wan]");
+    let controls = match through {
+        Some(value) => through_controls(reader, value, traffic),
+        None => Vec::new(),
+    };
+    let complete = reader.findings.errors() == before;
+    let through_at = through.map_or(value.at, |value| value.at);
+    Some(CutDraft { datacenter, mode, through: controls, through_at, complete })
+}
+
+fn through_controls(reader: &mut Reader, value: Value, traffic: &[ControlDraft]) -> Vec<At<usize>> {
+    let ids: HashMap<&Name, usize> =
+        traffic.iter().enumerate().map(|(index, control)| (&control.spec.name, index)).collect();
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let hint = instead("", "traffic", traffic.iter().map(|c| c.spec.name.as_str()));
+        reader.findings.error("impossible", value.at, "the cut goes through no control", hint);
+    }
+    let mut found: Vec<At<usize>> = Vec::new();
+    for item in items {
+        let Some(name) = reader.name(item) else { continue };
+        match ids.get(&name.value) {
+            Some(&index) if found.iter().any(|at| at.value == index) => {
+                let what = format!("{} stands here twice", quote(name.value.as_str()));
+                reader.findings.error("duplicate-key", name.span, what, "keep one of the two");
+            }
+            Some(&index) => found.push(At { value: index, span: name.span }),
+            None => {
+                let known = traffic.iter().map(|control| control.spec.name.as_str());
+                let what = format!("there is no traffic control {}", quote(name.value.as_str()));
+                let hint = instead(name.value.as_str(), "traffic", known);
+                reader.findings.error("reference", name.span, what, hint);
+            }
+        }
+    }
+    found
+}
+
+fn mode(reader: &mut Reader, fields: &Fields) -> Option<At<Mode>> {
+    let value = fields.need(reader, "mode", "blackhole")?;
+    let words = ModeKind::ALL.map(|kind| (kind.to_string(), kind));
+    let choices: Vec<(&str, ModeKind)> =
+        words.iter().map(|(word, kind)| (&**word, *kind)).collect();
+    let kind = reader.choice(value, &choices)?;
+    let numbers = fields.get("degrade");
+    let mode = match (kind, numbers) {
+        (ModeKind::Degrade, Some(numbers)) => Mode::Degrade(degrade(reader, numbers)?),
+        (ModeKind::Degrade, None) => {
+            let what = "the mode `degrade` needs its numbers";
+            let hint = "add `degrade: { latency: 200ms, loss: 1% }`";
+            reader.findings.error("missing-key", value.span(), what, hint);
+            return None;
+        }
+        (_, Some(numbers)) => {
+            let what = format!("`degrade` has no meaning in the mode `{kind}`");
+            let hint = "take it out, or write `mode: degrade`";
+            reader.findings.error("impossible", numbers.at, what, hint);
+            reader.findings.relate(value.span(), "the mode");
+            return None;
+        }
+        (ModeKind::Blackhole, None) => Mode::Blackhole,
+        (ModeKind::Reset, None) => Mode::Reset,
+        (ModeKind::Drain, None) => Mode::Drain,
+    };
+    Some(At { value: mode, span: value.span() })
+}
+
+fn degrade(reader: &mut Reader, value: Value) -> Option<Degrade> {
+    let before = reader.findings.errors();
+    let keys = &["latency", "jitter", "loss", "bandwidth"];
+    let fields = reader.fields(value, Label("", "degrade"), keys)?;
+    let latency = fields.get("latency").and_then(|value| reader.duration(value, true));
+    let jitter = fields.get("jitter").and_then(|value| reader.duration(value, true));
+    let loss = fields.get("loss").and_then(|value| reader.share(value));
+    let bandwidth = fields.get("bandwidth").and_then(|value| reader.rate(value));
+    if reader.findings.errors() > before {
+        return None;
+    }
+    let read = Degrade {
+        latency: latency.map_or(Duration::ZERO, |at| at.value),
+        jitter: jitter.map_or(Duration::ZERO, |at| at.value),
+        loss: loss.map_or(0.0, |at| at.value),
+        bandwidth,
+    };
+    if read == Degrade::default() {
+        let what = "`degrade` changes nothing";
+        let hint = "give `latency`, `loss` or `bandwidth` a number above zero";
+        reader.findings.error("impossible", value.at, what, hint);
+        return None;
+    }
+    if let Some(jitter) = jitter
+        && read.jitter > read.latency
+    {
+        let what = "`jitter` is larger than `latency`, and no data can arrive before it is sent";
+        let hint = "`latency` varies by up to `jitter` either way: raise it, or lower `jitter`";
+        reader.findings.error("impossible", jitter.span, what, hint);
+        return None;
+    }
+    Some(read)
+}
+
+fn timing(reader: &mut Reader, top: &Fields) -> TimingDraft {
+    const KEYS: &[&str] = &["baseline", "stable_for", "stable_share", "hold", "at_most"];
+    let value = top.get("timing");
+    let fields = value.and_then(|value| reader.fields(value, Label("", "timing"), KEYS));
+    let mut duration = |key, default, zero| -> (Duration, Option<Span>) {
+        let value = fields.and_then(|fields| fields.get(key));
+        match value.and_then(|value| reader.duration(value, zero)) {
+            Some(read) => (read.value, Some(read.span)),
+            None => (Duration::from_secs(default), None),
+        }
+    };
+    let (baseline, baseline_at) = duration("baseline", 10, false);
+    let (stable_for, stable_for_at) = duration("stable_for", 5, false);
+    let (hold, hold_at) = duration("hold", 10, true);
+    let (at_most, at_most_at) = duration("at_most", 300, false);
+    let share = fields.and_then(|fields| fields.get("stable_share"));
+    let stable_share = share.and_then(|value| {
+        let share = reader.share(value)?;
+        if share.value <= 0.0 {
+            let what = "`stable_share` of zero would call an outage stable";
+            reader.findings.error("impossible", share.span, what, "write `99%`, or leave it out");
+        }
+        Some(share.value)
+    });
+    let stable_share = stable_share.unwrap_or(1.0);
+    let timing = Timing { baseline, stable_for, stable_share, hold, at_most };
+    let at = value.map_or(top.at, |value| value.at);
+    TimingDraft { timing, at, baseline_at, stable_for_at, hold_at, at_most_at }
+}

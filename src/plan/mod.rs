@@ -1,0 +1,76 @@
+//! Plan text to [`Plan`], or every finding in one pass.
+//!
+//! Three steps: [`syntax`] makes a tree in which everything knows its place; [`decode`] reads the
+//! tree into a draft, going on after each finding; [`sense`] holds the parts together. Nothing here
+//! reads a file or the environment: both come in from outside.
+
+mod address;
+mod decode;
+mod draft;
+mod fill;
+mod finding;
+mod probe;
+mod read;
+mod render;
+mod sense;
+mod served_by;
+mod service;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod tree;
+mod units;
+
+use std::collections::BTreeMap;
+
+use crate::model::Plan;
+
+pub use finding::{Finding, Severity};
+pub use render::render;
+pub use syntax::SIZE_LIMIT;
+
+use finding::quote;
+use read::Reader;
+
+/// Where placeholders get their values.
+pub struct Inputs<'a> {
+    /// `${var:NAME}`: the values given by `--var`.
+    pub vars: &'a BTreeMap<String, String>,
+    /// `${env:NAME}`: the environment. Its values are secret.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// What became of a plan's text.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The plan; there is one exactly when no finding is an error.
+    pub plan: Option<Plan>,
+    /// Everything that is wrong, in the order of the text.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a plan and reports everything that is wrong with it.
+///
+/// `file` is only for display. Text longer than [`SIZE_LIMIT`] is refused unread. Warnings do not
+/// prevent a plan.
+pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
+    let mut reader = Reader::new(inputs);
+    let draft = syntax::decode(file, text, &mut reader.findings)
+        .and_then(|text| syntax::tree(file, text, &mut reader.findings))
+        .and_then(|root| decode::draft(&mut reader, &root));
+    if let Some(draft) = &draft {
+        sense::check(draft, &mut reader.findings);
+        for name in inputs.vars.keys().filter(|name| !reader.used.contains(*name)) {
+            let what = format!("{} is not used by the plan", quote(&format!("--var {name}")));
+            let hint = format!("use it as `${{var:{name}}}`, or leave it out");
+            reader.findings.whole(Severity::Warning, "unused-var", what, hint);
+        }
+    }
+    let plan = match reader.findings.errors() {
+        0 => draft.and_then(draft::Draft::into_plan),
+        _ => None,
+    };
+    Outcome { plan, findings: reader.findings.finish(text) }
+}

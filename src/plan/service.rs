@@ -1,0 +1,172 @@
+//! Services: who uses them, how they are looked at and what they must keep.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::model::{Connection, Name, ProbeKind, ProbeSpec, Promises, Service};
+
+use super::draft::{Datacenters, ProbePlaces, ServiceDraft};
+use super::finding::quote;
+use super::probe;
+use super::read::{At, Label, Reader, Value};
+use super::served_by;
+use super::tree::{Entry, Span};
+
+/// Reads all services.
+pub(super) fn services(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+) -> Vec<ServiceDraft> {
+    let entries = reader.map(value, "services by name").unwrap_or_default();
+    if entries.is_empty() {
+        let hint = "name what users see, with its probes and promises";
+        reader.findings.error("missing-key", value.at, "`services` names no service", hint);
+    }
+    let mut services: Vec<ServiceDraft> = Vec::with_capacity(entries.len());
+    let mut taken = HashSet::new();
+    for entry in entries {
+        services.extend(service(reader, entry, datacenters, &mut taken));
+    }
+    services
+}
+
+fn service(
+    reader: &mut Reader,
+    entry: &Entry,
+    datacenters: &Datacenters,
+    taken: &mut HashSet<Name>,
+) -> Option<ServiceDraft> {
+    const KEYS: &[&str] = &["users", "standby", "probes", "promises"];
+    let before = reader.findings.errors();
+    let name = reader.new_name(entry, taken);
+    let fields = reader.fields(Value::of(entry), Label("service", &entry.key), KEYS)?;
+    let users = fields.get("users").and_then(|value| reader.count(value, 0..=u64::MAX));
+    let standby = fields.get("standby").and_then(|value| reader.flag(value)).unwrap_or(false);
+    let mut probes = Vec::new();
+    let mut probes_at = Vec::new();
+    let named = fields.need(reader, "probes", "{ NAME: { http: URL, every: 1s } }");
+    let entries = named.and_then(|value| reader.map(value, "probes by name"));
+    if let (Some(value), Some([])) = (named, entries) {
+        let hint = "add one, such as `home: { http: URL, every: 1s }`";
+        reader.findings.error("missing-key", value.at, "`probes` names no probe", hint);
+    }
+    let mut taken = HashSet::new();
+    for entry in entries.unwrap_or_default() {
+        if let Some((spec, places)) = probe(reader, entry, datacenters, &mut taken) {
+            probes.push(spec);
+            probes_at.push(places);
+        }
+    }
+    let promised = fields.get("promises").and_then(|value| promises(reader, value));
+    let (promises, recover, failback) = promised.unwrap_or_default();
+    let complete = reader.findings.errors() == before;
+    let service = Service { name: name?.value, users, standby, probes, promises };
+    Some(ServiceDraft { service, at: entry.at, probes_at, recover, failback, complete })
+}
+
+type Promised = (Promises, Option<At<Duration>>, Option<At<Duration>>);
+
+fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
+    const KEYS: &[&str] = &["recover_within", "failback_within", "sustain"];
+    let fields = reader.fields(value, Label("", "promises"), KEYS)?;
+    let mut budget = |key| {
+        let value = fields.get(key)?;
+        let read = reader.duration(value, true)?;
+        if read.value.is_zero() {
+            let what = format!("{} of zero cannot be measured by sampling", quote(key));
+            let hint = "write `sustain: true`: no bad sample at all, judged by counting";
+            reader.findings.error("impossible", read.span, what, hint);
+            return None;
+        }
+        Some(read)
+    };
+    let recover = budget("recover_within");
+    let failback = budget("failback_within");
+    let sustain = fields.get("sustain").and_then(|value| reader.flag(value)).unwrap_or(false);
+    let promises = Promises {
+        recover_within: recover.map(|at| at.value),
+        failback_within: failback.map(|at| at.value),
+        sustain,
+    };
+    Some((promises, recover, failback))
+}
+
+/// The shortest period: below it a single probe would send more than 10,000 samples a second.
+const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
+
+fn probe(
+    reader: &mut Reader,
+    entry: &Entry,
+    datacenters: &Datacenters,
+    taken: &mut HashSet<Name>,
+) -> Option<(ProbeSpec, ProbePlaces)> {
+    const KINDS: &[&str] = &["http", "tcp"];
+    const KEYS: &[&str] =
+        &["http", "tcp", "every", "timeout", "slower_than", "connection", "served_by", "required"];
+    let name = reader.new_name(entry, taken);
+    let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
+    let kind = fields.one_of(reader, KINDS).and_then(|value| match value.key {
+        "http" => probe::http(reader, value).map(ProbeKind::Http),
+        _ => probe::tcp(reader, value).map(ProbeKind::Tcp),
+    });
+    let every = fields.need(reader, "every", "200ms");
+    let every = every.and_then(|value| reader.duration(value, false));
+    let mut duration = |key| fields.get(key).and_then(|value| reader.duration(value, false));
+    let (timeout, slower_than) = (duration("timeout"), duration("slower_than"));
+    let cohorts = [("new", Connection::New), ("keep-alive", Connection::KeepAlive)];
+    let connection = fields.get("connection").and_then(|value| reader.choice(value, &cohorts));
+    let source = fields.get("served_by");
+    let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
+    if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
+        && matches!(served_by, Some(ref source) if !matches!(source, crate::model::ServedBySource::Peer(_)))
+    {
+        let what = "a `tcp` probe sees neither headers nor JSON";
+        reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
+    }
+    let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
+    let every = every?;
+    let places = ProbePlaces {
+        name: entry.at,
+        every: every.span,
+        timeout: timeout.map_or(entry.at, |at| at.span),
+        slower_than: slower_than.map_or(entry.at, |at| at.span),
+    };
+    let spec = ProbeSpec {
+        name: name?.value,
+        kind: kind?,
+        every: every.value,
+        timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
+        slower_than: slower_than.map(|at| at.value),
+        connection: connection.unwrap_or(Connection::New),
+        served_by,
+        required,
+    };
+    pace(reader, &spec, &places);
+    Some((spec, places))
+}
+
+/// Checks the durations of a probe against each other.
+fn pace(reader: &mut Reader, spec: &ProbeSpec, places: &ProbePlaces) {
+    if spec.every < SHORTEST_PERIOD {
+        let what = "`every` below 100us asks more than 10,000 times a second";
+        let hint = "write `every: 1ms` or longer; bounds cannot get tighter than the network";
+        reader.findings.error("impossible", places.every, what, hint);
+    }
+    if let Some(slower_than) = spec.slower_than
+        && slower_than >= spec.timeout
+    {
+        let what = "`slower_than` is not shorter than `timeout`, so that no answer can break it";
+        let timeout = super::units::written(spec.timeout);
+        let hint = format!("write less than {timeout}, or raise `timeout`");
+        reader.findings.error("impossible", places.slower_than, what, hint);
+        related(reader, places, places.timeout, "the timeout");
+    }
+}
+
+fn related(reader: &mut Reader, places: &ProbePlaces, span: Span, label: &str) {
+    // A default stands nowhere in the file.
+    if span != places.name {
+        reader.findings.relate(span, label);
+    }
+}

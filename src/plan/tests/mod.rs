@@ -1,0 +1,2 @@
+//! Whole plans, good and bad.
+
