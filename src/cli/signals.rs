@@ -24,9 +24,7 @@ pub(super) fn stop_on_signals() -> std::io::Result<watch::Receiver<Option<Why>>>
             while signals.recv().await.is_some() {
                 stop.send_if_modified(|why| {
                     let first = why.is_none();
-                    why.get_or_insert_with(|| {
-                        Why::new("signal", format!("{name} was received"))
-                    });
+                    why.get_or_insert_with(|| Why::new("signal", format!("{name} was received")));
                     first
                 });
             }

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
 use crate::model::{
-    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, Proof, Restored,
-    RunRecord, Stage, Why,
+    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, Proof, Restored, RunRecord,
+    Stage, Why,
 };
 
 /// Runs a drill.

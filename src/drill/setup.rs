@@ -10,7 +10,9 @@ use crate::model::{
     ControlSpec, DrillEvent, Plan, PlanSummary, Proof, Provider, RunRecord, Verdict, Why,
 };
 use crate::probe::{Connector, Prober, SystemConnector};
-use crate::traffic::{ControlError, Gates, Haproxy, TrafficControl};
+use crate::traffic::gates::Gates;
+use crate::traffic::haproxy::Haproxy;
+use crate::traffic::{ControlError, TrafficControl};
 
 /// Who a drill is, and whom it tells.
 pub struct Charge {
@@ -77,9 +79,9 @@ pub async fn conduct(charge: Charge) -> RunRecord {
 async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
     let mut controls = Vec::new();
     for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
-        let control = control(spec, lab).await.map_err(|error| {
-            Why::new("control-not-ready", format!("{}: {error}", spec.name))
-        })?;
+        let control = control(spec, lab)
+            .await
+            .map_err(|error| Why::new("control-not-ready", format!("{}: {error}", spec.name)))?;
         controls.push(control);
     }
     Ok(controls)

@@ -190,8 +190,8 @@ pub enum ServedBySource {
     Peer(Vec<(DatacenterId, Vec<IpNet>)>),
 }
 
-/// What the values of a header or field mean: patterns with `*` and `?`, by datacenter.
-/// Without an entry in the plan a datacenter's pattern is its name.
+/// What the values of a header or field mean: patterns with `*` and `?`, by datacenter. Where the
+/// plan says nothing of a datacenter, its own name stands here.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ServedByValues(pub Vec<(DatacenterId, Vec<String>)>);
 

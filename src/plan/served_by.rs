@@ -54,7 +54,9 @@ fn values(
     fields: &Fields,
     datacenters: &Datacenters,
 ) -> Option<ServedByValues> {
-    let Some(value) = fields.get("values") else { return Some(ServedByValues::default()) };
+    let Some(value) = fields.get("values") else {
+        return Some(by_their_names(datacenters, Vec::new()));
+    };
     let before = reader.findings.errors();
     let mut meant: Vec<(DatacenterId, Vec<String>)> = Vec::new();
     let mut taken: std::collections::HashMap<String, DatacenterId> =
@@ -73,7 +75,21 @@ fn values(
         }
         meant.push((id, patterns));
     }
-    (reader.findings.errors() == before).then_some(ServedByValues(meant))
+    (reader.findings.errors() == before).then(|| by_their_names(datacenters, meant))
+}
+
+/// Adds what the plan leaves out: a datacenter without patterns is meant by its own name.
+fn by_their_names(
+    datacenters: &Datacenters,
+    mut meant: Vec<(DatacenterId, Vec<String>)>,
+) -> ServedByValues {
+    for (name, number) in datacenters.names.iter().zip(0..) {
+        let id = DatacenterId(number);
+        if !meant.iter().any(|(given, _)| *given == id) {
+            meant.push((id, vec![name.to_string()]));
+        }
+    }
+    ServedByValues(meant)
 }
 
 fn peers(

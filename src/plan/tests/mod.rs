@@ -1,2 +1,1 @@
 //! Whole plans, good and bad.
-
