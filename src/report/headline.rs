@@ -1,7 +1,7 @@
 //! The verdict and the slowest service in one sentence, and the reasons.
 
 use super::page::{Entry, Ink, Page};
-use super::words::{grouped, list, plural, time};
+use super::words::{GAP, list, mode, plural, time};
 use crate::model::{Judgement, Promise, RunRecord, ServiceRecord, Verdict};
 
 /// The ink of a verdict.
@@ -24,7 +24,10 @@ pub fn write(record: &RunRecord, page: &mut Page) {
         0,
         hang,
         // The second space is one that is not taken for the end of a word.
-        &[(ink(record.verdict), verdict), (Ink::Plain, format!(" \u{a0}{sentence}"))],
+        &[
+            (ink(record.verdict), verdict.replace(' ', GAP)),
+            (Ink::Plain, format!(" \u{a0}{sentence}")),
+        ],
     );
     if let Some(about) = &record.plan.about {
         page.paragraph(hang, hang, &[(Ink::Dim, about.clone())]);
@@ -47,7 +50,7 @@ pub fn write_run(record: &RunRecord, page: &mut Page) {
     page.blank();
     let at = record.started_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     let text = format!(
-        "run {} · {} · {} · firedrill {}",
+        "run {} ·\u{a0}{} ·\u{a0}{} ·\u{a0}firedrill\u{a0}{}",
         record.run,
         record.plan.file,
         at.replace(' ', "\u{a0}"),
@@ -82,7 +85,7 @@ fn broken(record: &RunRecord) -> Option<String> {
     let unseen = promise.measured.is_some_and(|bounds| bounds.high.is_none());
     Some(match promise.promise {
         Promise::RecoverWithin if unseen => {
-            format!("{name} was not seen to recover, for {low}{budget}")
+            format!("{name} had not recovered after {low}{budget}")
         }
         Promise::RecoverWithin => format!("{name} was away for at least {low}{budget}"),
         Promise::FailbackWithin => format!("{name} took at least {low} to fail back{budget}"),
@@ -114,7 +117,7 @@ fn slowest(record: &RunRecord) -> Option<String> {
             Some(high) => format!("{name} was back after at most {}{budget}", time(high)),
             None => {
                 let low = time(recovery.bounds.low);
-                format!("{name} was not seen to recover, for {low}{budget}")
+                format!("{name} had not recovered after {low}{budget}")
             }
         },
     })
@@ -123,7 +126,7 @@ fn slowest(record: &RunRecord) -> Option<String> {
 fn named(service: &ServiceRecord) -> String {
     match service.users {
         Some(users) => {
-            format!("{} ({} users)", service.name, grouped(users).replace(' ', "\u{a0}"))
+            format!("{} ({})", service.name, plural(users, "user", "users"))
         }
         None => service.name.to_string(),
     }
@@ -134,7 +137,7 @@ fn cut(record: &RunRecord) -> String {
     let datacenter =
         record.plan.datacenters.get(cut.datacenter.index()).map_or("?", |name| name.as_str());
     let through: Vec<&str> = record.plan.through.iter().map(|name| name.as_str()).collect();
-    let what = format!("{datacenter} was cut by {} through {}", cut.mode.kind(), list(&through));
+    let what = format!("{datacenter} was cut by {} through {}", mode(&cut.mode), list(&through));
     match (record.marks.cut_issued, record.marks.restore_confirmed) {
         (Some(from), Some(to)) => format!("{what} for {}", time(to.since(from))),
         _ => format!("{what} and may still be cut"),

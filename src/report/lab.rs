@@ -5,7 +5,7 @@ use super::words::{bounds, time};
 use crate::model::{LabServiceTruth, Marks, Recovery, RunRecord};
 
 /// More services than this are not told.
-const SERVICES: usize = 20;
+const SERVICES: usize = 8;
 /// More changes of the balancer than this are counted.
 const CHANGES: usize = 8;
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use comfy_table::{
-    Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle as Lines,
+    Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table,
+    TableStyle as Lines,
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -14,6 +15,8 @@ use crate::model::printable;
 const NARROWEST: usize = 40;
 /// How far everything below a heading is moved in.
 const INDENT: usize = 2;
+/// Between two columns of a table, and before the first.
+const GAP: u16 = 2;
 /// A space that lines are not broken at, as between a number and its unit.
 pub const GLUE: char = '\u{a0}';
 
@@ -101,6 +104,13 @@ impl Page {
         self.width
     }
 
+    /// Whether `table` can be drawn without breaking any cell.
+    pub fn fits(&self, table: &Table) -> bool {
+        let widths = table.column_max_content_widths();
+        widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum::<usize>()
+            <= self.width
+    }
+
     /// The whole text.
     pub fn finish(self) -> String {
         self.out
@@ -116,7 +126,7 @@ impl Page {
         self.blank();
         let mut text = vec![(Ink::Bold, title.to_owned())];
         if !note.is_empty() {
-            text.push((Ink::Plain, "  ".to_owned()));
+            text.push((Ink::Plain, ": ".to_owned()));
             text.extend_from_slice(note);
         }
         self.paragraph(0, INDENT, &text);
@@ -145,9 +155,18 @@ impl Page {
         }
     }
 
+    /// Entries about the table above them.
+    pub fn notes(&mut self, entries: &[Entry]) {
+        if !entries.is_empty() {
+            self.blank();
+            self.entries(entries);
+        }
+    }
+
     /// A table of comfy-table's.
     pub fn table(&mut self, mut table: Table) {
         let width = u16::try_from(self.width).unwrap_or(u16::MAX);
+        keep_numbers_whole(&mut table, width);
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         if self.color {
             table.enforce_styling().style_text_only();
@@ -230,13 +249,28 @@ fn words(text: &[Span], room: usize) -> Vec<Vec<Span>> {
     words
 }
 
-/// A table with lines under its head only.
+/// Leaves only the first column to be broken, where there is room for all the others.
+fn keep_numbers_whole(table: &mut Table, width: u16) {
+    const LEAST_FOR_FIRST: u16 = 8;
+    let widths = table.column_max_content_widths();
+    let others: u16 = widths.iter().skip(1).map(|width| width.saturating_add(GAP)).sum();
+    if others.saturating_add(LEAST_FOR_FIRST + GAP) > width {
+        return;
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+}
+
+/// A table with a line under its head only, and two spaces between columns.
 pub fn ruled(head: &[(&str, CellAlignment)]) -> Table {
     let mut table = Table::new();
     table.load_style(Lines::new().header_separator(LineStyle::new('─', '─', '─', '─')));
     table.set_header(head.iter().map(|(title, side)| Cell::new(title).set_alignment(*side)));
     for (column, (_, side)) in table.column_iter_mut().zip(head) {
         column.set_cell_alignment(*side);
+        // The rule's junctions take the other column of each gap.
+        column.set_padding((u16::from(column.index == 0), 1));
     }
     table
 }

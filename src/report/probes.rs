@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::CellAlignment::{Left, Right};
+use comfy_table::Table;
 
 use super::page::{Entry, Ink, Page, cell, ruled};
 use super::words::{grouped, moment, plural, time};
@@ -11,15 +12,15 @@ use crate::model::{
 };
 
 /// More probes than this are counted.
-const ROWS: usize = 30;
+const ROWS: usize = 12;
 /// Outages told one by one.
 const OUTAGES: usize = 3;
-/// From this width on latency stands on one line.
-const WIDE: usize = 104;
+
+type Row<'a> = (&'a ServiceRecord, &'a ProbeRecord);
 
 /// Writes the table of probes and the notes below it.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let probes: Vec<(&ServiceRecord, &ProbeRecord)> = record
+    let probes: Vec<Row<'_>> = record
         .services
         .iter()
         .flat_map(|service| service.probes.iter().map(move |probe| (service, probe)))
@@ -29,39 +30,68 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
     let shown = &probes[..probes.len().min(ROWS)];
     page.heading("Probes", &[]);
-    let wide = page.width() >= WIDE;
-    let (before, during) =
-        if wide { ("p50 / p99 before", "while cut") } else { ("p50 / p99\nbefore", "\nwhile cut") };
-    let counts = ["Due", "Sent", "Good", "Bad", "Stalled", "Unknown", "Late"];
-    let mut head = vec![("Probe", Left)];
-    head.extend(counts.map(|title| (title, Right)));
-    head.extend([(before, Left), (during, Left)]);
-    let mut table = ruled(&head);
-    for (service, probe) in shown {
-        let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
-        let mut row = vec![cell(Ink::Plain, &label(service, probe))];
-        row.extend([due, sent, good].map(|count| cell(Ink::Plain, &grouped(count))));
-        row.extend([
-            worth_a_look(bad, Ink::Bad),
-            worth_a_look(stalled, Ink::Doubt),
-            worth_a_look(unknown, Ink::Doubt),
-            worth_a_look(late, Ink::Doubt),
-        ]);
-        let between = if wide { " / " } else { "\n" };
-        row.extend(
-            [Stage::Baseline, Stage::Observe]
-                .map(|stage| cell(Ink::Plain, &latency(probe.latency.get(&stage), between))),
-        );
-        table.add_row(row);
-    }
+    let wide = wide(shown);
+    let table = if page.fits(&wide) { wide } else { narrow(shown) };
     page.table(table);
     if probes.len() > ROWS {
         let text = format!("and {} more probes", probes.len() - ROWS);
-        page.paragraph(1, 1, &[(Ink::Dim, text)]);
+        page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
     let notes: Vec<Entry> =
         shown.iter().filter_map(|(service, probe)| note(service, probe, &record.marks)).collect();
-    page.entries(&notes);
+    page.notes(&notes);
+}
+
+/// One line for each, a column for each count.
+fn wide(probes: &[Row<'_>]) -> Table {
+    let counts = ["Due", "Sent", "Good", "Bad", "Stalled", "Unknown", "Late"];
+    let mut head = vec![("Probe", Left)];
+    head.extend(counts.map(|title| (title, Right)));
+    head.extend([("p50 / p99 before", Left), ("while cut", Left)]);
+    let mut table = ruled(&head);
+    for (service, probe) in probes {
+        let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
+        let mut row = vec![cell(Ink::Plain, &label(service, probe))];
+        row.extend([due, sent, good].map(|count| cell(Ink::Plain, &grouped(count))));
+        row.push(worth_a_look(bad, Ink::Bad));
+        row.extend([stalled, unknown, late].map(|count| worth_a_look(count, Ink::Doubt)));
+        row.extend(latencies(probe, " / "));
+        table.add_row(row);
+    }
+    table
+}
+
+/// Two lines for each probe, where the columns of [`wide`] do not fit.
+fn narrow(probes: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Probe", Left),
+        ("Due\nSent", Right),
+        ("Good\nBad", Right),
+        ("Stalled\nUnknown", Right),
+        ("\nLate", Right),
+        ("p50, p99\nbefore", Left),
+        ("\nwhile cut", Left),
+    ]);
+    for (service, probe) in probes {
+        let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
+        let two =
+            |first, second| cell(Ink::Plain, &format!("{}\n{}", grouped(first), grouped(second)));
+        let mut row = vec![
+            cell(Ink::Plain, &label(service, probe)),
+            two(due, sent),
+            two(good, bad),
+            two(stalled, unknown),
+            worth_a_look(late, Ink::Doubt),
+        ];
+        row.extend(latencies(probe, "\n"));
+        table.add_row(row);
+    }
+    table
+}
+
+fn latencies(probe: &ProbeRecord, between: &str) -> [comfy_table::Cell; 2] {
+    [Stage::Baseline, Stage::Observe]
+        .map(|stage| cell(Ink::Plain, &latency(probe.latency.get(&stage), between)))
 }
 
 fn worth_a_look(count: u64, ink: Ink) -> comfy_table::Cell {
@@ -75,7 +105,7 @@ fn label(service: &ServiceRecord, probe: &ProbeRecord) -> String {
 fn latency(latency: Option<&Latency>, between: &str) -> String {
     match latency {
         Some(latency) => format!("{}{between}{}", time(latency.p50), time(latency.p99)),
-        None => "none good".to_owned(),
+        None => "-".to_owned(),
     }
 }
 
@@ -119,18 +149,18 @@ fn outages(probe: &ProbeRecord, marks: &Marks) -> Option<String> {
     let told: Vec<String> =
         probe.outages.iter().take(OUTAGES).map(|outage| span(outage, marks)).collect();
     let count = plural(probe.outage_count, "outage", "outages");
-    let more = if (told.len() as u64) < probe.outage_count { ", and more" } else { "" };
-    Some(if told.is_empty() { count } else { format!("{count}: {}{more}", told.join(", ")) })
+    let more = if (told.len() as u64) < probe.outage_count { "; and more" } else { "" };
+    Some(if told.is_empty() { count } else { format!("{count}, {}{more}", told.join("; ")) })
 }
 
 fn span(outage: &Outage, marks: &Marks) -> String {
-    let from = moment(outage.began_by, marks);
+    let from = format!("from {}", moment(outage.began_by, marks));
     let low = outage.ended_after.since(outage.began_by);
     match outage.ended_by {
         Some(end) => {
-            format!("{from} for {} to {}", time(low), time(end.since(outage.began_after)))
+            format!("{from}, {} to {} long", time(low), time(end.since(outage.began_after)))
         }
-        None => format!("{from} for at least {}, its end not seen", time(low)),
+        None => format!("{from}, at least {} long, its end not seen", time(low)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::CellAlignment::{Left, Right};
+use comfy_table::Table;
 
 use super::page::{Entry, Ink, Page, cell, ruled};
 use super::words::{bounds, grouped, time};
@@ -11,9 +12,9 @@ use crate::model::{
 };
 
 /// More rows than this are not looked at; the kept ones beyond are counted.
-const ROWS: usize = 40;
-/// From this width on there is a column for each count and a line for each promise.
-const WIDE: usize = 104;
+const ROWS: usize = 20;
+/// Among more than this, only those that were not kept have their reason told.
+const FEW: usize = 8;
 
 type Row<'a> = (&'a ServiceRecord, &'a PromiseResult);
 
@@ -32,21 +33,26 @@ pub fn write(record: &RunRecord, page: &mut Page) {
         rows.sort_by_key(|(_, promise)| std::cmp::Reverse(promise.judgement));
     }
     let hidden = rows.split_off(rows.len().min(ROWS));
-    page.heading("Promises", &[]);
-    if page.width() >= WIDE {
-        wide(&rows, page)
-    } else {
-        narrow(&rows, page)
+    if record.marks.cut_issued.is_none() {
+        let text = "not measured, since nothing was cut";
+        page.heading("Promises", &[(Ink::Plain, text.to_owned())]);
+        return;
     }
+    page.heading("Promises", &[]);
+    let wide = wide(&rows);
+    let table = if page.fits(&wide) { wide } else { narrow(&rows) };
+    page.table(table);
     if !hidden.is_empty() {
         let kept = hidden.iter().filter(|(_, p)| p.judgement == Judgement::Kept).count();
-        let text = format!("and {} more, {kept} of them kept", hidden.len());
-        page.paragraph(1, 1, &[(Ink::Dim, text)]);
+        let kept = if kept == hidden.len() { "all".to_owned() } else { format!("{kept} of them") };
+        let text = format!("and {} more, {kept} kept", hidden.len());
+        page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
-    page.entries(&whys(record, &rows));
+    page.notes(&whys(record, &rows));
 }
 
-fn wide(rows: &[Row<'_>], page: &mut Page) {
+/// One line for each, a column for each count.
+fn wide(rows: &[Row<'_>]) -> Table {
     let mut table = ruled(&[
         ("Service", Left),
         ("Promise", Left),
@@ -66,7 +72,7 @@ fn wide(rows: &[Row<'_>], page: &mut Page) {
             cell(Ink::Plain, &promise.promise.to_string()),
             cell(Ink::Plain, &budget(promise)),
             cell(Ink::Plain, &measured(promise, bounds)),
-            cell(Ink::Plain, &margin(promise, " to ")),
+            cell(Ink::Plain, &margin(promise, " ")),
             cell(Ink::Plain, &grouped(counts.due)),
             cell(Ink::Plain, &grouped(counts.sent)),
             cell(Ink::Plain, &grouped(counts.bad)),
@@ -74,11 +80,11 @@ fn wide(rows: &[Row<'_>], page: &mut Page) {
             cell(ink(promise.judgement), word(promise.judgement)),
         ]);
     }
-    page.table(table);
+    table
 }
 
-/// Two lines a promise, since eleven columns do not fit.
-fn narrow(rows: &[Row<'_>], page: &mut Page) {
+/// Two lines for each promise, where the columns of [`wide`] do not fit.
+fn narrow(rows: &[Row<'_>]) -> Table {
     let mut table = ruled(&[
         ("Service", Left),
         ("Promise", Left),
@@ -96,12 +102,12 @@ fn narrow(rows: &[Row<'_>], page: &mut Page) {
             cell(judged, &format!("{}\n{}", promise.promise, word(promise.judgement))),
             cell(Ink::Plain, &budget(promise)),
             cell(Ink::Plain, &measured(promise, stacked)),
-            cell(Ink::Plain, &margin(promise, "\nto ")),
+            cell(Ink::Plain, &margin(promise, "\n")),
             cell(Ink::Plain, &format!("{}\n{}", grouped(counts.due), grouped(counts.sent))),
             cell(Ink::Plain, &format!("{}\n{}", grouped(counts.bad), grouped(counts.late))),
         ]);
     }
-    page.table(table);
+    table
 }
 
 /// Why, where the reasons above have not said it yet.
@@ -111,6 +117,7 @@ fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
             && record.reasons.iter().any(|reason| reason.text.contains(why))
     };
     rows.iter()
+        .filter(|(_, promise)| rows.len() <= FEW || promise.judgement != Judgement::Kept)
         .filter(|(_, promise)| !promise.why.is_empty() && !said(&promise.why))
         .map(|(service, promise)| {
             let ink = match promise.judgement {
@@ -119,10 +126,18 @@ fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
             };
             Entry {
                 label: format!("{} {}", service.name, promise.promise),
-                text: vec![(ink, promise.why.clone())],
+                text: vec![(ink, format!("{}{}", promise.why, decided_by(service, promise)))],
             }
         })
         .collect()
+}
+
+/// Which of several probes was the slowest.
+fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
+    match &promise.probe {
+        Some(probe) if service.probes.len() > 1 => format!(" (probe {probe})"),
+        _ => String::new(),
+    }
 }
 
 /// The counts of the probe that decided, or of all that the service waits for.
@@ -168,8 +183,8 @@ fn margin(promise: &PromiseResult, between: &str) -> String {
     match (promise.judgement, high) {
         (Judgement::Kept, Some(high)) => signed(budget, high),
         (Judgement::Broken, _) => signed(budget, low),
-        (_, Some(high)) => format!("{}{between}{}", signed(budget, high), signed(budget, low)),
-        (_, None) => format!("≤{}", signed(budget, low)),
+        (_, Some(high)) => format!("{}{between}to {}", signed(budget, high), signed(budget, low)),
+        (_, None) => format!("at most{between}{}", signed(budget, low)),
     }
 }
 

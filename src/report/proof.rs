@@ -2,10 +2,10 @@
 
 use super::page::{Entry, Ink, Page, Span};
 use super::words::{grouped, list, percent, plural, time};
-use crate::model::{ControlProof, RunRecord, ServiceProof};
+use crate::model::{ControlProof, Mode, RunRecord, ServiceProof};
 
 /// More services than this are counted.
-const SERVICES: usize = 20;
+const SERVICES: usize = 8;
 
 /// Writes what controls and users' samples said of the cut.
 pub fn write(record: &RunRecord, page: &mut Page) {
@@ -27,7 +27,9 @@ pub fn write(record: &RunRecord, page: &mut Page) {
             text: vec![(Ink::Doubt, why.text.clone())],
         })
         .collect();
-    entries.extend(proof.controls.iter().map(control));
+    // A mode that lets some traffic pass proves nothing by what passed.
+    let silent = matches!(record.plan.cut.mode, Mode::Blackhole | Mode::Reset);
+    entries.extend(proof.controls.iter().map(|proof| control(proof, silent)));
     // Those that leak come first.
     let mut services: Vec<&ServiceProof> = proof.services.iter().collect();
     services.sort_by_key(|service| service.during.part == 0);
@@ -39,7 +41,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn control(proof: &ControlProof) -> Entry {
+fn control(proof: &ControlProof, silent: bool) -> Entry {
     let reads = plural(proof.reads, "time", "times");
     let mut text: Vec<Span> = match (proof.reads, proof.reads_cut) {
         (0, _) => vec![(Ink::Doubt, "never read while cut".to_owned())],
@@ -53,7 +55,7 @@ fn control(proof: &ControlProof) -> Entry {
     if let Some(path) = proof.path {
         let connections = plural(path.connections, "connection", "connections");
         let bytes = plural(path.bytes, "byte", "bytes");
-        let ink = if path.bytes == 0 { Ink::Plain } else { Ink::Doubt };
+        let ink = if path.bytes == 0 || !silent { Ink::Plain } else { Ink::Doubt };
         text.push((ink, format!("; {connections} met the cut, {bytes} passed")));
     }
     Entry { label: proof.control.to_string(), text }

@@ -7,7 +7,7 @@ use super::words::{GAP, time};
 use crate::model::{RunRecord, ServiceRecord, Split};
 
 /// The slowest few are enough to see where the time goes.
-const SERVICES: usize = 5;
+const SERVICES: usize = 3;
 /// The widest bar.
 const BAR: usize = 40;
 

@@ -1,7 +1,5 @@
 //! What became of the traffic, and what to do if it may still be cut.
 
-use std::collections::BTreeMap;
-
 use super::page::{Entry, Ink, Page, Span};
 use super::words::{list, moment, plural};
 use crate::model::{Act, ControlRecord, PartState, Passage, Restored, RunRecord, Verdict};
@@ -55,7 +53,8 @@ fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
         }
         Restored::No => {
             text.push((Ink::Alarm, "NOT\u{a0}RESTORED".to_owned()));
-            text.push((Ink::Plain, ": see above".to_owned()));
+            let act = format!(": run `firedrill restore {}` now, and read above", record.run);
+            text.push((Ink::Plain, act));
         }
     }
     let failed = record.calls.iter().filter(|c| c.control == control.name && c.error.is_some());
@@ -95,7 +94,7 @@ fn by_hand(control: &ControlRecord, page: &mut Page) {
     let names = match &control.after {
         Some(after) => before.differences(after),
         None => {
-            let text = "could not be read back; this is how it was:";
+            let text = "could not be read back; as it was before the drill:";
             page.paragraph(6, 8, &[(Ink::Plain, text.into())]);
             before.parts.keys().cloned().collect()
         }
@@ -119,29 +118,32 @@ fn by_hand(control: &ControlRecord, page: &mut Page) {
 /// How a part was, and, if it was read back, how it is.
 fn difference(was: Option<&PartState>, now: Option<Option<&PartState>>) -> String {
     let Some(was) = was else { return "was not there, and is now".to_owned() };
-    let before = format!("was {}{}", passage(was.passage), settings(&was.settings));
+    let wanted = format!("must be {}", described(was.passage, was.settings.iter()));
     match now {
-        None => before,
-        Some(None) => format!("{before}; is gone"),
+        None => wanted,
+        Some(None) => format!("{wanted}; is gone"),
         Some(Some(now)) => {
-            format!("{before}; is {}{}", passage(now.passage), settings(&now.settings))
+            let differs =
+                |(name, value): &(&String, &String)| was.settings.get(*name) != Some(value);
+            let settings = now.settings.iter().filter(differs);
+            format!("{wanted}; is {}", described(now.passage, settings))
         }
     }
 }
 
-fn passage(passage: Passage) -> &'static str {
-    match passage {
+fn described<'a>(
+    passage: Passage,
+    settings: impl Iterator<Item = (&'a String, &'a String)>,
+) -> String {
+    let passage = match passage {
         Passage::Open => "open",
         Passage::Degraded => "degraded",
         Passage::Closed => "closed",
-    }
-}
-
-fn settings(settings: &BTreeMap<String, String>) -> String {
-    if settings.is_empty() {
-        return String::new();
-    }
+    };
     let settings: Vec<String> =
-        settings.iter().map(|(name, value)| format!("{name}\u{a0}{value}")).collect();
-    format!(" with {}", list(&settings))
+        settings.map(|(name, value)| format!("{name}\u{a0}{value}")).collect();
+    if settings.is_empty() {
+        return passage.to_owned();
+    }
+    format!("{passage} with {}", list(&settings))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::page::GLUE;
-use crate::model::{Bounds, Marks, Offset, Share, Shown};
+use crate::model::{Bounds, Marks, Mode, Offset, Share, Shown};
 
 /// [`GLUE`] as a string.
 pub const GAP: &str = "\u{a0}";
@@ -27,6 +27,25 @@ pub fn moment(at: Offset, marks: &Marks) -> String {
     }
 }
 
+/// How it was cut, with the numbers of a degraded path.
+pub fn mode(mode: &Mode) -> String {
+    let Mode::Degrade(degrade) = mode else { return mode.kind().to_string() };
+    let mut numbers = vec![];
+    if !degrade.latency.is_zero() {
+        numbers.push(format!("{} slower", time(degrade.latency)));
+    }
+    if !degrade.jitter.is_zero() {
+        numbers.push(format!("jitter {}", time(degrade.jitter)));
+    }
+    if degrade.loss > 0.0 {
+        numbers.push(format!("{}{GLUE}% lost", (degrade.loss * 1000.0).round() / 10.0));
+    }
+    if let Some(bandwidth) = degrade.bandwidth {
+        numbers.push(format!("{} a second", plural(bandwidth, "byte", "bytes")));
+    }
+    format!("degrade ({})", list(&numbers))
+}
+
 /// A count with its noun: `1 answer`, `12,345 answers`.
 pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{}{GLUE}{}", grouped(count), if count == 1 { one } else { many })
@@ -40,7 +59,7 @@ pub fn grouped(count: u64) -> String {
     }
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -367,3 +367,81 @@ pub fn unmeasured() -> RunRecord {
     probe.latency.remove(&Stage::Observe);
     record
 }
+
+/// More than anyone wants to read one by one.
+pub fn many_services() -> RunRecord {
+    let mut record = passed();
+    let (service, proof) = (record.services.remove(0), record.proof.services.remove(0));
+    for number in 0..50 {
+        let name: Name = format!("service-{number:02}").as_str().into();
+        record.services.push(ServiceRecord { name: name.clone(), users: None, ..service.clone() });
+        record.proof.services.push(ServiceProof { service: name, ..proof.clone() });
+    }
+    record.services[7].probes.push(ProbeRecord {
+        name: "over-kept-connections".into(),
+        required: false,
+        keep_alive: true,
+        counts: ProbeCounts { due: 1_234_567, sent: 1_234_567, good: 1_234_567, ..send().counts },
+        ..send()
+    });
+    record.plan.cut.mode = Mode::Degrade(Degrade {
+        latency: ms(200),
+        jitter: ms(50),
+        loss: 0.05,
+        bandwidth: Some(125_000),
+    });
+    record
+}
+
+/// Every string that comes from elsewhere tries to steer the terminal.
+pub fn hostile() -> RunRecord {
+    const NASTY: &str = "a\x1b[2J\x1b]0;x\x07b\nPASS\r\u{202e}c\u{200b}\u{9b}31m판교\u{fe0f}";
+    let mut record = not_restored();
+    record.run = NASTY.into();
+    record.plan.name = NASTY.into();
+    record.plan.about = Some(NASTY.into());
+    record.plan.file = NASTY.repeat(20);
+    record.plan.datacenters = vec![NASTY.into(), NASTY.into()];
+    record.plan.through = vec![NASTY.into()];
+    record.reasons.push(Why::new(NASTY, NASTY));
+    record.services[0].name = NASTY.into();
+    record.services[0].promises[1].why = NASTY.into();
+    let probe = &mut record.services[0].probes[0];
+    probe.name = NASTY.into();
+    probe.counts.reasons.insert(NASTY.into(), 3);
+    record.proof.missing.push(Why::new(NASTY, NASTY));
+    record.proof.controls[0].control = NASTY.into();
+    record.proof.services[0].service = NASTY.into();
+    record.calls[0].error = Some(NASTY.repeat(200));
+    let control = &mut record.controls[0];
+    let part = control.before.as_ref().unwrap().parts["app/web1"].clone();
+    let after = control.after.as_mut().unwrap();
+    after.parts.insert(NASTY.into(), part);
+    record
+}
+
+/// Records that hold the settings of every provider and mode.
+pub fn every_provider() -> Vec<RunRecord> {
+    let mut proxy = many_services();
+    proxy.controls[0].provider = Provider::Proxy(ProxySettings {
+        routes: vec![ProxyRoute {
+            datacenter: DatacenterId(0),
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            to: "10.1.0.4:80".into(),
+        }],
+    });
+    let haproxy = |socket| {
+        let mut record = passed();
+        record.controls[0].provider = Provider::Haproxy(HaproxySettings {
+            socket,
+            servers: vec![HaproxyServers {
+                datacenter: DatacenterId(0),
+                patterns: vec!["app/web*".into()],
+            }],
+            timeout: ms(2000),
+        });
+        record
+    };
+    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+}

@@ -2,6 +2,9 @@
 
 mod build;
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use super::{TableStyle, json, table};
@@ -24,11 +27,161 @@ fn plain(record: &RunRecord, width: u16) -> String {
     table(record, TableStyle { width, color: false })
 }
 
+/// `text` without its colours.
+fn stripped(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + piece.split_once('m').unwrap().1)
+}
+
 #[test]
 fn every_verdict_reads_well_at_80_and_120_columns() {
     for (name, build) in CASES {
         for width in [80, 120] {
             insta::assert_snapshot!(format!("{name}-{width}"), plain(&build(), width));
         }
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_asked_for() {
+    let more: [Case; 2] = [("hostile", build::hostile), ("many", build::many_services)];
+    for (name, build) in CASES.into_iter().chain(more) {
+        let record = build();
+        for width in 40..=160 {
+            for line in plain(&record, width).lines() {
+                assert!(line.width() <= usize::from(width), "{name} at {width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    for (name, build) in CASES {
+        let coloured = table(&build(), TableStyle { width: 100, color: true });
+        assert!(coloured.contains("\x1b["), "{name}");
+        let coloured: Vec<String> =
+            stripped(&coloured).lines().map(|line| line.trim_end().to_owned()).collect();
+        let plain = plain(&build(), 100);
+        assert_eq!(coloured, plain.lines().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn the_verdict_is_the_first_word_and_in_its_colour() {
+    let first = |build: fn() -> RunRecord| {
+        let text = table(&build(), TableStyle { width: 80, color: true });
+        text.lines().next().unwrap().to_owned()
+    };
+    assert!(first(build::passed).starts_with("\x1b[1;32mPASS\x1b[0m  quickstart: talk"));
+    assert!(first(build::failed).starts_with("\x1b[1;31mFAIL\x1b[0m  "));
+    assert!(first(build::leaking).starts_with("\x1b[1;33mINCONCLUSIVE\x1b[0m  "));
+    assert!(first(build::stopped).starts_with("\x1b[1;35mSTOPPED\x1b[0m  "));
+    assert!(first(build::not_restored).starts_with("\x1b[1;97;41mNOT RESTORED\x1b[0m  "));
+}
+
+#[test]
+fn hostile_strings_steer_no_terminal() {
+    let record = build::hostile();
+    for color in [false, true] {
+        let text = stripped(&table(&record, TableStyle { width: 80, color }));
+        for c in text.chars().filter(|c| *c != '\n') {
+            assert_eq!(printable(&c.to_string()), c.to_string(), "{c:?} in\n{text}");
+        }
+        assert!(text.contains('\u{fffd}'), "{text}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_says_so_and_is_no_number() {
+    let text = plain(&build::unmeasured(), 120);
+    let row = text.lines().find(|line| line.contains("recover_within")).unwrap();
+    assert!(row.contains("not measured"), "{row}");
+    assert!(!row.contains("0 ms"), "{row}");
+}
+
+#[test]
+fn fifty_services_fit_on_two_screens() {
+    let text = plain(&build::many_services(), 120);
+    assert!(text.contains("service-00, the slowest of 50 services, was back"), "{text}");
+    assert!(text.contains("and 80 more, all kept"), "{text}");
+    assert!(text.contains("(200 ms slower, jitter 50 ms, 5 % lost"), "{text}");
+    assert!(text.contains("and 39 more probes"), "{text}");
+    assert!(text.lines().count() < 130, "{}", text.lines().count());
+}
+
+#[test]
+fn an_empty_record_is_drawn_too() {
+    let mut record = build::passed();
+    record.services.clear();
+    record.controls.clear();
+    record.plan.through.clear();
+    record.plan.datacenters.clear();
+    record.proof = Proof::default();
+    record.lab = Some(LabTruth::default());
+    assert!(plain(&record, 0).starts_with("PASS  quickstart: ? was cut"));
+}
+
+#[test]
+fn json_is_read_back_as_it_was_written() {
+    for (name, build) in CASES {
+        let record = build();
+        let bytes = json(&record).unwrap();
+        assert_eq!(bytes.last(), Some(&b'\n'));
+        assert_eq!(serde_json::from_slice::<RunRecord>(&bytes).unwrap(), record, "{name}");
+    }
+}
+
+#[test]
+fn every_field_is_described_in_docs_record_md_and_nothing_else() {
+    let docs = include_str!("../../../docs/record.md");
+    let described: BTreeSet<&str> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(field, _)| field)
+        .collect();
+    let mut written = BTreeSet::new();
+    for record in CASES.map(|(_, build)| build()).into_iter().chain(build::every_provider()) {
+        let value: Value = serde_json::from_slice(&json(&record).unwrap()).unwrap();
+        fields(&value, &mut written);
+    }
+    let written: BTreeSet<&str> = written.iter().map(String::as_str).collect();
+    assert_eq!(described, written);
+    assert!(docs.contains(&format!("format {}", RunRecord::FORMAT)));
+}
+
+/// Collects the names of fields, leaving out keys that are data: names, states, reasons.
+fn fields(value: &Value, into: &mut BTreeSet<String>) {
+    /// Fields that hold a map with keys of the drill's own, and how deep.
+    const MAPS: [(&str, u32); 8] = [
+        ("parts", 1),
+        ("settings", 1),
+        ("reasons", 1),
+        ("blindness", 1),
+        ("latency", 1),
+        ("served", 2),
+        ("services", 1),
+        ("answers", 1),
+    ];
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| fields(value, into)),
+        Value::Object(object) => {
+            for (name, value) in object {
+                into.insert(name.clone());
+                let depth = MAPS.iter().find(|(map, _)| map == name).map_or(0, |(_, depth)| *depth);
+                below(value, depth, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn below(value: &Value, depth: u32, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) if depth > 0 => {
+            object.values().for_each(|value| below(value, depth - 1, into));
+        }
+        _ => fields(value, into),
     }
 }
