@@ -6,4 +6,5 @@
 pub mod clock;
 pub mod model;
 pub mod report;
+pub mod screen;
 pub mod traffic;

@@ -15,6 +15,8 @@ pub enum DrillEvent {
         plan: Name,
         /// The datacenter to be cut.
         datacenter: Name,
+        /// The datacenters, in the plan's order.
+        datacenters: Vec<Name>,
         /// The services, in the plan's order.
         services: Vec<Name>,
     },
