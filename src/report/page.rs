@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{
-    Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table,
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table,
     TableStyle as Lines,
 };
 use unicode_width::UnicodeWidthStr;
@@ -59,10 +59,11 @@ impl Ink {
         match self {
             Ink::Plain | Ink::Bold => None,
             Ink::Dim => Some(Color::DarkGrey),
-            Ink::Good => Some(Color::Green),
-            Ink::Bad | Ink::Alarm => Some(Color::Red),
-            Ink::Doubt => Some(Color::Yellow),
-            Ink::Stop => Some(Color::Magenta),
+            // The "dark" ones are those of the terminal's own palette, as in `code`.
+            Ink::Good => Some(Color::DarkGreen),
+            Ink::Bad | Ink::Alarm => Some(Color::DarkRed),
+            Ink::Doubt => Some(Color::DarkYellow),
+            Ink::Stop => Some(Color::DarkMagenta),
         }
     }
 }
@@ -181,43 +182,52 @@ impl Page {
 
     /// Breaks `text` into lines, the first after `start`, which is `first` wide.
     fn lay(&mut self, start: &str, first: usize, rest: usize, text: &[Span]) {
-        let mut line = start.to_owned();
+        let mut line: Vec<Span> = vec![(Ink::Plain, start.to_owned())];
         let mut at = first;
         let mut empty = true;
         for word in words(text, self.width.saturating_sub(rest.max(first)).max(1)) {
             let width: usize = word.iter().map(|(_, piece)| piece.width()).sum();
             if !empty && at + 1 + width > self.width {
                 self.close(&line);
-                line = " ".repeat(rest);
+                line = vec![(Ink::Plain, " ".repeat(rest))];
                 at = rest;
                 empty = true;
             }
             if !empty {
-                line.push(' ');
+                // A gap between two words of one ink belongs to them.
+                let ink = word.first().map_or(Ink::Plain, |(ink, _)| *ink);
+                let same = line.last().is_some_and(|(last, _)| *last == ink);
+                join(&mut line, if same { ink } else { Ink::Plain }, " ");
                 at += 1;
             }
-            for (ink, piece) in &word {
-                self.stain(&mut line, *ink, piece);
-            }
+            word.iter().for_each(|(ink, piece)| join(&mut line, *ink, piece));
             at += width;
             empty = false;
         }
         self.close(&line);
     }
 
-    fn close(&mut self, line: &str) {
-        self.out.push_str(line.trim_end());
+    fn close(&mut self, line: &[Span]) {
+        let mut painted = String::new();
+        for (ink, piece) in line {
+            let piece = piece.replace(GLUE, " ");
+            if self.color && *ink != Ink::Plain {
+                // Writing to a string cannot fail.
+                let _ = write!(painted, "\x1b[{}m{piece}\x1b[0m", ink.code());
+            } else {
+                painted.push_str(&piece);
+            }
+        }
+        self.out.push_str(painted.trim_end());
         self.out.push('\n');
     }
+}
 
-    fn stain(&self, line: &mut String, ink: Ink, piece: &str) {
-        let piece = piece.replace(GLUE, " ");
-        if self.color && ink != Ink::Plain {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "\x1b[{}m{piece}\x1b[0m", ink.code());
-        } else {
-            line.push_str(&piece);
-        }
+/// Adds to the last span if it has the same ink.
+fn join(line: &mut Vec<Span>, ink: Ink, piece: &str) {
+    match line.last_mut() {
+        Some((last, text)) if *last == ink => text.push_str(piece),
+        _ => line.push((ink, piece.to_owned())),
     }
 }
 
@@ -280,7 +290,7 @@ pub fn cell(ink: Ink, text: &str) -> Cell {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     let cell = Cell::new(lines.join("\n").replace(GLUE, " "));
     match ink.color() {
-        Some(color) => cell.fg(color),
+        Some(color) => cell.fg(color).add_attribute(Attribute::Bold),
         None => cell,
     }
 }

@@ -8,12 +8,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::tell::{Tone, percent, plain_line, served};
 use crate::model::{DrillEvent, Name, Offset, ServiceNow, Share, Shown, Stage, printable};
 
-/// With more services than this only the worst are shown, in as many lines.
+/// With more services than this, or than there is room for, only the worst are shown, in as many lines.
 pub const LINES: usize = 20;
 /// Cells of a bar.
 const BAR: usize = 10;
 /// Names are cut off here.
 const NAME: usize = 24;
+
+/// Lines of the terminal that are left to what happened, and to the stage.
+const OTHERS: usize = 4;
 
 /// The live view of a drill.
 pub struct Live {
@@ -60,12 +63,14 @@ impl Live {
 
     fn draw(&mut self) {
         self.stage.set_message(self.view.stage_line());
-        let lines = self.view.service_lines(self.color);
+        let lines = self.view.service_lines(room(), self.color);
         while self.lines.len() < lines.len() {
             let line = self.drawn.add(ProgressBar::new_spinner());
             line.set_style(style("  {wide_msg}"));
             self.lines.push(line);
         }
+        // Where the terminal shrank, lines are left over.
+        let lines = lines.into_iter().chain(std::iter::repeat(String::new()));
         for (bar, line) in self.lines.iter().zip(lines) {
             bar.set_message(line);
         }
@@ -79,6 +84,13 @@ impl Live {
         self.stage.finish_and_clear();
         let _ = self.drawn.clear();
     }
+}
+
+/// Lines that there are for services on the terminal as it is now.
+fn room() -> usize {
+    let rows = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_row);
+    // No terminal, or one that does not say: as on a large one.
+    if rows == 0 { LINES } else { usize::from(rows).saturating_sub(OTHERS).clamp(1, LINES) }
 }
 
 /// The templates are constants and a test draws them, so the fallback is never seen.
@@ -127,11 +139,11 @@ impl View {
     }
 
     /// A line for each service, or for the worst of many.
-    pub fn service_lines(&self, color: bool) -> Vec<String> {
+    pub fn service_lines(&self, room: usize, color: bool) -> Vec<String> {
         let mut shown: Vec<usize> = (0..self.services.len()).collect();
-        if shown.len() > LINES {
+        if shown.len() > room {
             shown.sort_by_key(|index| badness(self.services[*index].good));
-            shown.truncate(LINES - 1);
+            shown.truncate(room.saturating_sub(1));
             // In the plan's order, so that lines move as little as they can.
             shown.sort_unstable();
         }

@@ -52,10 +52,10 @@ impl Tone {
 /// only what changed between them.
 pub fn plain_line(event: &DrillEvent) -> Option<(Tone, String)> {
     let (at, tone, text) = match event {
-        DrillEvent::Started { run, plan, datacenter, services, .. } => {
+        DrillEvent::Started { run, datacenter, services, .. } => {
             let number = services.len();
             let noun = if number == 1 { "service" } else { "services" };
-            let text = format!("drill {plan}: {datacenter} goes, under {number} {noun}; run {run}");
+            let text = format!("run {run}: {datacenter} goes, under {number} {noun}");
             (Offset::ZERO, Tone::Plain, text)
         }
         DrillEvent::Entered { stage, at, at_most } => (*at, Tone::Plain, entered(*stage, *at_most)),
@@ -76,7 +76,7 @@ pub fn plain_line(event: &DrillEvent) -> Option<(Tone, String)> {
                 Verdict::Fail | Verdict::NotRestored => Tone::Bad,
                 _ => Tone::Doubt,
             };
-            (*at, tone, verdict.to_string())
+            (*at, tone, format!("ended: {verdict}"))
         }
     };
     Some((tone, line(at, &text)))

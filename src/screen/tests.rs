@@ -201,7 +201,7 @@ fn the_live_view_says_where_the_drill_is_and_who_serves() {
     assert_eq!(view.stage_line(), "quickstart: observe, at most 1 min left");
     let longer = self::view(&drill()[..13]);
     assert_eq!(longer.stage_line(), "quickstart: observe, cut for 1 s, at most 59 s left");
-    let lines = view.service_lines(false);
+    let lines = view.service_lines(LINES, false);
     assert_eq!(lines, ["talk-0  █████░░░░░  55 %  east 45 %, west 55 %  away for 0.5 s"]);
 }
 
@@ -210,10 +210,12 @@ fn among_many_services_the_worst_are_shown() {
     let services: Vec<ServiceNow> =
         (0..50).map(|n| now(n, if n == 40 { 0 } else { 5 }, 5, [0, 5], "")).collect();
     let view = view(&[started(50), DrillEvent::Watched { at: at(500), services }]);
-    let lines = view.service_lines(false);
+    let lines = view.service_lines(LINES, false);
     assert_eq!(lines.len(), LINES);
     assert!(lines[LINES - 2].starts_with("talk-40  ░░░░░░░░░░   0 %"), "{lines:?}");
     assert_eq!(lines[LINES - 1], "and 31 more, none of them worse");
+    let small = view.service_lines(2, false);
+    assert!(small[0].starts_with("talk-40") && small[1].starts_with("and 49 more"), "{small:?}");
 }
 
 #[test]
