@@ -143,7 +143,7 @@ fn within(
             (Judgement::Broken, format!("still failing {low} after, budget {}", Shown(budget)))
         }
         (Some(_), Some(doubt)) => (Judgement::Undecided, doubt),
-        (Some(slowest), None) => against(budget, slowest),
+        (Some(slowest), None) => against(promise, budget, slowest),
     };
     PromiseResult {
         promise,
@@ -157,10 +157,12 @@ fn within(
 }
 
 /// `high <= budget` is kept; `low > budget` was dealt with; the rest is undecided.
-fn against(budget: Duration, slowest: &Slowest) -> (Judgement, String) {
+fn against(promise: Promise, budget: Duration, slowest: &Slowest) -> (Judgement, String) {
     let bounds = slowest.found.bounds;
     match bounds.high {
-        Some(high) if high <= budget && slowest.found.seamless => {
+        Some(high)
+            if high <= budget && promise == Promise::RecoverWithin && slowest.found.seamless =>
+        {
             (Judgement::Kept, format!("no failure seen; {} cannot be excluded", Shown(high)))
         }
         Some(high) if high <= budget => {

@@ -11,7 +11,7 @@ const CHANGES: usize = 8;
 
 /// Writes the ground truth, if a lab was drilled.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let Some(lab) = &record.lab else { return };
+    let (Some(lab), Some(_)) = (&record.lab, record.marks.cut_issued) else { return };
     let mut entries = vec![];
     for service in record.services.iter().take(SERVICES) {
         let Some(truth) = lab.services.get(&service.name) else { continue };
@@ -42,7 +42,7 @@ fn told(what: &str, truth: Option<std::time::Duration>, measured: Option<Recover
     let mut text = vec![(Ink::Plain, format!("{what} took {}", time(truth)))];
     if let Some(Recovery { bounds: measured, .. }) = measured {
         text.push(match measured.contains(truth) {
-            true => (Ink::Plain, format!(", within {}", bounds(measured))),
+            true => (Ink::Plain, ", within the measured bounds".to_owned()),
             false => (Ink::Bad, format!(", OUTSIDE the measured {}", bounds(measured))),
         });
     }

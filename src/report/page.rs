@@ -140,17 +140,22 @@ impl Page {
 
     /// A list in two columns: names, and what there is to say of them.
     pub fn entries(&mut self, entries: &[Entry]) {
+        self.entries_at(INDENT, entries);
+    }
+
+    /// As [`Page::entries`], moved in by `indent`.
+    pub fn entries_at(&mut self, indent: usize, entries: &[Entry]) {
         let labels: Vec<String> = entries.iter().map(|entry| printable(&entry.label)).collect();
         let room = self.width / 3;
         let widest = labels.iter().map(|label| label.width()).filter(|w| *w <= room).max();
-        let column = INDENT + widest.unwrap_or(0) + 2;
+        let column = indent + widest.unwrap_or(0) + 2;
         for (label, entry) in labels.iter().zip(entries) {
             if label.width() > room {
-                self.paragraph(INDENT, INDENT, &[(Ink::Plain, label.clone())]);
+                self.paragraph(indent, indent, &[(Ink::Plain, label.clone())]);
                 self.paragraph(column, column, &entry.text);
             } else {
-                let gap = " ".repeat(column - INDENT - label.width());
-                let start = format!("{}{label}{gap}", " ".repeat(INDENT));
+                let gap = " ".repeat(column - indent - label.width());
+                let start = format!("{}{label}{gap}", " ".repeat(indent));
                 self.lay(&start, column, column, &entry.text);
             }
         }

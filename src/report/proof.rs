@@ -64,12 +64,15 @@ fn control(proof: &ControlProof, silent: bool) -> Entry {
 fn service(record: &RunRecord, proof: &ServiceProof) -> Entry {
     let cut = record.plan.cut.datacenter.index();
     let datacenter = record.plan.datacenters.get(cut).map_or("?", |name| name.as_str());
-    let before = format!(
-        "{datacenter} gave {} of {} before, ",
-        percent(proof.before),
-        plural(proof.before.whole, "answer", "answers")
-    );
-    let during = format!("{} of {} while cut", percent(proof.during), grouped(proof.during.whole));
+    let answers = plural(proof.before.whole, "answer", "answers");
+    let before = match proof.before.whole {
+        0 => "no answers before, ".to_owned(),
+        _ => format!("{datacenter} gave {} of {answers} before, ", percent(proof.before)),
+    };
+    let during = match proof.during.whole {
+        0 => "no answers while cut".to_owned(),
+        whole => format!("{} of {} while cut", percent(proof.during), grouped(whole)),
+    };
     let ink = if proof.during.part == 0 { Ink::Plain } else { Ink::Bad };
     let mut text = vec![(Ink::Plain, before), (ink, during)];
     if proof.during.part > 0 {

@@ -21,27 +21,39 @@ pub fn write(record: &RunRecord, page: &mut Page) {
             recovery.split.map(|split| (service, split))
         })
         .collect();
-    for (service, split) in splits.iter().take(SERVICES) {
-        let note = format!("{}, {} in all", service.name, time(split.whole()));
-        page.heading("Where the time went", &[(Ink::Plain, note)]);
-        write_parts(split, page);
+    let named = |(service, split): &(&ServiceRecord, Split)| {
+        [(Ink::Plain, format!("{}, {} in all", service.name, time(split.whole())))]
+    };
+    match &splits[..] {
+        [] => {}
+        [only] => {
+            page.heading("Where the time went", &named(only));
+            write_parts(&only.1, 2, page);
+        }
+        many => {
+            page.heading("Where the time went", &[]);
+            for one in many.iter().take(SERVICES) {
+                page.paragraph(2, 2, &named(one));
+                write_parts(&one.1, 4, page);
+            }
+        }
     }
 }
 
-fn write_parts(split: &Split, page: &mut Page) {
+fn write_parts(split: &Split, indent: usize, page: &mut Page) {
     let parts = [
         ("cut to first bad", split.until_first_bad),
         ("to first answer elsewhere", split.until_other_datacenter),
         ("to stable", split.until_stable),
     ];
     let column = parts.iter().map(|(_, part)| time(*part).chars().count()).max().unwrap_or(0);
-    let room = page.width().saturating_sub(2 + 25 + 2 + column + 2).min(BAR);
+    let room = page.width().saturating_sub(indent + 25 + 2 + column + 2).min(BAR);
     let mut before = Duration::ZERO;
     for (label, part) in parts {
         let bar = bar(before, part, split.whole(), room);
         before += part;
         let text = format!("{label:<25}  {:>column$}  {bar}", time(part));
-        page.paragraph(2, 2, &[(Ink::Plain, text.replace(' ', GAP))]);
+        page.paragraph(indent, indent, &[(Ink::Plain, text.replace(' ', GAP))]);
     }
 }
 

@@ -105,10 +105,10 @@ fn by_hand(control: &ControlRecord, page: &mut Page) {
         .map(|name| {
             let was = before.parts.get(name);
             let now = control.after.as_ref().map(|after| after.parts.get(name));
-            Entry::plain(format!("    {name}"), difference(was, now))
+            Entry::plain(name.as_str(), difference(was, now))
         })
         .collect();
-    page.entries(&entries);
+    page.entries_at(6, &entries);
     if names.len() > PARTS {
         let more = format!("and {} more, in the run record", names.len() - PARTS);
         page.paragraph(6, 8, &[(Ink::Plain, more)]);

@@ -18,6 +18,7 @@ pub use tell::{Tone, plain_line};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScreenKind {
     /// A few lines at the bottom of a terminal, drawn again and again, and what happened above them.
+    /// Where stderr is no terminal, or a dumb one, this is [`ScreenKind::Plain`].
     Live,
     /// A line for each event that matters, as for the log of a CI run.
     Plain,
@@ -42,8 +43,15 @@ impl Screen {
     /// A screen on stderr.
     pub fn new(kind: ScreenKind, color: bool) -> Screen {
         match kind {
-            // At most 15 times a second: enough for the eye, little over ssh.
-            ScreenKind::Live => Screen::live(ProgressDrawTarget::stderr_with_hz(15), color),
+            ScreenKind::Live => {
+                // At most 15 times a second: enough for the eye, little over ssh.
+                let target = ProgressDrawTarget::stderr_with_hz(15);
+                // No terminal, or a dumb one: it would show nothing at all.
+                if target.is_hidden() {
+                    return Screen::new(ScreenKind::Plain, color);
+                }
+                Screen::live(target, color)
+            }
             ScreenKind::Plain => Screen::plain(Box::new(std::io::stderr()), color),
             ScreenKind::Quiet => Screen { shown: Shown::Quiet, color, closed: false },
         }

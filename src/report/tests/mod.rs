@@ -102,6 +102,54 @@ fn what_was_not_measured_says_so_and_is_no_number() {
 }
 
 #[test]
+fn the_first_sentence_says_what_decided() {
+    let sentence = |change: fn(&mut RunRecord)| {
+        let mut record = build::failed();
+        record.plan.about = None;
+        change(&mut record);
+        let text = plain(&record, 200);
+        let first = text.lines().next().unwrap();
+        first.split_once("quickstart: ").unwrap().1.split_once(';').unwrap().0.to_owned()
+    };
+    let talk = "talk (47,430,000 users)";
+    assert_eq!(sentence(|_| ()), format!("{talk} was away for at least 612 ms (budget 500 ms)"));
+    let unseen = |record: &mut RunRecord| {
+        record.services[0].promises[0].measured =
+            Some(Bounds { low: build::ms(60_000), high: None });
+    };
+    assert_eq!(sentence(unseen), format!("{talk} had not recovered after 1 min (budget 500 ms)"));
+    let failback = |record: &mut RunRecord| {
+        record.services[0].promises[0].judgement = Judgement::Kept;
+        record.services[0].promises[1].judgement = Judgement::Broken;
+    };
+    assert_eq!(
+        sentence(failback),
+        format!("{talk} took at least 180 ms to fail back (budget 1 s)")
+    );
+    let sustain = |record: &mut RunRecord| {
+        record.services[0].users = Some(1);
+        record.services[0].promises = vec![PromiseResult {
+            promise: Promise::Sustain,
+            budget: None,
+            measured: None,
+            bad: Some(1),
+            ..build::promise(Promise::Sustain, 0, 0, 0)
+        }];
+        record.services[0].promises[0].judgement = Judgement::Broken;
+    };
+    assert_eq!(sentence(sustain), "talk (1 user) had to stay up, and 1 request failed");
+}
+
+#[test]
+fn an_answer_outside_the_bounds_is_shouted() {
+    let mut record = build::passed();
+    let talk = record.lab.as_mut().unwrap().services.get_mut(&Name::from("talk")).unwrap();
+    talk.recovery = Some(build::ms(900));
+    let text = plain(&record, 120);
+    assert!(text.contains("recovery took 900 ms, OUTSIDE the measured [612 ms, 812 ms]"), "{text}");
+}
+
+#[test]
 fn fifty_services_fit_on_two_screens() {
     let text = plain(&build::many_services(), 120);
     assert!(text.contains("service-00, the slowest of 50 services, was back"), "{text}");
