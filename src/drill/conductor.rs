@@ -290,10 +290,11 @@ impl Conductor {
         }
     }
 
-    /// Keeps the cut for a while after all is decided.
+    /// Keeps the cut for a while after all is decided; not where users are still without service.
     async fn hold(&mut self) {
         let until = self.clock.now().plus(self.plan.timing.hold).min(self.deadline());
-        if self.ending.stopped.is_none() && !self.plan.timing.hold.is_zero() {
+        let worth_it = self.ending.stopped.is_none() && self.watch.observation.has_recovered();
+        if worth_it && until > self.clock.now() {
             self.enter(Stage::Hold, Some(until.since(self.clock.now())));
             while self.clock.now() < until {
                 let read_at = self.clock.now().plus(READ_EVERY).min(until);
