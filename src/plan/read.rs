@@ -78,6 +78,7 @@ pub(super) struct Fields<'n, 't> {
     /// Where findings about the map as a whole point.
     pub at: Span,
     entries: &'n [Entry<'t>],
+    keys: &'static [&'static str],
 }
 
 impl<'n, 't> Fields<'n, 't> {
@@ -89,11 +90,17 @@ impl<'n, 't> Fields<'n, 't> {
     /// The value under `key`, which must be there; `example` says what to write.
     pub fn need(&self, reader: &mut Reader, key: &str, example: &str) -> Option<Value<'n, 't>> {
         let found = self.get(key);
-        if found.is_none() {
+        if found.is_none() && !self.is_misspelt(key) {
             let what = format!("{} lacks the key `{key}`", self.label);
             reader.findings.error("missing-key", self.at, what, format!("add `{key}: {example}`"));
         }
         found
+    }
+
+    /// Whether an unknown key was surely meant to be `key`: that finding says it all.
+    fn is_misspelt(&self, key: &str) -> bool {
+        let mut unknown = self.entries.iter().filter(|entry| !self.keys.contains(&&*entry.key));
+        unknown.any(|entry| nearest(&entry.key, self.keys.iter().copied()) == Some(key))
     }
 
     /// The one value among the keys `choices`; none and several are errors.
@@ -103,8 +110,10 @@ impl<'n, 't> Fields<'n, 't> {
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only),
             (None, _) => {
-                let what = format!("{} needs one of {list}", self.label);
-                reader.findings.error("missing-key", self.at, what, None);
+                if !choices.iter().any(|key| self.is_misspelt(key)) {
+                    let what = format!("{} needs one of {list}", self.label);
+                    reader.findings.error("missing-key", self.at, what, None);
+                }
                 None
             }
             (Some(first), Some(second)) => {
@@ -174,7 +183,7 @@ impl<'a> Reader<'a> {
             };
             self.findings.error("unknown-key", entry.at, what, hint);
         }
-        Some(Fields { label, at: value.at, entries })
+        Some(Fields { label, at: value.at, entries, keys })
     }
 
     /// The entries of a map whose keys the plan chooses.
