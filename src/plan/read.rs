@@ -99,26 +99,34 @@ impl<'n, 't> Fields<'n, 't> {
 
     /// Whether an unknown key was surely meant to be `key`: that finding says it all.
     fn is_misspelt(&self, key: &str) -> bool {
-        let mut unknown = self.entries.iter().filter(|entry| !self.keys.contains(&&*entry.key));
+        // A map of a million unknown keys is no plan; it need only stay fast.
+        const LOOKED_AT: usize = 100;
+        let entries = self.entries.iter().take(LOOKED_AT);
+        let mut unknown = entries.filter(|entry| !self.keys.contains(&&*entry.key));
         unknown.any(|entry| nearest(&entry.key, self.keys.iter().copied()) == Some(key))
     }
 
     /// The one value among the keys `choices`; none and several are errors.
     pub fn one_of(&self, reader: &mut Reader, choices: &[&str]) -> Option<Value<'n, 't>> {
         let mut found = choices.iter().filter_map(|key| self.get(key));
-        let list = choices.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let list = || choices.iter().map(|key| quote(key)).collect::<Vec<_>>().join(", ");
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only),
             (None, _) => {
                 if !choices.iter().any(|key| self.is_misspelt(key)) {
-                    let what = format!("{} needs one of {list}", self.label);
+                    let what = format!("{} needs one of {}", self.label, list());
                     reader.findings.error("missing-key", self.at, what, None);
                 }
                 None
             }
             (Some(first), Some(second)) => {
                 let what = format!("{} has `{}` and `{}`", self.label, first.key, second.key);
-                reader.findings.error("impossible", second.at, what, format!("keep one of {list}"));
+                reader.findings.error(
+                    "impossible",
+                    second.at,
+                    what,
+                    format!("keep one of {}", list()),
+                );
                 reader.findings.relate(first.at, "the other one");
                 None
             }
@@ -418,14 +426,18 @@ impl<'a> Reader<'a> {
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, value: Value, choices: &[(&str, T)]) -> Option<T> {
         let words = choices.iter().map(|&(word, _)| word);
-        let wanted = words.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let filled = self.word(value, &format!("one of {wanted}"))?;
+        let all = || words.clone().map(quote).collect::<Vec<_>>().join(", ");
+        if value.node.is_empty() || !matches!(value.node.resolve().kind, Kind::Scalar(_)) {
+            self.wrong(value, &format!("one of {}", all()), None);
+            return None;
+        }
+        let filled = self.word(value, "a word")?;
         if let Some(&(_, chosen)) = choices.iter().find(|(word, _)| *word == filled.real) {
             return Some(chosen);
         }
         let what = format!("{} cannot be {}", quote(value.key), quote(filled.raw));
         let hint = match filled.raw.contains('$') {
-            true => format!("write one of {wanted}"),
+            true => format!("write one of {}", all()),
             false => instead(filled.raw, "choices", words).unwrap_or_default(),
         };
         self.findings.error("bad-value", value.span(), what, hint);

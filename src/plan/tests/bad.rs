@@ -75,6 +75,7 @@ fn wrong_types_and_units_are_reported() {
             ("talk: { east: 2, west: 2 }", "talk: { east: 2.5, west: 2 }"),
             ("rise: 2", "spread: randomly"),
             ("mode: blackhole", "mode: blackout"),
+            ("mode: blackhole", "mode: [blackhole]"),
             ("mode: blackhole", "mode: degrade\n  degrade: { bandwidth: 100 }"),
             ("mode: blackhole", "mode: degrade\n  degrade: { bandwidth: 1XB/s, loss: 2 }"),
             ("talk: { east: 2, west: 2 }", "talk: 2"),
