@@ -27,7 +27,7 @@ struct World {
 
 impl World {
     fn random(random: &mut fastrand::Rng) -> World {
-        let every = random.u64(8_000..100_000);
+        let every = random.u64(15_000..100_000);
         let cut = 1_000_000 + random.u64(0..every);
         let confirmed = cut + random.u64(0..5_000);
         let begins = random.u64(cut..=confirmed);
