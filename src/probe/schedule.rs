@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::sample::{Desk, Ticket};
+use crate::clock::{Alarm, Clock};
 use crate::model::{Blindness, Offset};
 
 /// In flight beyond what the time-out allows for: samples that just end, and timers of 1 ms.
@@ -14,6 +15,14 @@ const SLACK: u128 = 16;
 
 /// More in flight than any machine has ports for.
 const MOST_IN_FLIGHT: u128 = 1 << 17;
+
+/// Faster probes than this get a fine timer of their own. Slower ones are not worth a file descriptor each:
+/// what is measured of them counts from when they were sent.
+const FINE_BELOW: Duration = Duration::from_millis(25);
+
+/// The shortest time between two wake-ups: what is due within it leaves together, which halves the CPU
+/// time of probes at 5,000 a second and costs them 0.5 ms.
+const SHORTEST_WAIT: Duration = Duration::from_micros(500);
 
 /// After so many samples in one go, others may run.
 const BATCH: usize = 256;
@@ -78,14 +87,43 @@ impl Timetable {
     }
 }
 
+/// How a schedule waits, by its period.
+enum Waiting {
+    Coarse(Clock),
+    Fine(Clock, Box<Alarm>),
+}
+
+impl Waiting {
+    fn new(clock: Clock, every: Duration) -> Self {
+        if every < FINE_BELOW {
+            Waiting::Fine(clock, Box::new(Alarm::new(clock)))
+        } else {
+            Waiting::Coarse(clock)
+        }
+    }
+
+    async fn until(&mut self, due: Offset) {
+        match self {
+            Waiting::Coarse(clock) => clock.sleep_until(due).await,
+            Waiting::Fine(clock, alarm) => {
+                let now = clock.now();
+                if now < due {
+                    alarm.wait(due.max(now.plus(SHORTEST_WAIT))).await;
+                }
+            }
+        }
+    }
+}
+
 async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<Duration>) {
     let most = table.most_in_flight(desk.sampler.timeout);
     let mut flying = JoinSet::new();
+    let mut alarm = Waiting::new(desk.clock, table.every);
     let grace = loop {
         tokio::select! {
             biased;
             grace = &mut stop => break grace.unwrap_or_default(),
-            () = desk.clock.sleep_until(table.due()) => {}
+            () = alarm.until(table.due()) => {}
         }
         while flying.try_join_next().is_some() {}
         send_due(&desk, &mut table, &mut flying, most);
