@@ -1,0 +1,268 @@
+//! One direction of a connection.
+//!
+//! Small exchanges go through a buffer that all connections of a thread share, bulk data through a
+//! pipe in the kernel. Only what could not be written yet is kept, so an idle flow holds nothing.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::delay::Line;
+use super::gate::{Degradation, Fault, Shared, State};
+use super::pipe::{self, Pipe};
+
+const SCRATCH: usize = 64 * 1024;
+/// So many full buffers in a row, and the flow is bulk data.
+const FULL_READS_TO_BULK: u8 = 2;
+/// A splice that moves less than this is not worth its two calls.
+const SMALL_SPLICE: usize = 16 * 1024;
+/// So many small splices in a row, and the flow is bulk data no more.
+const SMALL_SPLICES_TO_CALM: u8 = 8;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// Data from one socket to the other.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Read and not yet written; older than what the pipe holds.
+    line: Option<Box<Line>>,
+    pipe: Option<Pipe>,
+    pace: Pace,
+    ended: bool,
+    done: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Pace {
+    Calm { full: u8 },
+    Bulk { small: u8 },
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace::Calm { full: 0 }
+    }
+}
+
+impl Flow {
+    /// Carries data until it would have to wait. Ready when the end has been passed on.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        shared: &Shared,
+    ) -> Poll<io::Result<()>> {
+        while !self.done {
+            // Held across this step: while we are in it, no cut is confirmed.
+            let state = shared.pass();
+            match state.fault {
+                None | Some(Fault::Drain) => {
+                    ready!(self.forward(cx, from, to, shared, &state))?;
+                }
+                Some(Fault::Degrade(how)) => {
+                    ready!(self.degrade(cx, from, to, shared, &state, how))?;
+                }
+                // Not even the readiness is asked for; the gate wakes us.
+                Some(Fault::Blackhole | Fault::Reset) => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One step: write what is left, or else read once and write it.
+    fn forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        shared: &Shared,
+        state: &State,
+    ) -> Poll<io::Result<()>> {
+        while let Some(line) = &mut self.line {
+            match line.front() {
+                Some(data) => {
+                    let n = ready!(Pin::new(&mut *to).poll_write(cx, data))?;
+                    shared.count(state, n);
+                    line.advance(n);
+                }
+                None => self.line = None,
+            }
+        }
+        if let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+            let n = ready!(pipe.poll_drain(cx, to))?;
+            shared.count(state, n);
+            return Poll::Ready(Ok(()));
+        }
+        if self.ended {
+            return self.pass_end(cx, to);
+        }
+        match self.pace {
+            Pace::Calm { .. } => self.copy(cx, from, to, shared, state),
+            Pace::Bulk { small } => self.splice(cx, from, small),
+        }
+    }
+
+    fn copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        shared: &Shared,
+        state: &State,
+    ) -> Poll<io::Result<()>> {
+        self.give_pipe_back();
+        BUFFER.with_borrow_mut(|buffer| {
+            let n = ready!(self.read(cx, from, buffer))?;
+            let data = &buffer[..n];
+            if data.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.pace = match self.pace {
+                Pace::Calm { full } if data.len() == SCRATCH => match full + 1 {
+                    FULL_READS_TO_BULK => Pace::Bulk { small: 0 },
+                    full => Pace::Calm { full },
+                },
+                _ => Pace::Calm { full: 0 },
+            };
+            let written = match Pin::new(to).poll_write(cx, data) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => 0,
+            };
+            shared.count(state, written);
+            if written < data.len() {
+                self.line.get_or_insert_default().keep(&data[written..]);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Reads once. 0 means the end, which is noted.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+        self.ended = buffer.filled().is_empty();
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        small: u8,
+    ) -> Poll<io::Result<()>> {
+        if self.pipe.is_none() {
+            self.pipe = pipe::take();
+        }
+        let Some(pipe) = &mut self.pipe else {
+            self.pace = Pace::default(); // no pipe to be had: the buffer does it too
+            return Poll::Ready(Ok(()));
+        };
+        match pipe.poll_fill(cx, from) {
+            Poll::Pending => {
+                self.give_pipe_back();
+                Poll::Pending
+            }
+            Poll::Ready(Ok(0)) => {
+                self.ended = true;
+                self.give_pipe_back();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(n)) if n < SMALL_SPLICE => {
+                self.pace = match small + 1 {
+                    SMALL_SPLICES_TO_CALM => Pace::default(),
+                    small => Pace::Bulk { small },
+                };
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(_)) => {
+                self.pace = Pace::Bulk { small: 0 };
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn give_pipe_back(&mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            pipe::give(pipe);
+        }
+    }
+
+    fn pass_end(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<io::Result<()>> {
+        self.give_pipe_back();
+        // It fails if the other side has closed, which ends the flow as well.
+        let _ = ready!(Pin::new(to).poll_shutdown(cx));
+        self.done = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Write what is due and read what there is, until both have to wait.
+    fn degrade(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        shared: &Shared,
+        state: &State,
+        how: Degradation,
+    ) -> Poll<io::Result<()>> {
+        let now = Instant::now();
+        let line = self.line.get_or_insert_default();
+        if let Some(pipe) = &mut self.pipe {
+            line.keep(&pipe.take_back()?);
+        }
+        line.begin(state.epoch, how, now);
+        let mut unread = false;
+        while let Some(data) = line.due(now) {
+            let Poll::Ready(n) = Pin::new(&mut *to).poll_write(cx, data)? else {
+                unread = true;
+                break;
+            };
+            shared.count(state, n);
+            line.advance(n);
+        }
+        let room = if self.ended { 0 } else { line.room(unread) };
+        self.give_pipe_back();
+        if room > 0 && self.read_later(cx, from, room, now)?.is_ready() {
+            return Poll::Ready(Ok(())); // there may be more
+        }
+        let Some(line) = &mut self.line else { return Poll::Pending };
+        if self.ended && line.is_over(now) {
+            return self.pass_end(cx, to);
+        }
+        if unread {
+            return Poll::Pending; // the receiver wakes us, not the clock
+        }
+        line.poll_due(cx, self.ended).map(Ok)
+    }
+
+    /// Reads once, for later.
+    fn read_later(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        room: usize,
+        now: Instant,
+    ) -> Poll<io::Result<()>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let n = ready!(self.read(cx, from, &mut buffer[..room.min(SCRATCH)]))?;
+            if let Some(line) = &mut self.line {
+                line.schedule(&buffer[..n], now);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
