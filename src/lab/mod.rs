@@ -145,9 +145,11 @@ impl Lab {
     }
 
     fn datacenter(&self, id: DatacenterId) -> io::Result<(Name, Gate)> {
-        let known = self.datacenters.get(id.index()).cloned().zip(self.gates.get(id.index()).cloned());
+        let known =
+            self.datacenters.get(id.index()).cloned().zip(self.gates.get(id.index()).cloned());
         known.ok_or_else(|| {
-            let text = format!("the lab has replicas in datacenter {} of {}", id.0, self.gates.len());
+            let text =
+                format!("the lab has replicas in datacenter {} of {}", id.0, self.gates.len());
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
     }

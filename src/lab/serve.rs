@@ -20,7 +20,7 @@ const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(20);
 /// connections too; a client that goes away ends the work on its request.
 pub(super) async fn serve<A, F>(listener: TcpListener, answer: A)
 where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -37,7 +37,7 @@ where
 
 async fn converse<A, F>(client: TcpStream, answer: A)
 where
-    A: Fn(Request<Incoming>) -> F + Send,
+    A: Fn(Request<Incoming>) -> F + Send + Sync,
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
     // Without it small answers wait for acknowledgements; failing, they are merely late.

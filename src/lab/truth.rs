@@ -24,7 +24,11 @@ pub(super) fn recovery(
         if change.datacenter != *datacenter || change.at >= until {
             continue;
         }
-        if change.is_in { out.remove(&change.replica) } else { out.insert(change.replica) };
+        if change.is_in {
+            out.remove(&change.replica)
+        } else {
+            out.insert(change.replica)
+        };
         emptied = (out.len() == replicas as usize).then_some(change.at);
     }
     emptied.filter(|_| replicas > 0).map(|emptied| emptied.since(cut))

@@ -1,28 +1,30 @@
 //! Controls made of gates of firedrill's own: those of the lab, and those of the `proxy` provider.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 
 use super::{ControlError, TrafficControl};
 use crate::model::{
-    ControlSpec, ControlState, CutOrder, DatacenterId, Mode, PartState, Passage, PathCounters,
-    Provider, ProxyRoute,
+    ControlSpec, ControlState, CutOrder, DatacenterId, Degrade, Mode, PartState, Passage,
+    PathCounters, Provider, ProxyRoute,
 };
 use crate::proxy::{Degradation, Fault, Gate, Proxy};
 
-/// The key of [`PartState::settings`]: the fault in force, or [`NONE`].
-const FAULT: &str = "fault";
-const NONE: &str = "none";
+/// The key of [`PartState::settings`]: the mode in force as JSON, or [`OPEN`].
+const MODE: &str = "mode";
+const OPEN: &str = "open";
 
 /// Gates as a traffic control. Each is a part.
 #[derive(Debug)]
 pub struct Gates {
     spec: ControlSpec,
     parts: BTreeMap<String, Part>,
+    /// Where the last cut was: the datacenter whose counters are the proof.
+    cut: Mutex<Option<DatacenterId>>,
     /// The listeners that [`Gates::listen`] started; they end with it.
     _routes: Vec<Proxy>,
 }
@@ -38,7 +40,8 @@ impl Gates {
     pub fn new(spec: ControlSpec, gates: Vec<(String, DatacenterId, Gate)>) -> Gates {
         let parts =
             gates.into_iter().map(|(name, datacenter, gate)| (name, Part { datacenter, gate }));
-        Gates { spec, parts: parts.collect(), _routes: Vec::new() }
+        let parts = parts.collect();
+        Gates { spec, parts, cut: Mutex::new(None), _routes: Vec::new() }
     }
 
     /// Starts the routes of a `proxy` control. The parts have the names of the addresses that they
@@ -68,10 +71,11 @@ impl Gates {
     fn state(&self) -> ControlState {
         let parts = self.parts.iter().map(|(name, part)| {
             let fault = part.gate.fault();
+            let mode = fault.map_or_else(|| OPEN.to_owned(), words);
             let state = PartState {
                 datacenter: part.datacenter,
                 passage: passage(fault),
-                settings: BTreeMap::from([(FAULT.to_owned(), words(fault))]),
+                settings: BTreeMap::from([(MODE.to_owned(), mode)]),
             };
             (name.clone(), state)
         });
@@ -79,46 +83,37 @@ impl Gates {
     }
 
     async fn close(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
-        let fault = fault(order.mode);
-        for (name, before) in snapshot.parts_of(order.datacenter) {
-            if before.passage == Passage::Closed {
-                continue;
-            }
-            let part = self.part(name)?;
-            // Cutting again would set the counters back, which are the proof of the cut.
-            if part.gate.fault() != Some(fault) {
-                part.gate.cut(fault).await.map_err(|error| failed(name, &error))?;
-            }
-        }
-        Ok(())
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.datacenter);
+        let fault = Some(fault(order.mode));
+        let open = snapshot
+            .parts_of(order.datacenter)
+            .filter(|(_, before)| before.passage != Passage::Closed);
+        let turns: Vec<_> = open.map(|(name, _)| self.turn(name, fault)).collect();
+        join_all(turns).await.into_iter().collect()
     }
 
+    /// Turns every gate that it can, whatever becomes of the others.
     async fn put_back(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        let mut first = Ok(());
-        for (name, before) in &snapshot.parts {
-            let done = self.put_back_one(name, before).await;
-            first = first.and(done);
-        }
-        first
+        let turns = snapshot.parts.iter().map(|(name, before)| async move {
+            let mode = before.settings.get(MODE).map_or(OPEN, String::as_str);
+            self.turn(name, read(name, mode)?).await
+        });
+        join_all(turns).await.into_iter().collect()
     }
 
-    async fn put_back_one(&self, name: &str, before: &PartState) -> Result<(), ControlError> {
-        let part = self.part(name)?;
-        let wanted = before.settings.get(FAULT).map_or(NONE, String::as_str);
-        let Some(fault) = from_words(wanted) else {
-            return Err(ControlError {
-                what: format!("`{wanted}` is no state of the gate `{name}`"),
-                hint: "see whether the journal was changed by hand".into(),
-            });
+    async fn turn(&self, name: &str, to: Option<Fault>) -> Result<(), ControlError> {
+        let gate = &self.part(name)?.gate;
+        let done = match to {
+            // Turned again, a gate would count anew, and its counters are the proof of the cut.
+            same if same == gate.fault() => return Ok(()),
+            Some(fault) => gate.cut(fault).await,
+            None => gate.open().await,
         };
-        if part.gate.fault() == fault {
-            return Ok(());
-        }
-        let done = match fault {
-            Some(fault) => part.gate.cut(fault).await,
-            None => part.gate.open().await,
-        };
-        done.map_err(|error| failed(name, &error))
+        done.map_err(|error| ControlError {
+            what: format!("the gate `{name}` did not turn: {error}"),
+            hint: "see whether file descriptors ran out, or another process took the address"
+                .into(),
+        })
     }
 
     fn part(&self, name: &str) -> Result<&Part, ControlError> {
@@ -154,18 +149,17 @@ impl TrafficControl for Gates {
         self.put_back(snapshot).boxed()
     }
 
-    /// The sum over the gates that are cut; `None` while none is.
+    /// The sum over the gates of the datacenter that was cut last; `None` before the first cut.
     fn path(&self) -> Option<PathCounters> {
-        let cut = self.parts.values().filter(|part| part.gate.fault().is_some());
-        cut.map(|part| part.gate.counters())
-            .map(|counters| PathCounters {
-                connections: counters.connections,
-                bytes: counters.bytes,
-            })
-            .reduce(|sum, more| PathCounters {
-                connections: sum.connections + more.connections,
-                bytes: sum.bytes + more.bytes,
-            })
+        let datacenter = (*self.cut.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let parts = self.parts.values().filter(|part| part.datacenter == datacenter);
+        Some(parts.map(|part| part.gate.counters()).fold(
+            PathCounters::default(),
+            |sum, counters| PathCounters {
+                connections: sum.connections + counters.connections,
+                bytes: sum.bytes + counters.bytes,
+            },
+        ))
     }
 }
 
@@ -201,14 +195,38 @@ fn cannot_listen(spec: &ControlSpec, route: &ProxyRoute, error: &io::Error) -> C
         _ => "see `listen` and `to` of this route",
     };
     ControlError {
-        what: format!("`{}` cannot listen at {} for {}: {error}", spec.name, route.listen, route.to),
+        what: format!(
+            "`{}` cannot listen at {} for {}: {error}",
+            spec.name, route.listen, route.to
+        ),
         hint: hint.into(),
     }
 }
 
-fn failed(name: &str, error: &io::Error) -> ControlError {
-    ControlError {
-        what: format!("the gate `{name}` did not turn: {error}"),
-        hint: "see whether file descriptors or ports ran out, and try again".into(),
+fn words(fault: Fault) -> String {
+    let mode = match fault {
+        Fault::Blackhole => Mode::Blackhole,
+        Fault::Reset => Mode::Reset,
+        Fault::Drain => Mode::Drain,
+        Fault::Degrade(degradation) => Mode::Degrade(Degrade {
+            latency: degradation.latency,
+            jitter: degradation.jitter,
+            loss: degradation.loss,
+            bandwidth: degradation.bandwidth,
+        }),
+    };
+    serde_json::to_string(&mode).unwrap_or_else(|_| mode.kind().to_string())
+}
+
+fn read(name: &str, mode: &str) -> Result<Option<Fault>, ControlError> {
+    if mode == OPEN {
+        return Ok(None);
+    }
+    match serde_json::from_str(mode) {
+        Ok(mode) => Ok(Some(fault(mode))),
+        Err(_) => Err(ControlError {
+            what: format!("`{mode}` is no state of the gate `{name}`"),
+            hint: "see whether the journal was changed by hand".into(),
+        }),
     }
 }

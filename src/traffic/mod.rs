@@ -1,5 +1,6 @@
 //! Traffic controls: one trait, one file a provider.
 
+pub mod gates;
 pub mod haproxy;
 
 use std::fmt;
