@@ -202,3 +202,64 @@ impl Line {
         self.pieces.push_back(Piece { data: data.to_vec(), written: 0, due });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn how(latency: Duration, jitter: Duration, loss: f64, bandwidth: Option<u64>) -> Degradation {
+        Degradation { latency, jitter, loss, bandwidth }
+    }
+
+    fn delays(how: Degradation, sizes: &[usize], chances: &[f64]) -> Vec<u128> {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(how, start);
+        let mut chances = chances.iter().copied().cycle();
+        let mut arrival = |size| schedule.arrival(start, size, || chances.next().unwrap());
+        sizes.iter().map(|size| (arrival(*size) - start).as_millis()).collect()
+    }
+
+    #[test]
+    fn latency_delays_each_piece_and_does_not_add_up() {
+        assert_eq!(delays(how(50 * MS, 0 * MS, 0.0, None), &[9, 9, 9], &[0.5]), [50, 50, 50]);
+    }
+
+    #[test]
+    fn jitter_goes_both_ways_and_keeps_the_order() {
+        let how = how(50 * MS, 20 * MS, 0.0, None);
+        assert_eq!(delays(how, &[1], &[0.0, 1.0]), [30]);
+        assert_eq!(delays(how, &[1], &[0.999_999, 1.0]), [69]);
+        assert_eq!(delays(how, &[1, 1], &[0.75, 1.0, 0.0, 1.0]), [60, 60]);
+    }
+
+    #[test]
+    fn a_lost_piece_comes_a_retransmission_later_and_holds_up_the_next() {
+        let how = how(0 * MS, 0 * MS, 0.5, None);
+        // For each piece: jitter, then one chance for each try.
+        assert_eq!(delays(how, &[1, 1], &[0.5, 0.1, 0.9, 0.5, 0.9]), [200, 200]);
+        assert_eq!(delays(how, &[1], &[0.5, 0.1, 0.1, 0.9]), [600]);
+    }
+
+    #[test]
+    fn bandwidth_spaces_the_pieces() {
+        let how = how(10 * MS, 0 * MS, 0.0, Some(1_000));
+        assert_eq!(delays(how, &[100, 100, 50], &[0.5]), [110, 210, 260]);
+    }
+
+    #[test]
+    fn no_setting_makes_it_panic() {
+        for extreme in [
+            how(Duration::MAX, Duration::MAX, 1.0, Some(0)),
+            how(0 * MS, 0 * MS, f64::NAN, Some(u64::MAX)),
+        ] {
+            for chance in [0.0, 1.0] {
+                let mut schedule = Schedule::new(extreme, Instant::now());
+                schedule.arrival(Instant::now(), usize::MAX, || chance);
+                schedule.arrival(Instant::now(), 1, || chance);
+                assert!(schedule.under_way() > 0);
+            }
+        }
+    }
+}
