@@ -13,10 +13,12 @@ use tokio::net::TcpStream;
 
 use crate::process::Child;
 use crate::rivals;
-use crate::role::{self, MESSAGE, TRICKLE};
+use crate::role::{self, MESSAGE, STREAM, TRICKLE};
 
 /// A process may have 20,000 descriptors, and a proxy needs two for a connection.
 const PROXIES: usize = 2;
+/// Downloads at full speed, for the row that has these instead.
+const DOWNLOADS: usize = 16;
 /// How long to look for bytes after the cut; each connection would bring one within a second.
 const LOOK: Duration = Duration::from_millis(1_500);
 
@@ -43,21 +45,29 @@ pub fn compare(connections: usize, backend: SocketAddr) {
         "last client sees its end",
         "ended",
     ]);
-    for mode in ["blackhole", "reset", "drain", "degrade"] {
+    let ours = |mode: &str, what, count| {
         let start = || role::start(&["--role=proxy", &backend.to_string()]);
         let children = (0..PROXIES).map(|_| start()).collect();
-        table.add_row(one(&format!("firedrill, {mode}"), children, connections, |children| {
+        one(children, what, count, |children| {
             children.iter_mut().for_each(|child| child.tell(mode));
             children.iter_mut().for_each(|child| drop(child.answer()));
-        }));
+        })
+    };
+    for mode in ["blackhole", "reset", "drain", "degrade"] {
+        table.add_row(named(format!("firedrill, {mode}"), ours(mode, TRICKLE, connections)));
+    }
+    for mode in ["blackhole", "reset"] {
+        let name = format!("firedrill, {mode}, {DOWNLOADS} downloads instead");
+        table.add_row(named(name, ours(mode, STREAM, DOWNLOADS)));
     }
     let rivals: Option<Vec<Child>> =
         (0..PROXIES).map(|_| rivals::haproxy(backend, false)).collect();
     if let Some(children) = rivals {
         let name = "HAProxy, maint and shutdown sessions";
-        table.add_row(one(name, children, connections, |children| {
+        let row = one(children, TRICKLE, connections, |children| {
             children.iter().for_each(haproxy_cut);
-        }));
+        });
+        table.add_row(named(name.to_owned(), row));
     }
     println!("Cut with {connections} open connections, ms after it was issued\n{table}\n");
 }
@@ -70,12 +80,16 @@ fn haproxy_cut(child: &Child) {
     socket.read_to_end(&mut Vec::new()).unwrap();
 }
 
+fn named(name: String, row: [String; 4]) -> Vec<String> {
+    std::iter::once(name).chain(row).collect()
+}
+
 fn one(
-    name: &str,
     mut children: Vec<Child>,
+    what: u8,
     connections: usize,
     cut: impl FnOnce(&mut Vec<Child>),
-) -> [String; 5] {
+) -> [String; 4] {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let seen = Arc::new(Seen {
         start: Instant::now(),
@@ -87,9 +101,10 @@ fn one(
         for n in 0..connections {
             let mut stream =
                 TcpStream::connect(children[n % children.len()].address).await.unwrap();
-            stream.write_all(&[TRICKLE; MESSAGE]).await.unwrap();
+            stream.write_all(&[what; MESSAGE]).await.unwrap();
             stream.read_u8().await.unwrap();
-            tokio::spawn(watch(stream, Arc::clone(&seen)));
+            let size = if what == STREAM { 256 * 1024 } else { 16 };
+            tokio::spawn(watch(stream, size, Arc::clone(&seen)));
         }
     });
     let issued = seen.now();
@@ -99,7 +114,6 @@ fn one(
     let ms = |at: u64| format!("{:.1}", (at.saturating_sub(issued)) as f64 / 1e6);
     let ended = seen.ended.load(Ordering::Relaxed);
     [
-        name.to_owned(),
         ms(confirmed),
         ms(seen.last_byte.load(Ordering::Relaxed)),
         if ended == 0 { "-".to_owned() } else { ms(seen.last_end.load(Ordering::Relaxed)) },
@@ -107,10 +121,9 @@ fn one(
     ]
 }
 
-async fn watch(mut stream: TcpStream, seen: Arc<Seen>) {
-    let mut buffer = [0; 16];
-    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-        let _ = n;
+async fn watch(mut stream: TcpStream, size: usize, seen: Arc<Seen>) {
+    let mut buffer = vec![0; size];
+    while matches!(stream.read(&mut buffer).await, Ok(1..)) {
         seen.last_byte.fetch_max(seen.now(), Ordering::Relaxed);
     }
     seen.last_end.fetch_max(seen.now(), Ordering::Relaxed);
