@@ -182,11 +182,9 @@ impl Lab {
             let pool = service.balancer.pool();
             let replicas = pool.members().iter().filter(|member| member.datacenter == plan_cut);
             let replicas = u32::try_from(replicas.count()).unwrap_or(u32::MAX);
-            let recovery = cut.and_then(|cut| truth::recovery(&changes, cut, replicas, marks));
             let truth = LabServiceTruth {
-                // What was not wholly out when the restore came does not have to come back.
-                failback: recovery.and(cut).and_then(|cut| truth::failback(&changes, cut, marks)),
-                recovery,
+                recovery: cut.and_then(|cut| truth::recovery(&changes, cut, replicas, marks)),
+                failback: cut.and_then(|cut| truth::failback(&changes, cut, marks)),
                 answers: pool.answers().clone(),
                 changes,
             };
@@ -195,7 +193,7 @@ impl Lab {
         LabTruth { services: services.collect() }
     }
 
-    /// Ends the lab, and returns when nothing of it runs any more.
+    /// Ends the lab, and returns when its servers have ended and nothing listens any more.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

@@ -16,6 +16,8 @@ use super::delay::Line;
 use super::gate::{Degradation, Fault, Shared, State};
 use super::pipe::{self, Pipe};
 
+/// Reads and writes in one go, before the other connections of the thread have their turn.
+const STEPS: u32 = 16;
 const SCRATCH: usize = 64 * 1024;
 /// So many full buffers in a row, and the flow is bulk data.
 const FULL_READS_TO_BULK: u8 = 2;
@@ -60,7 +62,10 @@ impl Flow {
         to: &mut TcpStream,
         shared: &Shared,
     ) -> Poll<io::Result<()>> {
-        while !self.done {
+        for _ in 0..STEPS {
+            if self.done {
+                return Poll::Ready(Ok(()));
+            }
             // Held across this step: while we are in it, no cut is confirmed.
             let state = shared.pass();
             match state.fault {
@@ -74,7 +79,8 @@ impl Flow {
                 Some(Fault::Blackhole | Fault::Reset) => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// One step: write what is left, or else read once and write it.
