@@ -279,7 +279,7 @@ impl std::fmt::Display for Spread {
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY.clone()).set_header([
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
         "connection, rate",
         "due",
         "not sent",

@@ -9,7 +9,6 @@ pub mod drill;
 pub mod journal;
 pub mod lab;
 pub mod measure;
-pub mod lab;
 pub mod model;
 pub mod plan;
 pub mod probe;

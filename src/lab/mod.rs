@@ -182,9 +182,11 @@ impl Lab {
             let pool = service.balancer.pool();
             let replicas = pool.members().iter().filter(|member| member.datacenter == plan_cut);
             let replicas = u32::try_from(replicas.count()).unwrap_or(u32::MAX);
+            let recovery = cut.and_then(|cut| truth::recovery(&changes, cut, replicas, marks));
             let truth = LabServiceTruth {
-                recovery: cut.and_then(|cut| truth::recovery(&changes, cut, replicas, marks)),
-                failback: cut.and_then(|cut| truth::failback(&changes, cut, marks)),
+                // What was not wholly out when the restore came does not have to come back.
+                failback: recovery.and(cut).and_then(|cut| truth::failback(&changes, cut, marks)),
+                recovery,
                 answers: pool.answers().clone(),
                 changes,
             };
