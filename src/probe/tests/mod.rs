@@ -1,5 +1,6 @@
 //! Tests of the room, and the servers and connectors that they share.
 
+mod anything;
 mod http;
 mod keep_alive;
 mod prepare;
