@@ -1,0 +1,87 @@
+//! The plans for a real HAProxy in front of real nginx servers, run as a person would.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::world::alone;
+
+/// The servers, for as long as it lives. Their ports are those of the plans, so one at a time.
+struct Servers;
+
+impl Servers {
+    fn up() -> Servers {
+        script("up.sh");
+        Servers
+    }
+
+    /// What HAProxy says of its servers, without what health checks change.
+    fn admin_states(&self) -> Vec<(String, String, String)> {
+        use std::io::{Read, Write};
+        let mut socket =
+            std::os::unix::net::UnixStream::connect(root().join("target/haproxy-lab/admin.sock"))
+                .unwrap();
+        socket.write_all(b"show servers state app\n").unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        let rows = text.lines().filter(|line| line.contains(" app "));
+        rows.map(|row| {
+            let column = |place: usize| row.split(' ').nth(place).unwrap().to_owned();
+            (column(3), column(6), column(7))
+        })
+        .collect()
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        script("down.sh");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn script(name: &str) {
+    let path = root().join("tests/fixtures/haproxy").join(name);
+    let output = Command::new("sh").arg(&path).output().unwrap();
+    assert!(output.status.success(), "{name}: {output:?}");
+}
+
+/// Runs `drills/NAME.yaml` from the root, and gives its exit code, report and progress.
+fn run(name: &str) -> (Option<i32>, String, String) {
+    let state = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .current_dir(root())
+        .args(["run", "--yes", "--state-dir"])
+        .arg(state.path())
+        .arg(format!("drills/{name}.yaml"))
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_datacenter_taken_out_of_haproxy_passes_and_everything_is_as_before() {
+    let _alone = alone();
+    let servers = Servers::up();
+    let before = servers.admin_states();
+    assert_eq!(before.len(), 4, "{before:?}");
+    let (code, report, progress) = run("haproxy");
+    assert_eq!(code, Some(0), "{report}\n{progress}");
+    assert!(report.starts_with("PASS"), "{report}");
+    assert!(report.contains("dc-a gave 5") && report.contains("0 % of"), "{report}");
+    assert_eq!(servers.admin_states(), before);
+}
+
+#[test]
+fn a_datacenter_that_burns_behind_haproxy_is_found_by_its_health_checks() {
+    let _alone = alone();
+    let _servers = Servers::up();
+    let (code, report, progress) = run("haproxy-blackhole");
+    assert_eq!(code, Some(0), "{report}\n{progress}");
+    assert!(report.starts_with("PASS"), "{report}");
+    assert!(report.contains("0 bytes passed"), "{report}");
+    assert!(report.contains("time-out"), "half of the users waited in vain: {report}");
+}
