@@ -201,48 +201,92 @@ async fn bare(address: SocketAddr, probe: &ProbeSpec, span: Duration) -> Vec<Sam
 
 // --- (b) to (d): lateness, the ramp, CPU -----------------------------------------------------------------------
 
+/// Raises the rate until it breaks. Others may use the machine: a rate is broken when it fails three times,
+/// and the best of its attempts is shown.
 async fn ramp(table: &mut Table, connection: Connection, rates: &[u32], span: Duration) {
     let name = match connection {
         Connection::New => "new",
         Connection::KeepAlive => "kept alive",
     };
-    let mut broken = false;
-    for (kind, rate) in rates.iter().flat_map(|&rate| [(Kind::Bare, rate), (Kind::Probe, rate)]) {
-        if broken || (kind == Kind::Bare && !BARE_AT.contains(&rate)) {
-            continue;
+    for &rate in rates {
+        if BARE_AT.contains(&rate) {
+            let row = Row::measure(Kind::Bare, connection, rate, span).await;
+            table.add_row(row.cells(&format!("{name}, {rate}/s, bare")));
         }
+        let mut best = Row::measure(Kind::Probe, connection, rate, span).await;
+        for _ in 0..2 {
+            if best.holds() {
+                break;
+            }
+            let again = Row::measure(Kind::Probe, connection, rate, span).await;
+            if (again.missing, again.late.p99) < (best.missing, best.late.p99) {
+                best = again;
+            }
+        }
+        table.add_row(best.cells(&format!("{name}, {rate}/s")));
+        if !best.holds() {
+            println!("{name}: breaks at {rate}/s ({})", best.failure);
+            return;
+        }
+    }
+}
+
+/// What one run measured.
+struct Row {
+    due: usize,
+    missing: usize,
+    bad: usize,
+    failure: String,
+    late: Spread,
+    took: Spread,
+    client_cpu: f64,
+    server_cpu: f64,
+}
+
+impl Row {
+    async fn measure(kind: Kind, connection: Connection, rate: u32, span: Duration) -> Self {
         let mut server = Server::start();
+        let server_id = server.process.id().to_string();
         let probe = spec(server.address, Duration::from_secs(1) / rate, connection);
-        let (ours, theirs) = (cpu("self"), cpu(&server.process.id().to_string()));
+        let (ours, theirs) = (cpu("self"), cpu(&server_id));
         let samples = match kind {
             Kind::Bare => bare(server.address, &probe, span).await,
             Kind::Probe => run(&probe, Clock::start(), span).await,
         };
-        let per_request = |spent: Duration| {
-            format!("{:.1}", spent.as_secs_f64() * 1e6 / samples.len().max(1) as f64)
-        };
-        let client_cpu = per_request(cpu("self") - ours);
-        let server_cpu = per_request(cpu(&server.process.id().to_string()) - theirs);
+        // Those due in the last moment before the stop say nothing of the schedule.
+        let ended = |s: &&Sample| s.outcome == Outcome::Unknown(Blindness::Ended);
+        let samples: Vec<_> = samples.into_iter().filter(|s| !ended(&s)).collect();
+        let each = |spent: Duration| spent.as_secs_f64() * 1e6 / samples.len().max(1) as f64;
+        let (client_cpu, server_cpu) = (each(cpu("self") - ours), each(cpu(&server_id) - theirs));
         server.stop();
         let sent = samples.iter().filter(|s| !matches!(s.outcome, Outcome::Unknown(_)));
-        let late = Spread::of(sent.clone().map(|s| s.sent.since(s.due)));
-        let took = Spread::of(sent.clone().map(|s| s.done.since(s.sent)));
-        let missing = samples.len() - sent.clone().count();
-        let good = sent.filter(|s| s.outcome.is_good()).count();
-        table.add_row(vec![
-            format!("{name}, {rate}/s{}", if kind == Kind::Bare { ", bare" } else { "" }),
-            samples.len().to_string(),
-            missing.to_string(),
-            (samples.len() - missing - good).to_string(),
-            late.to_string(),
-            took.to_string(),
+        Row {
+            due: samples.len(),
+            missing: samples.len() - sent.clone().count(),
+            bad: sent.clone().filter(|s| !s.outcome.is_good()).count(),
+            failure: first_failure(&samples),
+            late: Spread::of(sent.clone().map(|s| s.sent.since(s.due))),
+            took: Spread::of(sent.map(|s| s.done.since(s.sent))),
             client_cpu,
             server_cpu,
-        ]);
-        if kind == Kind::Probe && (late.p99 > LATE || missing > 0) {
-            println!("{name}: breaks at {rate}/s ({})", first_failure(&samples));
-            broken = true;
         }
+    }
+
+    fn holds(&self) -> bool {
+        self.missing == 0 && self.late.p99 <= LATE
+    }
+
+    fn cells(&self, name: &str) -> [String; 8] {
+        [
+            name.to_owned(),
+            self.due.to_string(),
+            self.missing.to_string(),
+            self.bad.to_string(),
+            self.late.to_string(),
+            self.took.to_string(),
+            format!("{:.1}", self.client_cpu),
+            format!("{:.1}", self.server_cpu),
+        ]
     }
 }
 

@@ -20,7 +20,7 @@ const PROXIES: usize = 2;
 /// Downloads at full speed, for the row that has these instead.
 const DOWNLOADS: usize = 16;
 /// How long to look for bytes after the cut; each connection would bring one within a second.
-const LOOK: Duration = Duration::from_millis(1_500);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the clients saw, in nanoseconds since `start`.
 struct Seen {
@@ -44,6 +44,7 @@ pub fn compare(connections: usize, backend: SocketAddr) {
         "last byte at a client",
         "last client sees its end",
         "ended",
+        "CPU us for each",
     ]);
     let ours = |mode: &str, what, count| {
         let start = || role::start(&["--role=proxy", &backend.to_string()]);
@@ -80,7 +81,7 @@ fn haproxy_cut(child: &Child) {
     socket.read_to_end(&mut Vec::new()).unwrap();
 }
 
-fn named(name: String, row: [String; 4]) -> Vec<String> {
+fn named(name: String, row: [String; 5]) -> Vec<String> {
     std::iter::once(name).chain(row).collect()
 }
 
@@ -89,7 +90,7 @@ fn one(
     what: u8,
     connections: usize,
     cut: impl FnOnce(&mut Vec<Child>),
-) -> [String; 4] {
+) -> [String; 5] {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let seen = Arc::new(Seen {
         start: Instant::now(),
@@ -107,17 +108,21 @@ fn one(
             tokio::spawn(watch(stream, size, Arc::clone(&seen)));
         }
     });
+    let cpu = |children: &[Child]| children.iter().map(Child::cpu).sum::<f64>();
+    let cpu_before = cpu(&children);
     let issued = seen.now();
     cut(&mut children);
     let confirmed = seen.now();
     std::thread::sleep(LOOK);
     let ms = |at: u64| format!("{:.1}", (at.saturating_sub(issued)) as f64 / 1e6);
+    let used = (cpu(&children) - cpu_before) * 1e6;
     let ended = seen.ended.load(Ordering::Relaxed);
     [
         ms(confirmed),
         ms(seen.last_byte.load(Ordering::Relaxed)),
         if ended == 0 { "-".to_owned() } else { ms(seen.last_end.load(Ordering::Relaxed)) },
         ended.to_string(),
+        if ended == 0 { "-".to_owned() } else { format!("{:.1}", used / ended as f64) },
     ]
 }
 

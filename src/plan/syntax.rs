@@ -13,7 +13,7 @@ use super::tree::{Entry, Kind, Node, Scalar, Span};
 
 /// The largest plan that is read, in bytes. Readers of files may stop one byte behind it.
 pub const SIZE_LIMIT: usize = 32 * 1024 * 1024;
-/// How many values a plan may hold, aliases counted at each use.
+/// How many keys and values a plan may hold, aliases counted at each use.
 const NODE_LIMIT: usize = 2_000_000;
 /// How deep values may nest.
 const DEPTH_LIMIT: usize = 64;
@@ -261,7 +261,7 @@ impl<'t, 'f> Builder<'t, 'f> {
         let span = node.span;
         if self.nodes > NODE_LIMIT || depth + self.open.len() > DEPTH_LIMIT {
             let what = match self.nodes > NODE_LIMIT {
-                true => format!("the plan holds more than {NODE_LIMIT} values"),
+                true => format!("the plan holds more than {NODE_LIMIT} keys and values"),
                 false => format!("values nest deeper than {DEPTH_LIMIT} levels here"),
             };
             self.findings.error("size", span, what, "aliases count as often as they are used");

@@ -35,7 +35,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops the schedule at once. Samples still in flight are given until `grace` has passed, then
+    /// Stops the schedule at once: nothing is sent any more. Samples still in flight are given until `grace` has passed, then
     /// reported as ended by the drill. Returns when all were reported.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(stop) = self.stop.take() {
@@ -131,6 +131,12 @@ async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<
             tokio::task::yield_now().await;
         }
     };
+    let now = desk.clock.now();
+    while let Some((seq, due)) = table.take_due(now) {
+        // Due before the stop and never sent: left out, it would look as if it had not been due.
+        let stalled = desk.missed(due, now);
+        desk.not_sent(seq, due, now, if stalled { Blindness::Stalled } else { Blindness::Ended });
+    }
     let all_done = async { while flying.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, all_done).await.is_err() {
         // Each reports itself when it is dropped.

@@ -39,6 +39,7 @@ pub(super) struct Flow {
     pace: Pace,
     ended: bool,
     done: bool,
+    last: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -54,14 +55,22 @@ impl Default for Pace {
 }
 
 impl Flow {
-    /// Carries data until it would have to wait. Ready when the end has been passed on.
+    /// Whether the end has been passed on.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Carries data until it would have to wait. Ready when the end has been passed on; if this is
+    /// the `last` flow of the connection, closing the sockets does that, which saves a call.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
         shared: &Shared,
+        last: bool,
     ) -> Poll<io::Result<()>> {
+        self.last = last;
         for _ in 0..STEPS {
             if self.done {
                 return Poll::Ready(Ok(()));
@@ -209,8 +218,10 @@ impl Flow {
 
     fn pass_end(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<io::Result<()>> {
         self.give_pipe_back();
-        // It fails if the other side has closed, which ends the flow as well.
-        let _ = ready!(Pin::new(to).poll_shutdown(cx));
+        if !self.last {
+            // It fails if the other side has closed, which ends the flow as well.
+            let _ = ready!(Pin::new(to).poll_shutdown(cx));
+        }
         self.done = true;
         Poll::Ready(Ok(()))
     }

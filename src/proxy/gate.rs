@@ -196,18 +196,16 @@ impl Shared {
         handle.turn(Door::during(fault)).await
     }
 
-    /// Forgets a listener and lets its connections see that it is gone.
+    /// Forgets a listener.
     pub fn listener_closed(&self, handle: &Arc<Handle>) {
         self.listeners().retain(|other| !Arc::ptr_eq(other, handle));
-        self.links.wake_all();
     }
 
     async fn change(&self, to: Option<Fault>) -> io::Result<()> {
         let _turn = self.changing.lock().await;
-        let vanished = match self.pass().fault {
-            Some(Fault::Blackhole) => self.vanished(),
-            _ => 0,
-        };
+        // Asked for while the listeners still let them vanish.
+        let was = self.pass().fault;
+        let vanished = if was == Some(Fault::Blackhole) { self.vanished() } else { 0 };
         let before = self.switch(to);
         let turned = self.turn_listeners(Door::during(to)).await;
         if needs_waking(before, to) {

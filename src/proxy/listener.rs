@@ -179,7 +179,6 @@ impl Acceptor {
             }
         }
         self.origin.closed.store(true, Ordering::Release);
-        // Whoever was woken by the drop may have looked too early.
         self.origin.shared.links.wake_all();
     }
 
