@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, VarArgs, input};
+use super::{Exit, VarArgs, input, output};
 
 /// Options of `firedrill check`.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     for path in &args.plans {
         match input::read(path, &args.vars) {
             Err(error) => {
-                eprintln!("error: {error}");
+                output::say(format_args!("error: {error}"));
                 exit = Exit::Usage;
             }
             Ok(parsed) => {

@@ -1,6 +1,6 @@
 //! Reports to files and streams.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,19 @@ pub(super) struct Reports {
 
 enum Sink {
     Stdout,
+    /// A pipe or a device, such as `/dev/stderr`: written to, and never replaced by a file.
+    Device(File),
     File(Pending),
+}
+
+impl Sink {
+    fn open(path: &Path) -> io::Result<Sink> {
+        let is_device = fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+        match is_device {
+            true => OpenOptions::new().write(true).open(path).map(Sink::Device),
+            false => Pending::create(path).map(Sink::File),
+        }
+    }
 }
 
 impl Reports {
@@ -55,12 +67,12 @@ impl Reports {
         for asked in asked {
             let sink = match &asked.path {
                 None => Sink::Stdout,
-                Some(path) => Sink::File(Pending::create(path).map_err(|error| {
+                Some(path) => Sink::open(path).map_err(|error| {
                     format!(
                         "the report {} could not be opened: {error}; nothing was touched",
                         path.display()
                     )
-                })?),
+                })?,
             };
             open.push((asked.format, sink));
         }
@@ -79,17 +91,18 @@ impl Reports {
                 Format::Json => match report::json(record) {
                     Ok(bytes) => bytes,
                     Err(error) => {
-                        eprintln!("error: the JSON report could not be made: {error}");
+                        say(format_args!("error: the JSON report could not be made: {error}"));
                         continue;
                     }
                 },
             };
             let written = match sink {
                 Sink::Stdout => stdout(&bytes),
+                Sink::Device(mut device) => device.write_all(&bytes),
                 Sink::File(pending) => pending.finish(&bytes),
             };
             if let Err(error) = written {
-                eprintln!("error: a report could not be written: {error}");
+                say(format_args!("error: a report could not be written: {error}"));
             }
         }
     }
@@ -98,7 +111,9 @@ impl Reports {
 fn style(to_stdout: bool) -> TableStyle {
     let stdout = io::stdout();
     if to_stdout && stdout.is_terminal() {
-        let width = rustix::termios::tcgetwinsize(&stdout).map_or(80, |size| size.ws_col);
+        // A terminal that nobody has sized, as in a container, says 0.
+        let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|size| size.ws_col > 0);
+        let width = size.map_or(80, |size| size.ws_col);
         return TableStyle { width, color: color(&stdout) };
     }
     TableStyle { width: 100, color: to_stdout && color(&stdout) }
@@ -120,6 +135,11 @@ fn stdout(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Says something on stderr. Nobody may be listening any more, which must not end a drill.
+pub(super) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// A file that appears under its name only when it is whole.
 struct Pending {
     path: PathBuf,
@@ -129,11 +149,16 @@ struct Pending {
 
 impl Pending {
     fn create(path: &Path) -> io::Result<Pending> {
+        // Through links: what they lead to is what gets the new contents.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let name = path
             .file_name()
             .ok_or_else(|| io::Error::new(io::ErrorKind::IsADirectory, "it names no file"))?;
         if path.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        if path.exists() {
+            OpenOptions::new().write(true).open(path)?;
         }
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);

@@ -57,14 +57,14 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             record.verdict.into()
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            output::say(format_args!("error: {error}"));
             Exit::NotStarted
         }
     }
 }
 
 fn refuse(error: &str) -> Exit {
-    eprintln!("error: {error}");
+    output::say(format_args!("error: {error}"));
     Exit::Usage
 }
 
@@ -145,7 +145,8 @@ fn keep(directory: &Path, record: &RunRecord) {
         .map_err(io::Error::from)
         .and_then(|bytes| output::write_whole(&directory.join("record.json"), &bytes));
     if let Err(error) = kept {
-        eprintln!("warning: the run record could not be kept in {}: {error}", directory.display());
+        let place = directory.display();
+        output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
     }
 }
 

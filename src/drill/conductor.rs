@@ -10,7 +10,7 @@ use super::controls::{Held, call, restore};
 use super::probing::Probing;
 use super::setup::summary;
 use super::watch::{Watch, Woken};
-use super::{CALL_LIMIT, Drill, READ_EVERY, RESTORE_LIMIT};
+use super::{CALL_LIMIT, Drill, READ_EVERY, RESTORE_LIMITS};
 use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
@@ -332,7 +332,8 @@ impl Conductor {
         if touched.is_empty() {
             return;
         }
-        self.enter(Stage::Restore, Some(RESTORE_LIMIT));
+        let limit = self.plan.timing.at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
+        self.enter(Stage::Restore, Some(limit));
         for place in &touched {
             // A restore is right even if it cannot be written down.
             let control = self.held[*place].name();
@@ -348,7 +349,7 @@ impl Conductor {
         let work = join_all(touched.iter().map(|place| {
             let held = &self.held[*place];
             let before = held.before.clone().unwrap_or_default();
-            restore(clock, held.control.clone(), before, datacenter, RESTORE_LIMIT)
+            restore(clock, held.control.clone(), before, datacenter, limit)
         }));
         let results = self.watch.during(work).await;
         for (place, restored) in touched.into_iter().zip(results) {

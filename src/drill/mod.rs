@@ -34,8 +34,11 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// How often a control is read while it has to be cut.
 pub const READ_EVERY: Duration = Duration::from_secs(1);
 
-/// A restore that fails is tried again for this long.
-pub const RESTORE_LIMIT: Duration = Duration::from_secs(60);
+/// A restore that fails is tried again for `timing.at_most`, within these bounds.
+///
+/// After that long the drill's owners wanted traffic back, so it is time to call a person. The
+/// first bound allows for a control that reloads, the second keeps that person from waiting.
+pub const RESTORE_LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// Everything that a drill needs. The parts are ready: nothing is opened or parsed any more.
 pub struct Drill {

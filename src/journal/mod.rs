@@ -80,6 +80,8 @@ pub trait Append: Send {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// Bytes of whole records.
+    length: u64,
 }
 
 impl Journal {
@@ -95,7 +97,7 @@ impl Journal {
         for place in directory.ancestors().take(3).filter(|place| !place.as_os_str().is_empty()) {
             File::open(place)?.sync_all()?;
         }
-        Ok(Journal { file, path })
+        Ok(Journal { file, path, length: 0 })
     }
 
     /// Where it lies.
@@ -108,7 +110,12 @@ impl Append for Journal {
     fn append(&mut self, record: &Record) -> io::Result<()> {
         let text = serde_json::to_string(record)?;
         let line = format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes()));
-        self.file.write_all(line.as_bytes())?;
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            // A full disk may have taken half of it; what is written next must not follow on that.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
         self.file.sync_data()
     }
 }

@@ -93,8 +93,8 @@ pub const ONLY: &[Only] = &[
 pub const MACROS: &[Only] = &[
     Only { what: "println", places: &[], why: "it panics when stdout is closed" },
     Only { what: "print", places: &[], why: "it panics when stdout is closed" },
-    Only { what: "eprintln", places: &["src/cli/"], why: "talk is the screen's" },
-    Only { what: "eprint", places: &["src/cli/"], why: "talk is the screen's" },
+    Only { what: "eprintln", places: &[], why: "it panics when stderr is closed" },
+    Only { what: "eprint", places: &[], why: "it panics when stderr is closed" },
     Only { what: "dbg", places: &[], why: "left over" },
     Only { what: "todo", places: &[], why: "left over" },
     Only { what: "unimplemented", places: &[], why: "left over" },

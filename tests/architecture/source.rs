@@ -1,7 +1,7 @@
 //! Just enough reading of Rust for the house rules: what is code, which paths it names, how long its
 //! functions are. Knows no macros and no types.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A source file, read in three ways.
 pub struct Source {
@@ -110,7 +110,7 @@ pub fn read_all(root: &Path, folder: &str) -> Vec<Source> {
     sources
 }
 
-fn inside(root: &Path, path: &PathBuf) -> String {
+fn inside(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/")
 }
 

@@ -1,0 +1,26 @@
+//! The command as its users meet it: whole outputs, exit codes, signals and what is left behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/balancer.rs"]
+mod balancer;
+#[path = "cli/check.rs"]
+mod check;
+#[path = "cli/home.rs"]
+mod home;
+#[path = "cli/plans.rs"]
+mod plans;
+#[path = "cli/readme.rs"]
+mod readme;
+#[path = "cli/refused.rs"]
+mod refused;
+#[path = "cli/secrets.rs"]
+mod secrets;
+#[path = "cli/signals.rs"]
+mod signals;
+#[path = "cli/streams.rs"]
+mod streams;
+#[path = "cli/usage.rs"]
+mod usage;
+#[path = "cli/verdicts.rs"]
+mod verdicts;

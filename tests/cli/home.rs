@@ -1,0 +1,219 @@
+//! The one place that starts the binary: in a home of its own, with an empty environment.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// No drill of these tests may take longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A directory to work in, with plans and the state directory.
+pub struct Home {
+    directory: TempDir,
+    env: Vec<(String, String)>,
+}
+
+/// How the command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Whole outputs and the exit code, compared at once.
+    #[track_caller]
+    pub fn is(&self, code: i32, stdout: &str, stderr: &str) {
+        let found = (self.code, self.stdout.as_str(), self.stderr.as_str());
+        assert!(found == (code, stdout, stderr), "{self}\nwanted {code}\n{stdout}\n{stderr}");
+    }
+
+    /// The exit code, and text on either stream.
+    #[track_caller]
+    pub fn has(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, code, "{self}");
+        for text in texts {
+            assert!(
+                self.stdout.contains(text) || self.stderr.contains(text),
+                "no {text:?} in {self}"
+            );
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}\n-- stdout\n{}-- stderr\n{}--", self.code, self.stdout, self.stderr)
+    }
+}
+
+impl Home {
+    pub fn new() -> Home {
+        Home { directory: tempfile::tempdir().unwrap(), env: Vec::new() }
+    }
+
+    /// With `name` in the environment, which is empty otherwise.
+    pub fn with_env(mut self, name: &str, value: &str) -> Home {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file and gives its name.
+    pub fn file<'a>(&self, name: &'a str, contents: impl AsRef<[u8]>) -> &'a str {
+        fs::write(self.path(name), contents).unwrap();
+        name
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args);
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Gives any command this home and its environment.
+    pub fn prepare(&self, command: &mut Command) {
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("XDG_STATE_HOME", self.directory.path())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        end(self.command(args).spawn().unwrap())
+    }
+
+    /// The journals of all runs, as text.
+    pub fn journals(&self) -> Vec<String> {
+        let Ok(runs) = fs::read_dir(self.path("firedrill/runs")) else { return Vec::new() };
+        runs.map(|run| fs::read_to_string(run.unwrap().path().join("journal")).unwrap()).collect()
+    }
+
+    /// The journal of the only run.
+    #[track_caller]
+    pub fn journal(&self) -> String {
+        let journals = self.journals();
+        assert_eq!(journals.len(), 1);
+        journals.concat()
+    }
+
+    /// Everything that is in this home, as text.
+    pub fn everything(&self) -> String {
+        let (mut text, mut open) = (String::new(), vec![self.directory.path().to_owned()]);
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => open.push(path),
+                    false if path.is_file() => {
+                        text += &path.display().to_string();
+                        text += &String::from_utf8_lossy(&fs::read(&path).unwrap());
+                    }
+                    false => {}
+                }
+            }
+        }
+        text
+    }
+
+    /// Holds that no run was begun.
+    #[track_caller]
+    pub fn untouched(&self) {
+        assert!(!self.path("firedrill").exists(), "{}", self.everything());
+    }
+}
+
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_firedrill"))
+}
+
+/// Waits for the end of `child`, with all that it wrote.
+#[track_caller]
+pub fn end(mut child: Child) -> Ended {
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let code = code(&mut child);
+    Ended { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn drain(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.into_iter().for_each(|mut stream| drop(stream.read_to_end(&mut bytes)));
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The exit code; one that a signal ended has none, and is a failure.
+#[track_caller]
+pub fn code(child: &mut Child) -> i32 {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().unwrap_or_else(|| panic!("{status}"));
+        }
+        if begun.elapsed() > LIMIT {
+            let _ = child.kill();
+            panic!("not ended after {LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A drill under way, whose progress can be waited for.
+pub struct Running {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    pub fn start(home: &Home, args: &[&str]) -> Running {
+        let mut child = home.command(args).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Running { child, stderr, said: String::new() }
+    }
+
+    /// Reads its progress until a line holds `text`.
+    #[track_caller]
+    pub fn until(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).unwrap();
+            assert!(read > 0, "it never said {text:?}:\n{}", self.said);
+            self.said += &line;
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    #[track_caller]
+    pub fn end(mut self) -> Ended {
+        let stdout = drain(self.child.stdout.take());
+        let rest = drain(Some(self.stderr));
+        let code = code(&mut self.child);
+        let stderr = self.said + &rest.join().unwrap();
+        Ended { code, stdout: stdout.join().unwrap(), stderr }
+    }
+}

@@ -1,0 +1,104 @@
+//! Help, version and command lines that make no sense.
+
+use crate::home::Home;
+
+const HELP: &str = "\
+Disaster-recovery drills: cut traffic to a datacenter, watch the failover as users see it, put the
+traffic back, and say PASS or FAIL with the evidence
+
+Usage: firedrill <COMMAND>
+
+Commands:
+  run    Run the drill: the report on stdout, progress on stderr
+  check  Print every finding of every plan; touches nothing
+  help   Print this message or the help of the given subcommand(s)
+
+Options:
+  -h, --help     Print help
+  -V, --version  Print version
+
+Exit codes:
+  0  PASS
+  1  FAIL: a promise was broken
+  2  usage or plan invalid: nothing was touched
+  3  NOT STARTED: preflight or steady state refused; nothing was cut
+  4  INCONCLUSIVE: not proven either way; traffic is restored
+  5  STOPPED by a guardrail, the deadline or a person; traffic is restored
+  6  NOT RESTORED: traffic may still be cut; outranks all others
+";
+
+const RUN_HELP: &str = "\
+Run the drill: the report on stdout, progress on stderr
+
+Usage: firedrill run [OPTIONS] <PLAN>
+
+Arguments:
+  <PLAN>  The plan
+
+Options:
+      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table or json; repeatable
+      --yes                     Cut without asking; needed without a terminal for anything but the
+                                lab
+  -q, --quiet                   Show no progress
+      --var <NAME=VALUE>        Fill in ${var:NAME}; repeatable
+      --state-dir <DIR>         Where journals and run records are kept [default: firedrill in the
+                                XDG state directory] [env: FIREDRILL_STATE_DIR=]
+  -h, --help                    Print help
+";
+
+#[test]
+fn the_help_lists_every_command_and_every_exit_code() {
+    Home::new().run(&["--help"]).is(0, HELP, "");
+    Home::new().run(&["help"]).is(0, HELP, "");
+}
+
+#[test]
+fn the_help_of_run_lists_every_option() {
+    Home::new().run(&["run", "--help"]).is(0, RUN_HELP, "");
+}
+
+#[test]
+fn the_version_is_one_line() {
+    let line = format!("firedrill {}\n", env!("CARGO_PKG_VERSION"));
+    Home::new().run(&["--version"]).is(0, &line, "");
+}
+
+#[test]
+fn without_a_command_the_help_is_an_error() {
+    Home::new().run(&[]).is(2, "", HELP);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_says_what_would() {
+    let home = Home::new();
+    for (args, wanted) in [
+        (
+            &["ruin"][..],
+            "error: unrecognized subcommand 'ruin'\n\n  tip: a similar subcommand exists: 'run'\n\n\
+             Usage: firedrill <COMMAND>\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["run"],
+            "error: the following required arguments were not provided:\n  <PLAN>\n\n\
+             Usage: firedrill run <PLAN>\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["run", "a.yaml", "--report", "xml"],
+            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table or json, or \
+             FORMAT=PATH for a file\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["run", "a.yaml", "--report", "json="],
+            "error: invalid value 'json=' for '--report <FORMAT[=PATH]>': a path is missing after the \
+             `=`\n\nFor more information, try '--help'.\n",
+        ),
+        (
+            &["run", "a.yaml", "--var", "region"],
+            "error: invalid value 'region' for '--var <NAME=VALUE>': write it as NAME=VALUE\n\n\
+             For more information, try '--help'.\n",
+        ),
+    ] {
+        home.run(args).is(2, "", wanted);
+    }
+    home.untouched();
+}
