@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
 use crate::model::{
-    Act, ControlCall, ControlProof, ControlRecord, DrillEvent, Plan, Proof, Restored, RunRecord,
-    Stage, Why,
+    Act, ControlCall, ControlProof, ControlRecord, DatacenterId, DrillEvent, Plan, Proof, Restored,
+    RunRecord, Stage, Why,
 };
 
 /// Runs a drill.
@@ -32,7 +32,7 @@ pub(super) struct Conductor {
     out: Option<mpsc::UnboundedSender<crate::model::Sampled>>,
     calls: Vec<ControlCall>,
     ending: Ending,
-    entered_now: Option<Stage>,
+    opened: bool,
 }
 
 impl Conductor {
@@ -60,7 +60,7 @@ impl Conductor {
             out: Some(out),
             calls: Vec::new(),
             ending: Ending::default(),
-            entered_now: None,
+            opened: false,
         }
     }
 
@@ -90,7 +90,6 @@ impl Conductor {
     }
 
     fn enter(&mut self, stage: Stage, at_most: Option<Duration>) {
-        self.entered_now = Some(stage);
         let at = self.clock.now();
         self.watch.tell(DrillEvent::Entered { stage, at, at_most });
     }
@@ -164,6 +163,7 @@ impl Conductor {
             plan: self.plan.name.clone(),
             order: self.plan.cut.clone(),
         })?;
+        self.opened = true;
         for place in 0..self.held.len() {
             let control = self.held[place].control.spec().clone();
             let state = self.held[place].before.clone().unwrap_or_default();
@@ -290,10 +290,11 @@ impl Conductor {
         }
     }
 
-    /// Keeps the cut for a while after all is decided.
+    /// Keeps the cut for a while after all is decided; not where users are still without service.
     async fn hold(&mut self) {
         let until = self.clock.now().plus(self.plan.timing.hold).min(self.deadline());
-        if self.ending.stopped.is_none() && !self.plan.timing.hold.is_zero() {
+        let worth_it = self.ending.stopped.is_none() && self.watch.observation.has_recovered();
+        if worth_it && until > self.clock.now() {
             self.enter(Stage::Hold, Some(until.since(self.clock.now())));
             while self.clock.now() < until {
                 let read_at = self.clock.now().plus(READ_EVERY).min(until);
@@ -342,24 +343,24 @@ impl Conductor {
         for held in &mut self.held {
             held.path = held.control.path();
         }
-        let clock = self.clock;
+        let (clock, datacenter) = (self.clock, self.plan.cut.datacenter);
         self.watch.observation.marks.restore_issued = Some(clock.now());
         let work = join_all(touched.iter().map(|place| {
             let held = &self.held[*place];
             let before = held.before.clone().unwrap_or_default();
-            restore(clock, held.control.clone(), before, RESTORE_LIMIT)
+            restore(clock, held.control.clone(), before, datacenter, RESTORE_LIMIT)
         }));
         let results = self.watch.during(work).await;
         for (place, restored) in touched.into_iter().zip(results) {
             restored.calls.into_iter().for_each(|call| self.note(call));
             self.held[place].after = restored.state;
-            if self.held[place].is_restored() {
+            if self.held[place].is_restored(datacenter) {
                 let control = self.held[place].name();
                 if let Err(why) = self.write(&Record::RestoreConfirmed { control }) {
                     self.ending.cut_failed.get_or_insert(why);
                 }
             } else {
-                let why = not_restored(&self.held[place], restored.error);
+                let why = not_restored(&self.held[place], datacenter, restored.error);
                 self.ending.not_restored.push(why);
             }
         }
@@ -396,8 +397,10 @@ impl Conductor {
         let judged =
             judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
         let verdict = judged.verdict;
-        // The record is complete without this line; it only spares `status` a look at the controls.
-        let _ = self.journal.append(&Record::Closed { verdict });
+        if self.opened {
+            // Without this line a reader of the journal looks at the controls once more: no harm.
+            let _ = self.journal.append(&Record::Closed { verdict });
+        }
         self.watch.tell(DrillEvent::Ended { at: now, verdict });
         RunRecord {
             format: RunRecord::FORMAT,
@@ -410,7 +413,11 @@ impl Conductor {
             marks: self.watch.observation.marks,
             services: judged.services,
             proof,
-            controls: self.held.into_iter().map(control_record).collect(),
+            controls: self
+                .held
+                .into_iter()
+                .map(|held| control_record(held, self.plan.cut.datacenter))
+                .collect(),
             calls: self.calls,
             lab: None,
         }
@@ -449,20 +456,25 @@ fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
     }
 }
 
-fn not_restored(held: &Held, error: Option<crate::traffic::ControlError>) -> Why {
+fn not_restored(
+    held: &Held,
+    datacenter: DatacenterId,
+    error: Option<crate::traffic::ControlError>,
+) -> Why {
     let name = held.name();
     let text = match (error, &held.after, &held.before) {
         (Some(error), ..) => format!("{name}: {error}"),
         (None, Some(after), Some(before)) => {
-            format!("{name} is not as it was: {} differ", before.differences(after).join(", "))
+            let (before, after) = (before.of(datacenter), after.of(datacenter));
+            format!("{name} is not as it was: {} differ", before.differences(&after).join(", "))
         }
         _ => format!("{name} could not be read back"),
     };
     Why::new("not-restored", text)
 }
 
-fn control_record(held: Held) -> ControlRecord {
-    let restored = match (held.touched, held.is_restored()) {
+fn control_record(held: Held, datacenter: DatacenterId) -> ControlRecord {
+    let restored = match (held.touched, held.is_restored(datacenter)) {
         (false, _) => Restored::Untouched,
         (true, true) => Restored::Yes,
         (true, false) => Restored::No,

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::CALL_LIMIT;
 use crate::clock::Clock;
-use crate::model::{Act, ControlCall, ControlState, CutOrder, Name, PathCounters};
+use crate::model::{Act, ControlCall, ControlState, CutOrder, DatacenterId, Name, PathCounters};
 use crate::traffic::{ControlError, TrafficControl};
 
 /// A control and what is known of it.
@@ -35,9 +35,13 @@ impl Held {
         self.control.spec().name.clone()
     }
 
-    /// Whether it was read back as it was before.
-    pub fn is_restored(&self) -> bool {
-        self.before.is_some() && self.before == self.after
+    /// Whether every part that leads to `datacenter` was read back as it was before. What another
+    /// hand did to the rest meanwhile is not ours to judge or to undo.
+    pub fn is_restored(&self, datacenter: DatacenterId) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => before.of(datacenter) == after.of(datacenter),
+            _ => false,
+        }
     }
 
     /// Takes a reading made while it had to be cut. One that failed says nothing either way.
@@ -74,16 +78,19 @@ pub(super) async fn call<T>(
     Called { call: ControlCall { control, act, issued, done: clock.now(), error }, result }
 }
 
-/// Restores one control and reads it back, again and again until it is as it was or `limit` has
-/// passed. Returns every call, and the last state that was read.
+/// Restores the parts of one control that lead to `datacenter` and reads them back, again and again
+/// until they are as they were or `limit` has passed. Returns every call, and the last state that
+/// was read.
 pub(super) fn restore(
     clock: Clock,
     control: Arc<dyn TrafficControl>,
     before: ControlState,
+    datacenter: DatacenterId,
     limit: Duration,
 ) -> BoxFuture<'static, Restored> {
     async move {
         let name = control.spec().name.clone();
+        let before = before.of(datacenter);
         let give_up = clock.now().plus(limit);
         let mut calls = Vec::new();
         let mut pause = Duration::from_millis(20);
@@ -100,7 +107,7 @@ pub(super) fn restore(
                     None
                 }
             };
-            if state.as_ref() == Some(&before) {
+            if state.as_ref().is_some_and(|state| state.of(datacenter) == before) {
                 return Restored { calls, state, error: None };
             }
             if clock.now().plus(pause) >= give_up {

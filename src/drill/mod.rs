@@ -12,6 +12,9 @@ mod probing;
 mod setup;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

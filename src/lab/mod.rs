@@ -195,7 +195,7 @@ impl Lab {
         LabTruth { services: services.collect() }
     }
 
-    /// Ends the lab, and returns when nothing of it runs any more.
+    /// Ends the lab, and returns when its servers have ended and nothing listens any more.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

@@ -8,7 +8,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
 
 use super::upstream::ask;
 use super::{Broken, Lab, LabFaults, Leak};
@@ -20,7 +22,7 @@ use crate::proxy::{Fault, Gate};
 
 const EAST: DatacenterId = DatacenterId(0);
 const WEST: DatacenterId = DatacenterId(1);
-const EVERY: Duration = Duration::from_millis(60);
+const EVERY: Duration = Duration::from_millis(100);
 /// For what a busy machine adds to a schedule.
 const SLACK: Duration = Duration::from_secs(1);
 /// No test waits longer for something that must come.
@@ -29,7 +31,7 @@ const AT_MOST: Duration = Duration::from_secs(20);
 fn spec(fall: u32, rise: u32) -> LabSpec {
     let balancer = BalancerSpec {
         check_every: EVERY,
-        check_timeout: EVERY / 2,
+        check_timeout: EVERY,
         fall,
         rise,
         spread: Spread::RoundRobin,
@@ -166,6 +168,70 @@ async fn a_client_may_keep_its_connection() {
     }
 }
 
+/// A request that a client sent.
+struct Sent {
+    at: Offset,
+    /// Who answered it with 200, if anybody.
+    served_by: Option<String>,
+}
+
+/// Sends a request every 20 ms whatever became of the others, until told to stop. It gives each up
+/// before a restore could still let it through.
+async fn send_on(address: String, clock: Clock, mut stop: oneshot::Receiver<()>) -> Vec<Sent> {
+    let to = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut requests = JoinSet::new();
+    let mut ticks = interval(Duration::from_millis(20));
+    while stop.try_recv().is_err() {
+        ticks.tick().await;
+        requests.spawn(async move {
+            let at = clock.now();
+            let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
+            let answer = timeout(EVERY, ask(to, request)).await;
+            let good = answer.ok().and_then(Result::ok).filter(|answer| answer.status() == 200);
+            let served_by =
+                good.map(|good| good.headers()["x-datacenter"].to_str().unwrap().into());
+            Sent { at, served_by }
+        });
+    }
+    requests.join_all().await
+}
+
+#[tokio::test]
+async fn the_truth_is_what_clients_see() {
+    for (fault, fall, rise) in [(Fault::Reset, 2, 3), (Fault::Blackhole, 2, 1)] {
+        let mut drill = Drill::start(spec(fall, rise)).await;
+        let (stop, stopped) = oneshot::channel();
+        let clients = send_on(drill.lab.address("talk").unwrap(), drill.clock, stopped);
+        let clients = tokio::spawn(clients);
+        drill.clock.sleep_until(drill.clock.now().plus(EVERY)).await;
+        drill.cut(fault).await;
+        drill.east_out().await;
+        // Long enough for clients to see whether it is true.
+        drill.clock.sleep_until(drill.clock.now().plus(EVERY * 2)).await;
+        drill.restore().await;
+        drill.east_in().await;
+        stop.send(()).unwrap();
+
+        let (truth, marks) = (drill.truth(), drill.marks);
+        let recovered = marks.cut_issued.unwrap().plus(truth.recovery.unwrap());
+        let confirmed = marks.cut_confirmed.unwrap();
+        let back = marks.restore_issued.unwrap();
+        let (mut failed_before, mut served_after) = (0, 0);
+        for sent in clients.await.unwrap() {
+            let by = sent.served_by.as_deref();
+            if (confirmed..back).contains(&sent.at) {
+                assert_ne!(by, Some("east"), "{fault:?}: a leak at {}", sent.at);
+            }
+            if (recovered..back).contains(&sent.at) {
+                assert_eq!(by, Some("west"), "{fault:?}: recovered at {recovered}, {}", sent.at);
+                served_after += 1;
+            }
+            failed_before += usize::from((confirmed..recovered).contains(&sent.at) && by.is_none());
+        }
+        assert!(failed_before > 0 && served_after > 0, "{failed_before} and {served_after}");
+    }
+}
+
 /// Cut, out, restore, in; with the truth held to what the settings allow.
 async fn fails_over_and_back(fault: Fault, slowest_check: Duration) {
     let (fall, rise) = (3, 2);
@@ -179,20 +245,18 @@ async fn fails_over_and_back(fault: Fault, slowest_check: Duration) {
     drill.east_in().await;
 
     let truth = drill.truth();
-    let whole = truth.changes.iter().map(|change| (change.datacenter.as_str(), change.is_in));
-    assert_eq!(
-        whole.collect::<Vec<_>>(),
-        [("east", false), ("east", false), ("east", true), ("east", true)],
-        "{fault:?}"
-    );
+    let east = truth.changes.iter().filter(|change| change.datacenter.as_str() == "east");
+    let east: Vec<bool> = east.map(|change| change.is_in).collect();
+    assert_eq!(east, [false, false, true, true], "{fault:?}");
     // The last replica fails its first check up to a period after the cut, and its last one
-    // `fall - 1` periods later; before that it cannot be out.
+    // `fall - 1` periods later; before that it cannot be out. A check that was under way at the cut
+    // may have begun before it.
     let recovery = truth.recovery.unwrap();
-    assert!(recovery >= EVERY * (fall - 1), "{fault:?}: {} ms", millis(recovery));
+    assert!(recovery >= EVERY * (fall - 1) - EVERY / 2, "{fault:?}: {} ms", millis(recovery));
     let longest = EVERY * fall + slowest_check + SLACK;
     assert!(recovery <= longest, "{fault:?}: {} ms", millis(recovery));
     let failback = truth.failback.unwrap();
-    assert!(failback >= EVERY * (rise - 1), "{fault:?}: {} ms", millis(failback));
+    assert!(failback >= EVERY * (rise - 1) - EVERY / 2, "{fault:?}: {} ms", millis(failback));
     assert!(failback <= EVERY * rise + slowest_check + SLACK, "{fault:?}: {}", millis(failback));
     drill.lab.stop().await;
 }
@@ -204,7 +268,7 @@ async fn a_reset_datacenter_goes_out_after_fall_checks_and_comes_back_after_rise
 
 #[tokio::test]
 async fn a_blackholed_datacenter_does_too_though_its_checks_hang() {
-    fails_over_and_back(Fault::Blackhole, EVERY / 2).await;
+    fails_over_and_back(Fault::Blackhole, EVERY).await;
 }
 
 #[tokio::test]
@@ -221,7 +285,7 @@ async fn checks_that_take_longer_than_their_period_still_end_in_a_failover() {
     drill.east_out().await;
     // Two checks of 2.5 periods, each begun on the schedule.
     let recovery = drill.truth().recovery.unwrap();
-    assert!(recovery >= EVERY * 5, "{} ms", millis(recovery));
+    assert!(recovery >= EVERY * 9 / 2, "{} ms", millis(recovery));
     assert!(recovery <= EVERY * 7 + SLACK, "{} ms", millis(recovery));
 }
 
@@ -253,6 +317,17 @@ async fn a_reset_shows_to_clients_as_a_bad_gateway_until_the_failover() {
     drill.cut(Fault::Reset).await;
     let (status, datacenter) = drill.get().await.unwrap();
     assert_eq!((status, datacenter.as_str()), (StatusCode::BAD_GATEWAY, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_balancer_gives_up_on_a_replica_that_never_answers() {
+    let mut drill = Drill::start(spec(u32::MAX, 1)).await;
+    drill.cut(Fault::Blackhole).await;
+    let to = drill.lab.address("talk").unwrap()[7..].parse().unwrap();
+    let sent = drill.clock.now();
+    let answer = ask(to, Request::get("/").body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(drill.clock.now().since(sent) >= Duration::from_secs(30));
 }
 
 #[tokio::test]

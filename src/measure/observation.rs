@@ -125,6 +125,15 @@ impl Observation {
             .is_none_or(|spec| settled(spec, &self.evidence(service), Promise::RecoverWithin))
     }
 
+    /// Whether every required probe of every service was seen to recover.
+    pub fn has_recovered(&self) -> bool {
+        (0..self.plan.services.len()).all(|service| {
+            let evidence = self.evidence(service);
+            let mut required = evidence.iter().filter(|evidence| evidence.probe.required);
+            required.all(|known| known.recovery.is_some_and(|found| found.bounds.high.is_some()))
+        })
+    }
+
     /// Whether every service is as before the cut, or broke its promise to be.
     pub fn is_back(&self) -> bool {
         self.plan
@@ -231,7 +240,7 @@ impl Observation {
             required: evidence.probe.required,
             every: evidence.probe.every,
             keep_alive: evidence.probe.connection == Connection::KeepAlive,
-            counts: timeline.counts.clone(),
+            counts: timeline.counts(),
             latency: timeline.latency(),
             served: timeline
                 .served
@@ -259,7 +268,7 @@ fn vantage_name(probe: &Name, vantage: VantageId) -> Name {
 }
 
 fn unsteady_probe(name: &str, series: &Series, share_wanted: f64) -> Option<Why> {
-    let counts = &series.timeline.counts;
+    let counts = series.timeline.counts();
     let asked = counts.good + counts.bad + counts.stalled;
     if counts.bad > 0 && (counts.good as f64) < share_wanted * asked as f64 {
         let reasons: Vec<String> =

@@ -16,7 +16,8 @@ use hdrhistogram::Histogram;
 
 use super::run::{Kind, Run};
 use crate::model::{
-    DatacenterId, Latency, Marks, Offset, Outcome, ProbeCounts, Sample, ServedBy, Stage,
+    Blindness, DatacenterId, Latency, Marks, Offset, Outcome, ProbeCounts, Reason, Sample,
+    ServedBy, Stage,
 };
 
 /// A good sample is stalled if it took longer than twice the slowest at baseline, and at least
@@ -71,14 +72,16 @@ pub struct Timeline {
     next_seq: u64,
     /// Runs in the order in which their samples were due.
     pub(super) runs: Vec<Run>,
-    /// All samples, counted.
-    pub(super) counts: ProbeCounts,
+    counts: ProbeCounts,
+    reasons: BTreeMap<Reason, u64>,
+    blindness: BTreeMap<Blindness, u64>,
     latency: BTreeMap<Stage, Histogram<u32>>,
     /// Answers by stage.
     pub(super) served: BTreeMap<Stage, Served>,
     slowest_at_baseline: Duration,
     elsewhere_now: u32,
     elsewhere_longest: u32,
+    served_at_baseline: bool,
     in_a_row: u32,
     last_trouble: Option<Offset>,
     recent_good: VecDeque<Offset>,
@@ -109,11 +112,14 @@ impl Timeline {
             next_seq: 0,
             runs: Vec::new(),
             counts: ProbeCounts::default(),
+            reasons: BTreeMap::new(),
+            blindness: BTreeMap::new(),
             latency: BTreeMap::new(),
             served: BTreeMap::new(),
             slowest_at_baseline: Duration::ZERO,
             elsewhere_now: 0,
             elsewhere_longest: 0,
+            served_at_baseline: false,
             in_a_row: 0,
             last_trouble: None,
             recent_good: VecDeque::new(),
@@ -143,9 +149,17 @@ impl Timeline {
 
     /// How many good samples in a row prove a recovery (see the head of this file).
     pub fn proof_length(&self) -> u32 {
-        let answers = self.served.get(&Stage::Baseline);
-        let by_cut = answers.and_then(|by| by.get(&ServedBy::Datacenter(self.cut)));
-        if by_cut.is_some() { self.elsewhere_longest.saturating_add(1) } else { 1 }
+        if self.served_at_baseline { self.elsewhere_longest.saturating_add(1) } else { 1 }
+    }
+
+    /// All samples, counted.
+    pub fn counts(&self) -> ProbeCounts {
+        let named = |(what, count): (String, &u64)| (what, *count);
+        ProbeCounts {
+            reasons: self.reasons.iter().map(|(why, n)| named((why.to_string(), n))).collect(),
+            blindness: self.blindness.iter().map(|(why, n)| named((why.to_string(), n))).collect(),
+            ..self.counts.clone()
+        }
     }
 
     /// Latency of the good samples sent in each stage.
@@ -238,10 +252,8 @@ impl Timeline {
         }
         match sample.outcome {
             Outcome::Good => {}
-            Outcome::Bad(reason) => *counts.reasons.entry(reason.to_string()).or_default() += 1,
-            Outcome::Unknown(cause) => {
-                *counts.blindness.entry(cause.to_string()).or_default() += 1;
-            }
+            Outcome::Bad(reason) => *self.reasons.entry(reason).or_default() += 1,
+            Outcome::Unknown(cause) => *self.blindness.entry(cause).or_default() += 1,
         }
     }
 
@@ -290,6 +302,7 @@ impl Timeline {
         let by_cut = sample.served_by == ServedBy::Datacenter(self.cut);
         match stage {
             Stage::Baseline => {
+                self.served_at_baseline |= by_cut;
                 self.elsewhere_now = if by_cut { 0 } else { self.elsewhere_now + 1 };
                 self.elsewhere_longest = self.elsewhere_longest.max(self.elsewhere_now);
             }
@@ -389,6 +402,5 @@ fn era(stage: Stage) -> u8 {
 }
 
 fn was_sent(sample: &Sample) -> bool {
-    use crate::model::Blindness::{Stalled, TooManyInFlight};
-    !matches!(sample.outcome, Outcome::Unknown(Stalled | TooManyInFlight))
+    !matches!(sample.outcome, Outcome::Unknown(Blindness::Stalled | Blindness::TooManyInFlight))
 }

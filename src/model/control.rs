@@ -228,6 +228,13 @@ impl ControlState {
         self.parts.iter().filter(move |(_, part)| part.datacenter == datacenter)
     }
 
+    /// The state of the parts that lead to `datacenter` alone: all that a cut changes, and all that
+    /// a restore may touch.
+    pub fn of(&self, datacenter: DatacenterId) -> ControlState {
+        let own = self.parts_of(datacenter).map(|(name, part)| (name.clone(), part.clone()));
+        ControlState { parts: own.collect() }
+    }
+
     /// Whether this state says that `order` is in force: there is something to cut, and all of it is.
     pub fn is_cut(&self, order: &CutOrder) -> bool {
         let wanted = match order.mode.kind() {

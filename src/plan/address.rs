@@ -100,7 +100,6 @@ mod tests {
             "http://[::1]",
         ] {
             assert_eq!(url_problem(good), None, "{good}");
-            assert!(good.parse::<hyper::Uri>().is_ok(), "{good}");
         }
         for bad in [
             "",

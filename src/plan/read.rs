@@ -78,6 +78,7 @@ pub(super) struct Fields<'n, 't> {
     /// Where findings about the map as a whole point.
     pub at: Span,
     entries: &'n [Entry<'t>],
+    keys: &'static [&'static str],
 }
 
 impl<'n, 't> Fields<'n, 't> {
@@ -89,27 +90,43 @@ impl<'n, 't> Fields<'n, 't> {
     /// The value under `key`, which must be there; `example` says what to write.
     pub fn need(&self, reader: &mut Reader, key: &str, example: &str) -> Option<Value<'n, 't>> {
         let found = self.get(key);
-        if found.is_none() {
+        if found.is_none() && !self.is_misspelt(key) {
             let what = format!("{} lacks the key `{key}`", self.label);
             reader.findings.error("missing-key", self.at, what, format!("add `{key}: {example}`"));
         }
         found
     }
 
+    /// Whether an unknown key was surely meant to be `key`: that finding says it all.
+    fn is_misspelt(&self, key: &str) -> bool {
+        // A map of a million unknown keys is no plan; it need only stay fast.
+        const LOOKED_AT: usize = 100;
+        let entries = self.entries.iter().take(LOOKED_AT);
+        let mut unknown = entries.filter(|entry| !self.keys.contains(&&*entry.key));
+        unknown.any(|entry| nearest(&entry.key, self.keys.iter().copied()) == Some(key))
+    }
+
     /// The one value among the keys `choices`; none and several are errors.
     pub fn one_of(&self, reader: &mut Reader, choices: &[&str]) -> Option<Value<'n, 't>> {
         let mut found = choices.iter().filter_map(|key| self.get(key));
-        let list = choices.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let list = || choices.iter().map(|key| quote(key)).collect::<Vec<_>>().join(", ");
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only),
             (None, _) => {
-                let what = format!("{} needs one of {list}", self.label);
-                reader.findings.error("missing-key", self.at, what, None);
+                if !choices.iter().any(|key| self.is_misspelt(key)) {
+                    let what = format!("{} needs one of {}", self.label, list());
+                    reader.findings.error("missing-key", self.at, what, None);
+                }
                 None
             }
             (Some(first), Some(second)) => {
                 let what = format!("{} has `{}` and `{}`", self.label, first.key, second.key);
-                reader.findings.error("impossible", second.at, what, format!("keep one of {list}"));
+                reader.findings.error(
+                    "impossible",
+                    second.at,
+                    what,
+                    format!("keep one of {}", list()),
+                );
                 reader.findings.relate(first.at, "the other one");
                 None
             }
@@ -174,7 +191,7 @@ impl<'a> Reader<'a> {
             };
             self.findings.error("unknown-key", entry.at, what, hint);
         }
-        Some(Fields { label, at: value.at, entries })
+        Some(Fields { label, at: value.at, entries, keys })
     }
 
     /// The entries of a map whose keys the plan chooses.
@@ -409,14 +426,18 @@ impl<'a> Reader<'a> {
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, value: Value, choices: &[(&str, T)]) -> Option<T> {
         let words = choices.iter().map(|&(word, _)| word);
-        let wanted = words.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let filled = self.word(value, &format!("one of {wanted}"))?;
+        let all = || words.clone().map(quote).collect::<Vec<_>>().join(", ");
+        if value.node.is_empty() || !matches!(value.node.resolve().kind, Kind::Scalar(_)) {
+            self.wrong(value, &format!("one of {}", all()), None);
+            return None;
+        }
+        let filled = self.word(value, "a word")?;
         if let Some(&(_, chosen)) = choices.iter().find(|(word, _)| *word == filled.real) {
             return Some(chosen);
         }
         let what = format!("{} cannot be {}", quote(value.key), quote(filled.raw));
         let hint = match filled.raw.contains('$') {
-            true => format!("write one of {wanted}"),
+            true => format!("write one of {}", all()),
             false => instead(filled.raw, "choices", words).unwrap_or_default(),
         };
         self.findings.error("bad-value", value.span(), what, hint);

@@ -9,9 +9,9 @@ use super::finding::{Finding, Severity, is_hostile, quote};
 
 /// How many findings are shown; those beyond are only counted.
 const SHOWN: usize = 200;
-/// How many bytes of a line are shown before and after the place that is meant.
-const BEFORE: usize = 60;
-const AFTER: usize = 100;
+/// How many bytes of a line are shown before and after the place that is meant, at most.
+const BEFORE: usize = 160;
+const AFTER: usize = 160;
 
 /// Draws findings for people: `error: …`, the place, the line with a caret, and a hint.
 ///
@@ -21,10 +21,9 @@ pub fn render(file: &str, text: &[u8], findings: &[Finding], color: bool) -> Str
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let file: String = file.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect();
-    let lines = Lines::of(text);
     let mut drawn = String::new();
     for finding in findings.iter().take(SHOWN) {
-        drawn.push_str(&one(&renderer, &file, &lines, finding));
+        drawn.push_str(&one(&renderer, &file, text, finding));
         drawn.push_str("\n\n");
     }
     if let Some(more @ 1..) = findings.len().checked_sub(SHOWN) {
@@ -33,7 +32,7 @@ pub fn render(file: &str, text: &[u8], findings: &[Finding], color: bool) -> Str
     drawn
 }
 
-fn one(renderer: &Renderer, file: &str, lines: &Lines, finding: &Finding) -> String {
+fn one(renderer: &Renderer, file: &str, text: &[u8], finding: &Finding) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -43,7 +42,7 @@ fn one(renderer: &Renderer, file: &str, lines: &Lines, finding: &Finding) -> Str
     if finding.line == 0 {
         group = title.element(Origin::path(file));
     } else {
-        let window = lines.window(&finding.span);
+        let window = Window::of(text, &finding.span, finding.line);
         let caret = AnnotationKind::Primary.span(window.span.clone());
         let mut snippet = window.snippet();
         if window.whole {
@@ -54,7 +53,10 @@ fn one(renderer: &Renderer, file: &str, lines: &Lines, finding: &Finding) -> Str
             let place = Origin::path(file).line(finding.line).char_column(finding.column);
             group = title.element(place);
         }
-        let related = finding.related.as_ref().map(|(span, label)| (lines.window(span), label));
+        let related = finding.related.as_ref().map(|(span, label)| {
+            let line = line_of(text, span.start, finding.span.start, finding.line);
+            (Window::of(text, span, line), label)
+        });
         match related {
             // Two places in one stretch of text are drawn in one piece.
             Some((other, label)) if other.line == window.line && other.start == window.start => {
@@ -75,12 +77,6 @@ fn one(renderer: &Renderer, file: &str, lines: &Lines, finding: &Finding) -> Str
     renderer.render(&[group])
 }
 
-/// The text, and where its lines begin.
-struct Lines<'t> {
-    text: &'t [u8],
-    starts: Vec<usize>,
-}
-
 /// A stretch of one line, cleaned for a terminal, and the place in it.
 struct Window {
     line: usize,
@@ -92,44 +88,49 @@ struct Window {
 }
 
 impl Window {
+    /// The surroundings of `span`, which begins in line `line`.
+    ///
+    /// A line may be as long as the file, so that only so much of it is looked at.
+    fn of(text: &[u8], span: &Range<usize>, line: usize) -> Self {
+        let at = span.start.min(text.len());
+        let earliest = at.saturating_sub(BEFORE);
+        let line_start = text[earliest..at].iter().rposition(|&byte| byte == b'\n');
+        let start = line_start.map_or(edge(text, earliest), |found| earliest + found + 1);
+        let latest = text.len().min(at + AFTER);
+        let line_end = text[at..latest].iter().position(|&byte| byte == b'\n');
+        let stop = line_end.map_or(edge(text, latest), |found| at + found).max(at);
+        let last = span.end.clamp(at, stop);
+        let mut shown = clean(&text[start..at]);
+        let from = shown.len();
+        shown.push_str(&clean(&text[at..last]));
+        let to = shown.len();
+        shown.push_str(clean(&text[last..stop]).trim_end());
+        let whole = line_start.is_some() || start == 0;
+        Window { line, start, whole, shown, span: from..to }
+    }
+
     fn snippet<'w>(&self) -> Snippet<'w, Annotation<'w>> {
         Snippet::source(self.shown.clone()).line_start(self.line)
     }
 }
 
-impl<'t> Lines<'t> {
-    fn of(text: &'t [u8]) -> Self {
-        let breaks = text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n');
-        Lines { text, starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect() }
+/// The line of `other`, counted from the place `from` in line `line`.
+fn line_of(text: &[u8], other: usize, from: usize, line: usize) -> usize {
+    let count = |range: Range<usize>| {
+        text.get(range).unwrap_or_default().iter().filter(|&&byte| byte == b'\n').count()
+    };
+    match other < from {
+        true => line.saturating_sub(count(other..from)),
+        false => line + count(from..other),
     }
+}
 
-    fn window(&self, span: &Range<usize>) -> Window {
-        let at = span.start.min(self.text.len());
-        let line = self.starts.partition_point(|&start| start <= at).max(1);
-        let begin = self.starts.get(line - 1).copied().unwrap_or_default();
-        let end = self.starts.get(line).map_or(self.text.len(), |next| next - 1);
-        // A line may be as long as the file; short ones are shown whole.
-        let long = end - begin > 2 * (BEFORE + AFTER);
-        let start = if long { self.edge(begin.max(at.saturating_sub(BEFORE))) } else { begin };
-        let stop = if long { self.edge(end.min(at + AFTER)) } else { end };
-        let last = span.end.clamp(at, stop.max(at));
-        let mut shown = clean(&self.text[start..at]);
-        let from = shown.len();
-        shown.push_str(&clean(self.text.get(at..last).unwrap_or_default()));
-        let to = shown.len();
-        shown.push_str(&clean(self.text.get(last..stop.max(last)).unwrap_or_default()));
-        let cut = shown.trim_end().len().max(to);
-        shown.truncate(cut);
-        Window { line, start, whole: start == begin, shown, span: from..to }
+/// The nearest place at or before `at` where a character begins.
+fn edge(text: &[u8], mut at: usize) -> usize {
+    while at > 0 && text.get(at).is_some_and(|byte| (0x80..=0xbf).contains(byte)) {
+        at -= 1;
     }
-
-    /// The nearest place at or before `at` where a character begins.
-    fn edge(&self, mut at: usize) -> usize {
-        while at > 0 && self.text.get(at).is_some_and(|byte| (0x80..=0xbf).contains(byte)) {
-            at -= 1;
-        }
-        at
-    }
+    at
 }
 
 /// Bytes of the plan with nothing in them that a terminal obeys.

@@ -188,6 +188,7 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
     }
     let timing = &draft.timing.timing;
     if let Some(recover) = recover
+        && timing.stable_for <= timing.at_most
         && recover.value + timing.stable_for > timing.at_most
     {
         let needed = recover.value + timing.stable_for;

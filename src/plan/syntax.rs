@@ -13,7 +13,7 @@ use super::tree::{Entry, Kind, Node, Scalar, Span};
 
 /// The largest plan that is read, in bytes. Readers of files may stop one byte behind it.
 pub const SIZE_LIMIT: usize = 32 * 1024 * 1024;
-/// How many values a plan may hold, aliases counted at each use.
+/// How many keys and values a plan may hold, aliases counted at each use.
 const NODE_LIMIT: usize = 2_000_000;
 /// How deep values may nest.
 const DEPTH_LIMIT: usize = 64;
@@ -43,7 +43,11 @@ pub(super) fn decode<'t>(file: &str, bytes: &'t [u8], findings: &mut Findings) -
         }
     };
     let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-    if let Some(at) = text.find(control) {
+    // Looking at bytes first is ten times as fast, and settles most files.
+    let tame = |&b: &u8| (0x20..0x7f).contains(&b) || matches!(b, b'\t' | b'\n' | b'\r');
+    if !bytes.iter().all(tame)
+        && let Some(at) = text.find(control)
+    {
         let code = text[at..].chars().next().map_or(0, u32::from);
         let what = format!("byte {at} is a control character (U+{code:04X})");
         let hint = "remove it; if the file is no text file, check the path";
@@ -94,17 +98,35 @@ pub(super) fn tree<'t>(file: &str, text: &'t str, findings: &mut Findings) -> Op
 
 /// Says what the parser stumbled over, and what to do about it.
 fn report(text: &str, error: &ScanError, findings: &mut Findings) {
-    let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    let hint = match error.kind() {
+    let mut at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
+    let tab = matches!(
+        error.kind(),
         ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar
-        | ErrorKind::TabAtBlockScalarStart => "indent with spaces; YAML allows no tabs there",
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabInPlainScalar
+            | ErrorKind::TabAtBlockScalarStart
+    );
+    if tab {
+        // The parser stops before the white space that holds it.
+        at = text.get(at..).and_then(|rest| rest.find('\t')).map_or(at, |found| at + found);
+    }
+    let length = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let hint = match error.kind() {
+        ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::InvalidColonPlacement
+            if text.get(line_start..at).is_some_and(|before| before.contains("${")) =>
+        {
+            "inside `{ }` and `[ ]`, put text with `${…}` between quotes"
+        }
+        _ if tab => "indent with spaces; YAML allows no tabs there",
         ErrorKind::RecursionLimitExceeded => "no plan nests deeper than 64 levels",
         ErrorKind::UnknownAnchor => "an alias `*name` needs an anchor `&name` before it",
-        ErrorKind::UnclosedQuotedScalar => "close the quotes",
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
+            "close the quotes, or indent the lines in which the text goes on"
+        }
         ErrorKind::UnclosedFlowCollection { .. } => "close the bracket",
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => {
             "check the indentation, and put text that holds `: ` between quotes"
@@ -239,7 +261,7 @@ impl<'t, 'f> Builder<'t, 'f> {
         let span = node.span;
         if self.nodes > NODE_LIMIT || depth + self.open.len() > DEPTH_LIMIT {
             let what = match self.nodes > NODE_LIMIT {
-                true => format!("the plan holds more than {NODE_LIMIT} values"),
+                true => format!("the plan holds more than {NODE_LIMIT} keys and values"),
                 false => format!("values nest deeper than {DEPTH_LIMIT} levels here"),
             };
             self.findings.error("size", span, what, "aliases count as often as they are used");

@@ -87,7 +87,8 @@ impl Line {
 
     /// What the connection finds at its end reaches the caller through the answer.
     fn work(&mut self, cx: &mut Context<'_>) {
-        if !self.finished && Pin::new(&mut self.connection).poll(cx).is_ready() {
+        // Without a shutdown: dropping the connection says the same with one system call less.
+        if !self.finished && self.connection.poll_without_shutdown(cx).is_ready() {
             self.finished = true;
         }
     }

@@ -9,6 +9,7 @@ mod expect;
 mod failure;
 mod http;
 mod line;
+mod look_up;
 mod sample;
 mod schedule;
 mod served_by;

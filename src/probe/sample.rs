@@ -153,7 +153,7 @@ impl End {
     fn judge(&self, progress: &Progress, slower_than: Option<Duration>) -> Outcome {
         let hung = Outcome::Bad(Reason::TimeOut(progress.phase));
         let outcome = match self.ended {
-            // Both are the same to the user; which of two timers of 1 ms fired first is not.
+            // Had we been awake, the answer might have been there in time.
             None | Some(Ok(())) if self.late > OUR_STALL => Outcome::Unknown(Blindness::Stalled),
             None => hung,
             Some(Ok(())) if !self.late.is_zero() => hung,

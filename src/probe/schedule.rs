@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::sample::{Desk, Ticket};
+use crate::clock::{Alarm, Clock};
 use crate::model::{Blindness, Offset};
 
 /// In flight beyond what the time-out allows for: samples that just end, and timers of 1 ms.
@@ -14,6 +15,14 @@ const SLACK: u128 = 16;
 
 /// More in flight than any machine has ports for.
 const MOST_IN_FLIGHT: u128 = 1 << 17;
+
+/// Faster probes than this get a fine timer of their own. Slower ones are not worth a file descriptor each:
+/// what is measured of them counts from when they were sent.
+const FINE_BELOW: Duration = Duration::from_millis(25);
+
+/// The shortest time between two wake-ups: what is due within it leaves together, which halves the CPU
+/// time of probes at 5,000 a second and costs them 0.5 ms.
+const SHORTEST_WAIT: Duration = Duration::from_micros(500);
 
 /// After so many samples in one go, others may run.
 const BATCH: usize = 256;
@@ -26,7 +35,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops the schedule at once. Samples still in flight are given until `grace` has passed, then
+    /// Stops the schedule at once: nothing is sent any more. Samples still in flight are given until `grace` has passed, then
     /// reported as ended by the drill. Returns when all were reported.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(stop) = self.stop.take() {
@@ -78,14 +87,43 @@ impl Timetable {
     }
 }
 
+/// How a schedule waits, by its period.
+enum Waiting {
+    Coarse(Clock),
+    Fine(Clock, Box<Alarm>),
+}
+
+impl Waiting {
+    fn new(clock: Clock, every: Duration) -> Self {
+        if every < FINE_BELOW {
+            Waiting::Fine(clock, Box::new(Alarm::new(clock)))
+        } else {
+            Waiting::Coarse(clock)
+        }
+    }
+
+    async fn until(&mut self, due: Offset) {
+        match self {
+            Waiting::Coarse(clock) => clock.sleep_until(due).await,
+            Waiting::Fine(clock, alarm) => {
+                let now = clock.now();
+                if now < due {
+                    alarm.wait(due.max(now.plus(SHORTEST_WAIT))).await;
+                }
+            }
+        }
+    }
+}
+
 async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<Duration>) {
     let most = table.most_in_flight(desk.sampler.timeout);
     let mut flying = JoinSet::new();
+    let mut alarm = Waiting::new(desk.clock, table.every);
     let grace = loop {
         tokio::select! {
             biased;
             grace = &mut stop => break grace.unwrap_or_default(),
-            () = desk.clock.sleep_until(table.due()) => {}
+            () = alarm.until(table.due()) => {}
         }
         while flying.try_join_next().is_some() {}
         send_due(&desk, &mut table, &mut flying, most);
@@ -93,6 +131,12 @@ async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<
             tokio::task::yield_now().await;
         }
     };
+    let now = desk.clock.now();
+    while let Some((seq, due)) = table.take_due(now) {
+        // Due before the stop and never sent: left out, it would look as if it had not been due.
+        let stalled = desk.missed(due, now);
+        desk.not_sent(seq, due, now, if stalled { Blindness::Stalled } else { Blindness::Ended });
+    }
     let all_done = async { while flying.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, all_done).await.is_err() {
         // Each reports itself when it is dropped.

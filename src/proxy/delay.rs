@@ -208,6 +208,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const NONE: Duration = Duration::ZERO;
 
     fn how(latency: Duration, jitter: Duration, loss: f64, bandwidth: Option<u64>) -> Degradation {
         Degradation { latency, jitter, loss, bandwidth }
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn latency_delays_each_piece_and_does_not_add_up() {
-        assert_eq!(delays(how(50 * MS, 0 * MS, 0.0, None), &[9, 9, 9], &[0.5]), [50, 50, 50]);
+        assert_eq!(delays(how(50 * MS, NONE, 0.0, None), &[9, 9, 9], &[0.5]), [50, 50, 50]);
     }
 
     #[test]
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_lost_piece_comes_a_retransmission_later_and_holds_up_the_next() {
-        let how = how(0 * MS, 0 * MS, 0.5, None);
+        let how = how(NONE, NONE, 0.5, None);
         // For each piece: jitter, then one chance for each try.
         assert_eq!(delays(how, &[1, 1], &[0.5, 0.1, 0.9, 0.5, 0.9]), [200, 200]);
         assert_eq!(delays(how, &[1], &[0.5, 0.1, 0.1, 0.9]), [600]);
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn bandwidth_spaces_the_pieces() {
-        let how = how(10 * MS, 0 * MS, 0.0, Some(1_000));
+        let how = how(10 * MS, NONE, 0.0, Some(1_000));
         assert_eq!(delays(how, &[100, 100, 50], &[0.5]), [110, 210, 260]);
     }
 
@@ -252,7 +253,7 @@ mod tests {
     fn no_setting_makes_it_panic() {
         for extreme in [
             how(Duration::MAX, Duration::MAX, 1.0, Some(0)),
-            how(0 * MS, 0 * MS, f64::NAN, Some(u64::MAX)),
+            how(NONE, NONE, f64::NAN, Some(u64::MAX)),
         ] {
             for chance in [0.0, 1.0] {
                 let mut schedule = Schedule::new(extreme, Instant::now());

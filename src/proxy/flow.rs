@@ -16,6 +16,8 @@ use super::delay::Line;
 use super::gate::{Degradation, Fault, Shared, State};
 use super::pipe::{self, Pipe};
 
+/// Reads and writes in one go, before the other connections of the thread have their turn.
+const STEPS: u32 = 16;
 const SCRATCH: usize = 64 * 1024;
 /// So many full buffers in a row, and the flow is bulk data.
 const FULL_READS_TO_BULK: u8 = 2;
@@ -37,6 +39,7 @@ pub(super) struct Flow {
     pace: Pace,
     ended: bool,
     done: bool,
+    last: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -52,15 +55,26 @@ impl Default for Pace {
 }
 
 impl Flow {
-    /// Carries data until it would have to wait. Ready when the end has been passed on.
+    /// Whether the end has been passed on.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Carries data until it would have to wait. Ready when the end has been passed on; if this is
+    /// the `last` flow of the connection, closing the sockets does that, which saves a call.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
         shared: &Shared,
+        last: bool,
     ) -> Poll<io::Result<()>> {
-        while !self.done {
+        self.last = last;
+        for _ in 0..STEPS {
+            if self.done {
+                return Poll::Ready(Ok(()));
+            }
             // Held across this step: while we are in it, no cut is confirmed.
             let state = shared.pass();
             match state.fault {
@@ -74,7 +88,8 @@ impl Flow {
                 Some(Fault::Blackhole | Fault::Reset) => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// One step: write what is left, or else read once and write it.
@@ -203,8 +218,10 @@ impl Flow {
 
     fn pass_end(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<io::Result<()>> {
         self.give_pipe_back();
-        // It fails if the other side has closed, which ends the flow as well.
-        let _ = ready!(Pin::new(to).poll_shutdown(cx));
+        if !self.last {
+            // It fails if the other side has closed, which ends the flow as well.
+            let _ = ready!(Pin::new(to).poll_shutdown(cx));
+        }
         self.done = true;
         Poll::Ready(Ok(()))
     }

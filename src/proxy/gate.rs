@@ -137,6 +137,9 @@ pub(super) struct Shared {
     emptied: Notify,
     connections: AtomicU64,
     bytes: AtomicU64,
+    /// All bytes that ever passed: shows a test whether one passed that should not have.
+    #[cfg(test)]
+    pub ever: AtomicU64,
 }
 
 impl Shared {
@@ -149,6 +152,8 @@ impl Shared {
             emptied: Notify::new(),
             connections: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            #[cfg(test)]
+            ever: AtomicU64::new(0),
         }
     }
 
@@ -160,6 +165,8 @@ impl Shared {
 
     /// Counts bytes that passed under `state`.
     pub fn count(&self, state: &State, bytes: usize) {
+        #[cfg(test)]
+        self.ever.fetch_add(bytes as u64, Ordering::SeqCst);
         if state.fault.is_some() {
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }
@@ -189,18 +196,16 @@ impl Shared {
         handle.turn(Door::during(fault)).await
     }
 
-    /// Forgets a listener and lets its connections see that it is gone.
+    /// Forgets a listener.
     pub fn listener_closed(&self, handle: &Arc<Handle>) {
         self.listeners().retain(|other| !Arc::ptr_eq(other, handle));
-        self.links.wake_all();
     }
 
     async fn change(&self, to: Option<Fault>) -> io::Result<()> {
         let _turn = self.changing.lock().await;
-        let vanished = match self.pass().fault {
-            Some(Fault::Blackhole) => self.vanished(),
-            _ => 0,
-        };
+        // Asked for while the listeners still let them vanish.
+        let was = self.pass().fault;
+        let vanished = if was == Some(Fault::Blackhole) { self.vanished() } else { 0 };
         let before = self.switch(to);
         let turned = self.turn_listeners(Door::during(to)).await;
         if needs_waking(before, to) {
@@ -217,8 +222,9 @@ impl Shared {
         turned
     }
 
-    /// Sets the state, and gives the fault that was in force.
-    fn switch(&self, to: Option<Fault>) -> Option<Fault> {
+    /// Sets the state, and gives the fault that was in force. From here on nothing is written
+    /// under the old state, nor is any such write still under way.
+    pub fn switch(&self, to: Option<Fault>) -> Option<Fault> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let before = state.fault;
         *state = State { fault: to, epoch: state.epoch + 1 };

@@ -107,8 +107,8 @@ impl Link {
             self.server = Server::Connected(std::task::ready!(connect.as_mut().poll(cx))?);
         }
         let Server::Connected(server) = &mut self.server else { return Poll::Pending };
-        let up = self.up.poll(cx, &mut self.client, server, shared)?;
-        let down = self.down.poll(cx, server, &mut self.client, shared)?;
+        let up = self.up.poll(cx, &mut self.client, server, shared, self.down.is_done())?;
+        let down = self.down.poll(cx, server, &mut self.client, shared, self.up.is_done())?;
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }

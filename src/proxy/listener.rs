@@ -48,8 +48,14 @@ impl Proxy {
             target,
             closed: AtomicBool::new(false),
         });
-        let acceptor =
-            Acceptor { socket, live: None, filtered: false, inbox, origin: Arc::clone(&origin) };
+        let acceptor = Acceptor {
+            socket,
+            live: None,
+            spare: None,
+            filtered: false,
+            inbox,
+            origin: Arc::clone(&origin),
+        };
         tokio::spawn(acceptor.run());
         let proxy = Proxy { gate: gate.clone(), handle: Arc::clone(&handle), address };
         gate.shared().listener_opened(handle).await?;
@@ -111,13 +117,15 @@ impl Handle {
     /// Turns the door and returns when it is turned.
     pub async fn turn(&self, door: Door) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        if door == Door::Vanish {
-            self.drops_before.store(self.drops(), Ordering::Relaxed);
-        }
         if self.orders.send(Order::Turn(door, done)).is_err() {
             return Ok(()); // it is closed, so it serves nobody
         }
-        answer.await.unwrap_or(Ok(()))
+        let turned = answer.await.unwrap_or(Ok(()));
+        if door == Door::Vanish {
+            // Not before: the kernel tells it only of sockets that listen.
+            self.drops_before.store(self.drops(), Ordering::Relaxed);
+        }
+        turned
     }
 
     /// How many tries to connect vanished since the door was turned to [`Door::Vanish`].
@@ -142,9 +150,11 @@ pub(super) struct Origin {
 struct Acceptor {
     /// The socket itself, bound as long as the listener lives.
     socket: std::net::TcpListener,
-    /// A second descriptor of it, known to the runtime while we listen. It is made anew after each
-    /// pause, because the runtime never forgets that a socket was shut down.
+    /// A second descriptor of it, known to the runtime while we listen. It is introduced anew after
+    /// each pause, because the runtime never forgets that a socket was shut down.
     live: Option<TcpListener>,
+    /// The same descriptor during a pause. It is kept, because a restore may not need a new one.
+    spare: Option<std::net::TcpListener>,
     filtered: bool,
     inbox: mpsc::UnboundedReceiver<Order>,
     origin: Arc<Origin>,
@@ -169,7 +179,6 @@ impl Acceptor {
             }
         }
         self.origin.closed.store(true, Ordering::Release);
-        // Whoever was woken by the drop may have looked too early.
         self.origin.shared.links.wake_all();
     }
 
@@ -204,14 +213,19 @@ impl Acceptor {
 
     fn start(&mut self) -> io::Result<()> {
         if self.live.is_none() {
+            let second = match self.spare.take() {
+                Some(second) => second,
+                None => self.socket.try_clone()?,
+            };
             socket::listen(&self.socket)?;
-            self.live = Some(TcpListener::from_std(self.socket.try_clone()?)?);
+            self.live = Some(TcpListener::from_std(second)?);
         }
         Ok(())
     }
 
     fn stop(&mut self) -> io::Result<()> {
-        if self.live.take().is_some() {
+        if let Some(live) = self.live.take() {
+            self.spare = live.into_std().ok();
             socket::pause(&self.socket)?;
         }
         socket::appear(&self.socket)?;

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 /// More than a pipe can take, so that its size is the limit.
 const AS_MUCH_AS_FITS: usize = 1 << 20;
+/// What a pipe shall hold, if the system lets it.
+const ROOMY: usize = 256 * 1024;
 /// Idle pipes kept per thread. Each is two descriptors.
 const SPARE: usize = 16;
 
@@ -42,6 +44,8 @@ pub(super) struct Pipe {
 impl Pipe {
     fn new() -> Option<Pipe> {
         let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // Fewer calls for the same data; an unprivileged user may have some hundred that large.
+        let _ = rustix::pipe::fcntl_setpipe_size(&inlet, ROOMY);
         Some(Pipe { outlet, inlet, held: 0 })
     }
 

@@ -35,7 +35,8 @@ pub trait TrafficControl: Send + Sync {
         snapshot: &'a ControlState,
     ) -> BoxFuture<'a, Result<(), ControlError>>;
 
-    /// Puts every part back as `snapshot` has it. What was not open then is not opened.
+    /// Puts every part that `snapshot` names back as it has it, and touches no other. What was not
+    /// open then is not opened.
     ///
     /// # Errors
     /// When the control cannot be reached or refuses. Some parts may be restored by then.

@@ -2,9 +2,12 @@
 
 use firedrill::model::{ControlState, CutOrder, HaproxySocket, Mode, Passage, Text};
 use firedrill::traffic::TrafficControl;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::contract;
-use crate::world::{A, B, World, control};
+use crate::world::{A, B, World, control, within_bounds};
 
 const RESET: CutOrder = CutOrder { datacenter: A, mode: Mode::Reset };
 const DRAIN: CutOrder = CutOrder { datacenter: A, mode: Mode::Drain };
@@ -172,4 +175,51 @@ async fn a_haproxy_that_is_gone_and_a_socket_without_rights_are_told_apart() {
     drop(world);
     let error = control.inspect().await.unwrap_err();
     assert!(error.what.contains(path.to_str().unwrap()), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_that_says_ready_cannot_end_the_cut() {
+    let (mut asked_a, at_a) = agent().await;
+    let (mut asked_b, at_b) = agent().await;
+    let check = |at: std::net::SocketAddr| {
+        format!(
+            "weight 50 agent-check agent-addr 127.0.0.1 agent-port {} agent-inter 30ms",
+            at.port()
+        )
+    };
+    let (a, b) = (check(at_a), check(at_b));
+    let world = World::start("", &[("dc-a-web1", &a), ("dc-b-web1", &b)]).await;
+    let control = world.control();
+    let snapshot = control.inspect().await.unwrap();
+
+    // That is what it does to a maintenance that people set by hand.
+    world.by_hand("set server app/dc-a-web1 state maint").await;
+    within_bounds("the agent puts its server back", async || {
+        state_of(&control.inspect().await.unwrap(), "app/dc-a-web1") == "ready"
+    })
+    .await;
+
+    control.cut(&RESET, &snapshot).await.unwrap();
+    let before = *asked_b.borrow_and_update();
+    asked_b.wait_for(|asked| *asked >= before + 5).await.unwrap();
+    assert!(control.inspect().await.unwrap().is_cut(&RESET));
+
+    control.restore(&snapshot).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), snapshot);
+    let before = *asked_a.borrow_and_update();
+    asked_a.wait_for(|asked| *asked > before).await.expect("it is asked again");
+}
+
+/// An agent that calls its server ready, and how often it was asked.
+async fn agent() -> (watch::Receiver<u32>, std::net::SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, seen) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"up ready 50%\n").await;
+            asked.send_modify(|asked| *asked += 1);
+        }
+    });
+    (seen, address)
 }

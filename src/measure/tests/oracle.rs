@@ -197,9 +197,12 @@ proptest! {
         by_end.sort_by_key(|sample| sample.done);
         for sample in by_end {
             // As in a drill: a mark is known only once it is passed.
-            let mut known = Marks::default();
-            known.cut_issued = marks.cut_issued.filter(|mark| *mark <= sample.done);
-            known.cut_confirmed = marks.cut_confirmed.filter(|mark| *mark <= sample.done);
+            let passed = |mark: &Offset| *mark <= sample.done;
+            let known = Marks {
+                cut_issued: marks.cut_issued.filter(passed),
+                cut_confirmed: marks.cut_confirmed.filter(passed),
+                ..Marks::default()
+            };
             timeline.push(sample, &known);
         }
         let slow_for_good = timeline.runs.iter().any(|run| {
@@ -213,7 +216,7 @@ proptest! {
             let whole = found.split.map(|split| split.whole());
             prop_assert!(whole.is_none() || whole == found.bounds.high);
         }
-        let counts = &timeline.counts;
+        let counts = timeline.counts();
         prop_assert_eq!(counts.due, samples.len() as u64);
         prop_assert_eq!(counts.due, counts.good + counts.bad + counts.stalled + counts.unknown);
         prop_assert!(timeline.runs.iter().all(|run| run.stage <= Stage::Observe));

@@ -125,7 +125,7 @@ fn where_survivors_served_before_one_good_answer_proves_nothing() {
     let marks = cut_at_one_second();
     // Four replicas in turn, two of them in the cut datacenter and in the pool until 1555.
     let fate = |sent: u64| match (sent / 10) % 4 {
-        0 | 1 if sent >= 1000 && sent < 1555 => (2, BAD, ServedBy::Unnamed),
+        0 | 1 if (1000..1555).contains(&sent) => (2, BAD, ServedBy::Unnamed),
         0 | 1 if sent < 1000 => (2, Outcome::Good, by(CUT)),
         _ => (2, Outcome::Good, by(SURVIVOR)),
     };
@@ -167,7 +167,7 @@ fn samples_that_end_out_of_order_are_folded_in_the_order_in_which_they_were_due(
     let mut timeline = Timeline::new(CUT, span(10));
     samples.into_iter().for_each(|sample| timeline.push(sample, &marks));
     assert_eq!(recovered(&timeline, &marks).bounds, recovered(&in_order, &marks).bounds,);
-    assert_eq!(timeline.counts.due, 200);
+    assert_eq!(timeline.counts().due, 200);
 }
 
 #[test]

@@ -1,1 +1,311 @@
+//! A pass must be earned: no sequence of samples makes one without proof.
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::measure::{Ending, Judged, Observation, judge, prove};
+use crate::model::{
+    Blindness, Connection, ControlProof, CutOrder, HttpExpect, HttpProbe, Judgement, Mode,
+    PathCounters, Plan, ProbeId, ProbeKind, ProbeSpec, Promises, Sampled, ServedBySource,
+    ServedByValues, Service, Text, Timing, VantageId, Verdict, Why,
+};
+
+const EVERY: u64 = 20;
+const CUT_AT: u64 = 1000;
+const RESTORED_AT: u64 = 3000;
+const END: u64 = 4500;
+
+fn plan() -> Plan {
+    let http = HttpProbe {
+        url: Text::from("http://127.0.0.1/"),
+        method: "GET".into(),
+        headers: Vec::new(),
+        body: None,
+        ca: None,
+        expect: HttpExpect { status: vec![(200, 200)], body: None, json: Vec::new() },
+    };
+    let served_by =
+        ServedBySource::Header { name: "x-datacenter".into(), values: ServedByValues::default() };
+    let probe = ProbeSpec {
+        name: "get".into(),
+        kind: ProbeKind::Http(http),
+        every: span(EVERY),
+        timeout: span(500),
+        slower_than: None,
+        connection: Connection::New,
+        served_by: Some(served_by),
+        required: true,
+    };
+    let promises = Promises {
+        recover_within: Some(span(800)),
+        failback_within: Some(span(800)),
+        sustain: false,
+    };
+    Plan {
+        name: "test".into(),
+        about: None,
+        datacenters: vec!["east".into(), "west".into()],
+        lab: None,
+        traffic: Vec::new(),
+        services: vec![Service {
+            name: "talk".into(),
+            users: None,
+            standby: false,
+            probes: vec![probe],
+            promises,
+        }],
+        cut: CutOrder { datacenter: CUT, mode: Mode::Blackhole },
+        through: Vec::new(),
+        timing: Timing {
+            baseline: span(1000),
+            stable_for: span(400),
+            stable_share: 1.0,
+            hold: span(0),
+            at_most: span(10_000),
+        },
+    }
+}
+
+fn marks() -> Marks {
+    Marks {
+        started: Offset::ZERO,
+        cut_issued: Some(ms(CUT_AT)),
+        cut_confirmed: Some(ms(CUT_AT + 2)),
+        restore_issued: Some(ms(RESTORED_AT)),
+        restore_confirmed: Some(ms(RESTORED_AT + 2)),
+        ended: Some(ms(END)),
+    }
+}
+
+/// A drill that passes: the standby takes over 200 ms after the cut, and gives back as long after
+/// the restore.
+fn good_samples() -> Vec<Sample> {
+    (0..END / EVERY)
+        .map(|seq| {
+            let sent = seq * EVERY;
+            let (outcome, by) = match sent {
+                CUT_AT..1200 => (BAD, CUT),
+                1200..3200 => (Outcome::Good, SURVIVOR),
+                _ => (Outcome::Good, CUT),
+            };
+            sample(seq, sent, 2, outcome, ServedBy::Datacenter(by))
+        })
+        .collect()
+}
+
+fn held() -> ControlProof {
+    let path = Some(PathCounters { connections: 9, bytes: 0 });
+    ControlProof { control: "wan".into(), reads: 3, reads_cut: 3, path }
+}
+
+fn verdict(plan: Plan, marks: Marks, samples: &[Sample], control: ControlProof) -> Judged {
+    let plan = Arc::new(plan);
+    let mut observation = Observation::new(plan.clone(), Offset::ZERO);
+    observation.marks = marks;
+    for sample in samples {
+        let probe = ProbeId::default();
+        observation.push(Sampled { vantage: VantageId(0), probe, sample: *sample });
+    }
+    let proof = prove(&plan, &observation, vec![control]);
+    judge(&plan, &observation, &proof, Ending::default())
+}
+
+fn codes(judged: &Judged) -> Vec<&str> {
+    judged.reasons.iter().map(|why| why.code.as_str()).collect()
+}
+
+#[test]
+fn a_drill_with_all_its_proof_passes() {
+    let judged = verdict(plan(), marks(), &good_samples(), held());
+    assert_eq!((judged.verdict, codes(&judged)), (Verdict::Pass, vec![]), "{:?}", judged.reasons);
+}
+
+/// Takes one piece of proof away and expects the verdict that follows.
+fn without(what: &str, expected: Verdict, code: &str, change: impl Fn(&mut Case)) {
+    let mut case = Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
+    change(&mut case);
+    let judged = verdict(case.plan, case.marks, &case.samples, case.control);
+    assert_eq!(judged.verdict, expected, "{what}: {:?}", judged.reasons);
+    assert!(codes(&judged).contains(&code), "{what}: {:?}", judged.reasons);
+}
+
+struct Case {
+    plan: Plan,
+    marks: Marks,
+    samples: Vec<Sample>,
+    control: ControlProof,
+}
+
+impl Case {
+    fn each(&mut self, from: u64, to: u64, change: impl Fn(&mut Sample)) {
+        let within = |sample: &&mut Sample| (ms(from)..ms(to)).contains(&sample.sent);
+        self.samples.iter_mut().filter(within).for_each(change);
+    }
+}
+
+#[test]
+fn each_piece_of_proof_is_needed() {
+    use Verdict::{Fail, Inconclusive};
+    without("control lost its cut", Inconclusive, "cut-did-not-hold", |case| {
+        case.control.reads_cut = 2;
+    });
+    without("control never read", Inconclusive, "control-not-read", |case| {
+        (case.control.reads, case.control.reads_cut) = (0, 0);
+    });
+    without("bytes passed", Inconclusive, "leak", |case| {
+        case.control.path = Some(PathCounters { connections: 9, bytes: 1 });
+    });
+    without("the cut datacenter answered", Inconclusive, "leak", |case| {
+        case.each(2000, 2020, |sample| sample.served_by = ServedBy::Datacenter(CUT));
+    });
+    without("an error page of the cut datacenter", Fail, "leak", |case| {
+        case.each(2500, 2520, |sample| {
+            sample.outcome = Outcome::Bad(Reason::Status(500));
+            sample.served_by = ServedBy::Datacenter(CUT);
+        });
+        case.plan.services[0].promises.sustain = true;
+    });
+    without("nobody saw it", Inconclusive, "not-seen-by-users", |case| {
+        case.control.path = None;
+        case.each(0, END, |sample| sample.served_by = ServedBy::Unnamed);
+    });
+    without("the cut was not confirmed", Inconclusive, "cut-not-confirmed", |case| {
+        case.marks.cut_confirmed = None;
+    });
+    without("the observer was blind", Inconclusive, "promise-undecided", |case| {
+        case.each(1300, 2000, |sample| sample.outcome = Outcome::Unknown(Blindness::NoMemory));
+    });
+    without("the cut datacenter never came back", Inconclusive, "promise-undecided", |case| {
+        case.each(3000, END, |sample| sample.served_by = ServedBy::Datacenter(SURVIVOR));
+        case.plan.services[0].promises.failback_within = Some(span(9000));
+    });
+    without("failback was late", Fail, "promise-broken", |case| {
+        case.each(3200, 3900, |sample| sample.outcome = BAD);
+    });
+    without("recovery was late", Fail, "promise-broken", |case| {
+        case.each(1200, 1900, |sample| sample.outcome = BAD);
+    });
+    without("the budget lies within the bounds", Inconclusive, "promise-undecided", |case| {
+        case.plan.services[0].promises.recover_within = Some(span(190));
+    });
+    without("it failed again while cut", Inconclusive, "promise-undecided", |case| {
+        case.each(2500, 2600, |sample| sample.outcome = BAD);
+    });
+    without("no promise", Inconclusive, "nothing-promised", |case| {
+        case.plan.services[0].promises = Promises::default();
+    });
+    without("no samples at all", Inconclusive, "promise-undecided", |case| case.samples.clear());
+    without("nothing after the cut", Inconclusive, "promise-undecided", |case| {
+        case.samples.retain(|sample| sample.sent < ms(CUT_AT));
+    });
+}
+
+#[test]
+fn the_weightiest_verdict_wins() {
+    let plan = Arc::new(plan());
+    let mut observation = Observation::new(plan.clone(), Offset::ZERO);
+    observation.marks = marks();
+    let proof = prove(&plan, &observation, vec![held()]);
+    let why = || Why::new("test", "for a test");
+    let all = Ending {
+        not_started: vec![why()],
+        cut_failed: Some(why()),
+        stopped: Some(why()),
+        not_restored: vec![why()],
+    };
+    let end = |ending: Ending| judge(&plan, &observation, &proof, ending).verdict;
+    assert_eq!(end(all.clone()), Verdict::NotRestored);
+    let restored = Ending { not_restored: Vec::new(), ..all };
+    assert_eq!(end(restored.clone()), Verdict::NotStarted);
+    let started = Ending { not_started: Vec::new(), ..restored };
+    assert_eq!(end(started.clone()), Verdict::Stopped);
+    assert_eq!(end(Ending { stopped: None, ..started }), Verdict::Inconclusive);
+}
+
+#[test]
+fn a_baseline_that_is_not_steady_is_refused() {
+    let unsteady = |change: &dyn Fn(&mut Sample), standby: bool| {
+        let mut plan = plan();
+        plan.services[0].standby = standby;
+        let mut observation = Observation::new(Arc::new(plan), Offset::ZERO);
+        for mut sample in good_samples().into_iter().take(45) {
+            change(&mut sample);
+            let probe = ProbeId::default();
+            observation.push(Sampled { vantage: VantageId(0), probe, sample });
+        }
+        let found = observation.unsteady();
+        found.into_iter().map(|why| why.code).collect::<Vec<String>>()
+    };
+    assert!(unsteady(&|_| {}, false).is_empty());
+    let one_bad = |sample: &mut Sample| {
+        if sample.seq == 7 {
+            sample.outcome = BAD;
+        }
+    };
+    assert_eq!(unsteady(&one_bad, false), ["not-steady"]);
+    let elsewhere = |sample: &mut Sample| sample.served_by = ServedBy::Datacenter(SURVIVOR);
+    assert_eq!(unsteady(&elsewhere, false), ["served-nothing"]);
+    assert!(unsteady(&elsewhere, true).is_empty(), "a standby serves nothing, and that is known");
+    let blind = |sample: &mut Sample| sample.outcome = Outcome::Unknown(Blindness::NoMemory);
+    assert!(unsteady(&blind, false).contains(&"too-few-samples".to_owned()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Spoils a drill that passes in up to three places. If it still passes, the proof is looked
+    /// for in the samples themselves.
+    #[test]
+    fn whatever_passes_has_its_proof_in_the_samples(
+        spoils in proptest::collection::vec((0..END, 1..900u64, 0..6u8), 0..4),
+        reads_cut in 2..=3u64, passed in 0..2u64, confirmed in any::<Option<bool>>(),
+    ) {
+        let mut case =
+            Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
+        for (from, length, kind) in spoils {
+            case.each(from, from + length, |sample| match kind {
+                0 => sample.outcome = BAD,
+                1 => sample.outcome = Outcome::Unknown(Blindness::NoLocalPort),
+                2 => sample.served_by = ServedBy::Datacenter(CUT),
+                3 => sample.served_by = ServedBy::Datacenter(SURVIVOR),
+                4 => sample.done = sample.sent.plus(span(700)),
+                _ => sample.outcome = Outcome::Good,
+            });
+        }
+        case.control.reads_cut = reads_cut;
+        case.control.path = Some(PathCounters { connections: 1, bytes: passed });
+        case.marks.cut_confirmed = confirmed.map(|_| ms(CUT_AT + 2));
+        let judged = verdict(case.plan.clone(), case.marks, &case.samples, case.control.clone());
+        if judged.verdict != Verdict::Pass {
+            return Ok(());
+        }
+        prop_assert!(case.marks.cut_confirmed.is_some());
+        prop_assert_eq!((case.control.reads_cut, passed), (3, 0));
+        let within = |from: u64, to: u64| {
+            case.samples.iter().filter(move |s| (ms(from)..ms(to)).contains(&s.sent))
+        };
+        let by_cut = |s: &&Sample| {
+            s.served_by == ServedBy::Datacenter(CUT) && s.done < ms(RESTORED_AT)
+                && (s.outcome.is_good() || s.served_by != ServedBy::Unnamed)
+        };
+        prop_assert!(within(0, CUT_AT).any(|s| by_cut(&s)), "it served before");
+        prop_assert_eq!(within(CUT_AT + 2, RESTORED_AT).filter(by_cut).count(), 0, "and not while cut");
+        let bad = |s: &&Sample| matches!(s.outcome, Outcome::Bad(_));
+        let late = within(CUT_AT + 2 + 800 + 1, RESTORED_AT).filter(bad).count();
+        prop_assert_eq!(late, 0, "nobody failed beyond the budget");
+        let asked: Vec<Offset> = within(CUT_AT, END)
+            .filter(|s| !matches!(s.outcome, Outcome::Unknown(_)))
+            .map(|s| s.sent)
+            .collect();
+        let blind = asked.windows(2).any(|pair| pair[1].since(pair[0]) > span(EVERY + 500));
+        prop_assert!(!blind, "the observer was not blind");
+        let back = within(RESTORED_AT, RESTORED_AT + 900)
+            .any(|s| s.outcome.is_good() && s.served_by == ServedBy::Datacenter(CUT));
+        prop_assert!(back, "it served again");
+        let mut promises = judged.services.iter().flat_map(|service| &service.promises);
+        let all_kept = promises.all(|promise| promise.judgement == Judgement::Kept);
+        prop_assert!(all_kept);
+    }
+}

@@ -124,28 +124,30 @@ fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
 #[tokio::test]
 async fn a_time_out_says_in_which_phase_it_hung() {
     let hung = |phase| bad(Reason::TimeOut(phase));
-    let by_name = take_with(&http_spec("http://hangs/"), Memory::new(hang), 1).await;
+    let mut by_name = http_spec("http://hangs/");
+    by_name.timeout = Duration::from_millis(20);
+    let by_name = take_with(&by_name, Memory::new(hang), 1).await;
     assert_eq!(by_name[0].outcome, hung(Phase::LookUp));
     let (_listener, _waiting, address) = full_listener();
-    assert_eq!(outcome(&http_spec(&url(address))).await, hung(Phase::Connect));
+    assert_eq!(take_hung(&http_spec(&url(address))).await.outcome, hung(Phase::Connect));
     let silent = server(|stream| async move {
         let _open = stream;
         std::future::pending().await
     });
     let silent = silent.await;
-    assert_eq!(outcome(&http_spec(&url(silent))).await, hung(Phase::Answer));
+    assert_eq!(take_hung(&http_spec(&url(silent))).await.outcome, hung(Phase::Answer));
     let mut https = http_spec(&format!("https://{silent}/"));
     let authority = tls::authority();
     http_of(&mut https).ca = Some(authority.file.path().to_owned());
-    assert_eq!(outcome(&https).await, hung(Phase::Tls));
+    assert_eq!(take_hung(&https).await.outcome, hung(Phase::Tls));
     let halfway = server(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
         std::future::pending().await
     });
-    let sample = take_one(&http_spec(&url(halfway.await))).await;
+    let sample = take_hung(&http_spec(&url(halfway.await))).await;
     assert_eq!(sample.outcome, hung(Phase::Body));
     let took = sample.done.since(sample.sent);
-    assert!(took >= Duration::from_millis(150) && took < Duration::from_millis(195), "{took:?}");
+    assert!(took >= Duration::from_millis(150), "{took:?}");
 }
 
 async fn hang(_: usize, stream: DuplexStream) {

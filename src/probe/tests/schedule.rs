@@ -164,7 +164,9 @@ async fn a_running_probe_that_is_dropped_stops() {
         clock.now(),
         out,
     ));
-    assert_eq!(samples.recv().await, None, "it stopped before the first sample");
+    let first = samples.recv().await.unwrap().sample;
+    assert_eq!((first.seq, first.outcome), (0, Outcome::Unknown(Blindness::Ended)));
+    assert_eq!(samples.recv().await, None, "it stopped before the second sample");
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,10 +42,10 @@ async fn what_is_expected_may_come_in_pieces() {
 async fn wrong_missing_and_broken_answers_are_told_apart() {
     let echo = server(echo).await;
     let hung = Outcome::Bad(Reason::TimeOut(Phase::Body));
-    let sample = take_one(&tcp_spec(echo, Some("PING"), Some("PONG"))).await;
+    let sample = take_hung(&tcp_spec(echo, Some("PING"), Some("PONG"))).await;
     assert_eq!(sample.outcome, hung, "it might still come");
     let silent = Outcome::Bad(Reason::TimeOut(Phase::Answer));
-    let sample = take_one(&tcp_spec(echo, None, Some("PONG"))).await;
+    let sample = take_hung(&tcp_spec(echo, None, Some("PONG"))).await;
     assert_eq!(sample.outcome, silent);
     assert_eq!(sample.served_by, ServedBy::Unnamed);
 

@@ -46,6 +46,33 @@ async fn a_new_connection_vanishes_in_a_blackhole_and_is_served_after_it() {
 }
 
 #[tokio::test]
+async fn what_vanished_in_one_cut_is_not_counted_in_the_next() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.gate.cut(Fault::Blackhole).await.unwrap();
+        assert_eq!(world.gate.counters().connections, 0);
+        for _ in 0..2 {
+            assert!(timeout(SILENCE, world.connect()).await.is_err());
+        }
+        assert_eq!(world.gate.counters().connections, 2);
+        world.gate.cut(Fault::Reset).await.unwrap();
+        assert_eq!(world.gate.counters().connections, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_during_a_cut_is_cut_too() {
+    let world = World::new().await;
+    let to = world.backend.local_addr().unwrap().to_string();
+    world.gate.cut(Fault::Reset).await.unwrap();
+    let late = Proxy::listen(&world.gate, any_port(), to).await.unwrap();
+    let refused = TcpStream::connect(late.address()).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    world.gate.open().await.unwrap();
+    TcpStream::connect(late.address()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_left_during_a_blackhole_is_gone_after_it() {
     let world = World::new().await;
     let (client, mut server) = world.pair().await;

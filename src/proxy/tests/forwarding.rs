@@ -65,3 +65,41 @@ async fn a_dropped_proxy_closes_its_connections_and_its_port() {
     ends(&mut server).await;
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn held_connections_close_with_their_listener_and_others_stay() {
+    let world = World::new().await;
+    let (mut client, _server) = world.pair().await;
+    let to = world.backend.local_addr().unwrap().to_string();
+    let other = Proxy::listen(&world.gate, any_port(), to).await.unwrap();
+    let mut stays = TcpStream::connect(other.address()).await.unwrap();
+    let (mut server, _) = soon(world.backend.accept()).await.unwrap();
+    world.gate.cut(Fault::Blackhole).await.unwrap();
+    drop(world.proxy);
+    ends(&mut client).await;
+    world.gate.open().await.unwrap();
+    passes(&mut stays, &mut server).await;
+}
+
+#[tokio::test]
+async fn ipv6_addresses_are_served_and_cut_too() {
+    let backend = TcpListener::bind("[::1]:0").await.unwrap();
+    let gate = Gate::new();
+    let to = backend.local_addr().unwrap().to_string();
+    let proxy = Proxy::listen(&gate, "[::1]:0".parse().unwrap(), to).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut server, _) = soon(backend.accept()).await.unwrap();
+    passes(&mut client, &mut server).await;
+    gate.cut(Fault::Blackhole).await.unwrap();
+    assert!(timeout(SILENCE, TcpStream::connect(proxy.address())).await.is_err());
+    assert_eq!(gate.counters().connections, 2, "one was open and one tried");
+}
+
+#[test]
+fn the_futures_may_move_between_threads() {
+    fn moves(_: impl Send) {}
+    let gate = Gate::new();
+    moves(gate.cut(Fault::Reset));
+    moves(gate.open());
+    moves(Proxy::listen(&gate, any_port(), String::new()));
+}

@@ -62,11 +62,17 @@ async fn no_byte_passes_once_a_blackhole_is_confirmed() {
             }
         })
         .await;
+        // The first half of a cut by itself, because what comes after it takes time enough to hide
+        // a write that was under way.
+        world.gate.shared().switch(Some(Fault::Blackhole));
+        let ever = world.gate.shared().ever.load(Ordering::SeqCst);
         world.gate.cut(Fault::Blackhole).await.unwrap();
         phase.store(2 * round + 1, Ordering::SeqCst);
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
+        let later = world.gate.shared().ever.load(Ordering::SeqCst);
+        assert_eq!(ever, later, "a write was under way when the cut was confirmed");
         let counters = world.gate.counters();
         assert_eq!((counters.connections, counters.bytes), (FLOWS as u64, 0));
         phase.store(2 * round + 2, Ordering::SeqCst);

@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use self::servers::select;
-use self::socket::{Failure, Socket};
+use self::socket::Socket;
 use self::state::{AGENT, STATE, WEIGHT, is_plain};
 use super::{ControlError, TrafficControl};
 use crate::model::{
@@ -85,7 +85,7 @@ impl Haproxy {
                 hint: "put `level admin` on its `stats socket` line".into(),
             }),
             "admin" => Ok(()),
-            _ => Err(self.socket.refused(command, &answer).into()),
+            _ => Err(self.socket.refused(command, &answer)),
         }
     }
 
@@ -103,65 +103,64 @@ impl Haproxy {
             .collect();
         // An agent that says `ready` would put its server back, so it is paused first.
         let agents = open.iter().filter(|(_, part)| setting(part, AGENT) == Some("enabled"));
-        for (server, _) in agents {
-            self.order(server, |server| format!("disable agent {server}")).await?;
-        }
-        for (server, _) in &open {
-            self.order(server, |server| format!("set server {server} state maint")).await?;
-        }
-        // Only when no server takes new sessions, or the clients would just come back to the next.
+        let pause = agents.map(|(server, _)| command(&["disable agent", server]));
+        let close = open.iter().map(|(server, _)| command(&["set server", server, "state maint"]));
+        self.order(pause.chain(close).collect::<Result<_, _>>()?, "not cut").await?;
         if mode == ModeKind::Reset {
-            for (server, _) in &open {
-                self.order(server, |server| format!("shutdown sessions server {server}")).await?;
-            }
+            // Only when no server takes new sessions, or clients would just come back to the next.
+            let end = open.iter().map(|(server, _)| command(&["shutdown sessions server", server]));
+            self.order(end.collect::<Result<_, _>>()?, "sessions not ended").await?;
         }
         Ok(())
     }
 
-    /// Goes on after a refusal, so that one server that is gone keeps no other cut.
-    async fn put_back(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        let mut refusals: Vec<ControlError> = Vec::new();
-        for (server, part) in &snapshot.parts {
-            match self.put_back_one(server, part).await {
-                Ok(()) => {}
-                Err(Failure::Refused(error)) => refusals.push(error),
-                Err(lost) => return Err(lost.into()),
-            }
-        }
+    /// Gives all of `commands`, whatever becomes of one of them, and says what was refused.
+    async fn order(&self, commands: Vec<String>, problem: &str) -> Result<(), ControlError> {
+        let refusals = self.socket.order(&commands).await?;
         let Some(first) = refusals.first() else { return Ok(()) };
         let all: Vec<&str> = refusals.iter().map(|refusal| refusal.what.as_str()).collect();
         Err(ControlError {
-            what: format!("not put back: {}", all.join("; ")),
+            what: format!("{problem}: {}", all.join("; ")),
             hint: first.hint.clone(),
         })
     }
 
-    async fn put_back_one(&self, server: &str, part: &PartState) -> Result<(), Failure> {
-        if let Some(state) = setting(part, STATE) {
-            self.order(server, |server| format!("set server {server} state {state}")).await?;
+    /// Goes on after a refusal, so that one server that is gone keeps no other cut.
+    async fn put_back(&self, snapshot: &ControlState) -> Result<(), ControlError> {
+        let mut commands = Vec::new();
+        for (server, part) in &snapshot.parts {
+            if let Some(state) = setting(part, STATE) {
+                commands.push(command(&["set server", server, "state", state]));
+            }
+            if let Some(weight) = setting(part, WEIGHT) {
+                commands.push(command(&["set server", server, "weight", weight]));
+            }
+            match setting(part, AGENT) {
+                Some("enabled") => commands.push(command(&["enable agent", server])),
+                Some(_) => commands.push(command(&["disable agent", server])),
+                None => {}
+            }
         }
-        if let Some(weight) = setting(part, WEIGHT) {
-            self.order(server, |server| format!("set server {server} weight {weight}")).await?;
-        }
-        match setting(part, AGENT) {
-            Some("enabled") => self.order(server, |server| format!("enable agent {server}")).await,
-            Some(_) => self.order(server, |server| format!("disable agent {server}")).await,
-            None => Ok(()),
-        }
+        let (good, bad): (Vec<_>, Vec<_>) = commands.into_iter().partition(Result::is_ok);
+        self.order(good.into_iter().flatten().collect(), "not put back").await?;
+        bad.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
     }
+}
 
-    /// Gives the command that `text` makes for `server`, whose name may come from a journal.
-    async fn order(&self, server: &str, text: impl Fn(&str) -> String) -> Result<(), Failure> {
-        let command = text(server);
-        let arguments = command.split(' ').all(is_plain);
-        if !arguments || !is_plain(server) {
-            return Err(Failure::Refused(ControlError {
-                what: format!("`{command}` is not a command for HAProxy"),
-                hint: "see whether the journal was changed by hand".into(),
-            }));
-        }
-        self.socket.order(&command).await
+/// A command of `words`, some of which may come from a journal.
+///
+/// # Errors
+/// When a word could end the command and begin another.
+fn command(words: &[&str]) -> Result<String, ControlError> {
+    let plain = words.iter().all(|word| word.split(' ').all(is_plain));
+    let command = words.join(" ");
+    if plain {
+        return Ok(command);
     }
+    Err(ControlError {
+        what: format!("`{command}` is no command for HAProxy"),
+        hint: "see whether the journal was changed by hand".into(),
+    })
 }
 
 fn setting<'a>(part: &'a PartState, key: &str) -> Option<&'a str> {

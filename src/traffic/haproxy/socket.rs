@@ -1,4 +1,4 @@
-//! One command, one connection, one answer read to its end.
+//! Commands to the runtime API, and their answers read to the end.
 
 use std::io;
 use std::time::Duration;
@@ -13,22 +13,8 @@ use crate::traffic::ControlError;
 /// A state of 100,000 servers is some 12 MB; more than this is no runtime API.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// Why an exchange gave no usable answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// Nobody could be asked, or the answer never came whole. The command may have been carried out.
-    Lost(ControlError),
-    /// HAProxy answered, and did not do it.
-    Refused(ControlError),
-}
-
-impl From<Failure> for ControlError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Lost(error) | Failure::Refused(error) => error,
-        }
-    }
-}
+/// Commands a connection: well within HAProxy's line buffer of 16 kB.
+const BATCH: usize = 64;
 
 /// The runtime API of one HAProxy.
 #[derive(Debug)]
@@ -43,11 +29,15 @@ impl Socket {
         Socket { at, deadline }
     }
 
-    /// Sends `command` and gives its answer without the empty line that ends it.
+    /// Sends a line of commands and gives the answer without the empty line that ends it.
     ///
-    /// A connection a command, because HAProxy then closes it behind the answer: that and the
+    /// Each has its own connection, because HAProxy then closes it behind the answer: that and the
     /// empty line are the two signs that nothing is missing.
-    pub(super) async fn ask(&self, command: &str) -> Result<String, Failure> {
+    ///
+    /// # Errors
+    /// When nobody can be asked or the answer does not come whole. The commands may have been
+    /// carried out.
+    pub(super) async fn ask(&self, command: &str) -> Result<String, ControlError> {
         let exchange = async {
             match &self.at {
                 HaproxySocket::Unix(path) => {
@@ -62,20 +52,46 @@ impl Socket {
         };
         match timeout(self.deadline, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(Failure::Lost(ControlError {
-                what: format!("{} gave no answer to `{command}` within {:?}", self, self.deadline),
+            Err(_) => Err(ControlError {
+                what: format!(
+                    "{self} gave no answer to `{}` within {:?}",
+                    first_command(command),
+                    self.deadline
+                ),
                 hint: "see whether HAProxy hangs, or allow more with `timeout`".into(),
-            })),
+            }),
         }
     }
 
-    /// Sends a `command` whose success is silence.
-    pub(super) async fn order(&self, command: &str) -> Result<(), Failure> {
-        let answer = self.ask(command).await?;
-        if answer.trim().is_empty() { Ok(()) } else { Err(self.refused(command, &answer)) }
+    /// Gives all `commands`, whose success is silence, in order; returns the refusals.
+    ///
+    /// They go many to a connection, so that a cut comes at nearly one instant. Only when one of them
+    /// is answered with text are they given again one by one, to tell which: all of them can be.
+    ///
+    /// # Errors
+    /// When an answer did not come whole; the rest is not given then.
+    pub(super) async fn order(
+        &self,
+        commands: &[String],
+    ) -> Result<Vec<ControlError>, ControlError> {
+        let mut refusals = Vec::new();
+        for batch in commands.chunks(BATCH) {
+            let answer = self.ask(&batch.join("; ")).await?;
+            // An empty line each, of which `ask` took the last.
+            if answer.len() + 1 == batch.len() && answer.bytes().all(|byte| byte == b'\n') {
+                continue;
+            }
+            for command in batch {
+                let answer = self.ask(command).await?;
+                if !answer.trim().is_empty() {
+                    refusals.push(self.refused(command, &answer));
+                }
+            }
+        }
+        Ok(refusals)
     }
 
-    async fn exchange<S>(&self, mut stream: S, command: &str) -> Result<String, Failure>
+    async fn exchange<S>(&self, mut stream: S, command: &str) -> Result<String, ControlError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -85,26 +101,20 @@ impl Socket {
             (&mut stream).take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await
         };
         if let Err(error) = talk.await {
-            return Err(self.broken(command, &format!("broke off during `{command}` ({error})")));
+            return Err(self.broken("broke off during", command, &error.to_string()));
         }
         let Ok(text) = String::from_utf8(answer) else {
-            return Err(self.broken(command, &format!("answered `{command}` with binary data")));
+            return Err(self.broken("gave binary data in answer to", command, ""));
         };
-        if text.is_empty() {
-            return Err(self.broken(command, &format!("closed without an answer to `{command}`")));
-        }
         match text.strip_suffix('\n') {
-            Some("") => Ok(String::new()),
-            Some(body) if body.ends_with('\n') => Ok(body.to_owned()),
-            _ => Err(self.broken(
-                command,
-                &format!("answered only a part to `{command}`: `{}`", first_line(&text)),
-            )),
+            Some(body) if body.is_empty() || body.ends_with('\n') => Ok(body.to_owned()),
+            None if text.is_empty() => Err(self.broken("gave no answer to", command, "it closed")),
+            _ => Err(self.broken("gave only a part of its answer to", command, first_line(&text))),
         }
     }
 
     /// Text where silence or a table was due.
-    pub(super) fn refused(&self, command: &str, answer: &str) -> Failure {
+    pub(super) fn refused(&self, command: &str, answer: &str) -> ControlError {
         let said = first_line(answer);
         let hint = match said {
             "Permission denied" => "the socket needs `level admin` on its `stats socket` line",
@@ -116,22 +126,24 @@ impl Socket {
             }
             _ => "see HAProxy's management guide, `Unix Socket commands`",
         };
-        Failure::Refused(ControlError {
-            what: format!("{self} refused `{command}`: {said}"),
-            hint: hint.into(),
-        })
+        ControlError { what: format!("{self} refused `{command}`: {said}"), hint: hint.into() }
     }
 
-    fn broken(&self, command: &str, what: &str) -> Failure {
+    /// HAProxy `did` something to `command` that is no whole answer, with `detail` if there is any.
+    fn broken(&self, did: &str, command: &str, detail: &str) -> ControlError {
         let hint = if command.starts_with("show") {
             "see whether HAProxy is being stopped or reloaded, and that this is its runtime API"
         } else {
             "it may have been carried out all the same; see whether HAProxy is being reloaded"
         };
-        Failure::Lost(ControlError { what: format!("{self} {what}"), hint: hint.into() })
+        let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        ControlError {
+            what: format!("{self} {did} `{}`{detail}", first_command(command)),
+            hint: hint.into(),
+        }
     }
 
-    fn unreachable(&self, error: &io::Error) -> Failure {
+    fn unreachable(&self, error: &io::Error) -> ControlError {
         let unix = matches!(self.at, HaproxySocket::Unix(_));
         let (what, hint) = match error.kind() {
             io::ErrorKind::NotFound if unix => {
@@ -146,10 +158,7 @@ impl Socket {
             }
             _ => (error.to_string(), "compare with `stats socket` in haproxy.cfg"),
         };
-        Failure::Lost(ControlError {
-            what: format!("cannot connect to {self}: {what}"),
-            hint: hint.into(),
-        })
+        ControlError { what: format!("cannot connect to {self}: {what}"), hint: hint.into() }
     }
 }
 
@@ -161,8 +170,13 @@ impl std::fmt::Display for Socket {
     }
 }
 
+/// The first of several commands.
+fn first_command(commands: &str) -> &str {
+    commands.split_once("; ").map_or(commands, |(first, _)| first)
+}
+
 /// The first line of `text`, short enough for an error.
-pub(super) fn first_line(text: &str) -> &str {
+fn first_line(text: &str) -> &str {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.char_indices().nth(120).map_or(line, |(end, _)| &line[..end])
 }

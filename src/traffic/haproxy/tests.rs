@@ -36,11 +36,13 @@ impl False {
             let mut hung = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let mut stream = BufReader::new(stream);
-                let mut command = String::new();
-                let _ = stream.read_line(&mut command).await;
-                let command = command.trim().to_owned();
-                heard.lock().unwrap().push(command.clone());
-                match script(&command) {
+                let mut line = String::new();
+                let _ = stream.read_line(&mut line).await;
+                let commands: Vec<String> = line.trim().split("; ").map(str::to_owned).collect();
+                heard.lock().unwrap().extend(commands.clone());
+                let answers: Option<String> =
+                    commands.iter().map(|command| script(command)).collect();
+                match answers {
                     Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
                     None => hung.push(stream),
                 }
@@ -167,7 +169,7 @@ async fn a_server_that_is_gone_is_named_while_the_others_are_put_back() {
 #[tokio::test]
 async fn a_name_from_a_journal_cannot_smuggle_a_second_command() {
     let fake = False::start(works);
-    let mut snapshot = ControlState::default();
+    let mut snapshot = snapshot().await;
     let part = PartState {
         datacenter: DatacenterId(0),
         passage: Passage::Open,
@@ -176,7 +178,12 @@ async fn a_name_from_a_journal_cannot_smuggle_a_second_command() {
     snapshot.parts.insert("app/a1; shutdown sessions server app/b1".into(), part);
     let error = fake.control().restore(&snapshot).await.unwrap_err();
     assert!(error.hint.contains("journal"), "{error}");
-    assert_eq!(fake.orders(), [""; 0]);
+    let orders = fake.orders();
+    assert!(!orders.iter().any(|order| order.contains("shutdown")), "{orders:?}");
+    assert!(
+        orders.contains(&"set server app/b1 state ready".to_owned()),
+        "the others are put back"
+    );
 }
 
 #[tokio::test]
@@ -186,8 +193,22 @@ async fn a_socket_that_closes_at_once_is_no_success() {
         command => works(command),
     });
     let error = fake.control().cut(&order(Mode::Drain), &snapshot().await).await.unwrap_err();
-    assert!(error.what.contains("closed without an answer"), "{error}");
+    assert!(
+        error.what.contains("gave no answer to `set server app/a1 state maint`: it closed"),
+        "{error}"
+    );
     assert!(error.hint.contains("may have been carried out"), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_answer_among_several_is_no_success() {
+    let fake = False::start(|command| match command {
+        "set server app/a2 state maint" => Some(String::new()),
+        command => works(command),
+    });
+    let error = fake.control().cut(&order(Mode::Reset), &snapshot().await).await.unwrap_err();
+    assert!(error.what.contains("no answer to `set server app/a2 state maint`"), "{error}");
+    assert!(!fake.orders().iter().any(|order| order.starts_with("shutdown")), "sessions ended");
 }
 
 #[tokio::test]
@@ -204,7 +225,7 @@ async fn half_an_answer_is_refused_wherever_it_breaks_off() {
     ] as [Script; 3]
     {
         let error = inspect_error(half).await;
-        assert!(error.what.contains("answered only a part"), "{error}");
+        assert!(error.what.contains("gave only a part of its answer"), "{error}");
     }
 }
 
@@ -244,7 +265,7 @@ async fn garbage_is_refused_with_its_first_line() {
 async fn an_answer_that_never_comes_ends_at_the_deadline() {
     let fake = False::start(|_| None);
     let error = fake.control().inspect().await.unwrap_err();
-    assert!(error.what.contains("no answer to `show cli level` within 5s"), "{error}");
+    assert!(error.what.contains("gave no answer to `show cli level` within 5s"), "{error}");
     assert!(error.hint.contains("`timeout`"), "{error}");
 }
 
@@ -258,7 +279,7 @@ async fn an_answer_that_never_ends_is_cut_short() {
         while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
     });
     let error = control(HaproxySocket::Tcp(Text::from(at.as_str()))).inspect().await.unwrap_err();
-    assert!(error.what.contains("answered only a part"), "{error}");
+    assert!(error.what.contains("gave only a part of its answer"), "{error}");
     sender.await.unwrap();
 }
 

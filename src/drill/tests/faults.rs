@@ -1,0 +1,122 @@
+//! Things that go wrong: the right verdict, and traffic as it was.
+
+use super::*;
+use crate::model::{Restored, Verdict};
+
+/// Runs a drill with `faults` and checks its verdict and first reason.
+async fn expect(faults: Faults, verdict: Verdict, code: &str) -> Ended {
+    let ended = drill(plan(&[]), faults.clone(), None).await;
+    let codes: Vec<&str> = ended.record.reasons.iter().map(|why| why.code.as_str()).collect();
+    assert_eq!(ended.record.verdict, verdict, "{faults:?}: {:?}", ended.record.reasons);
+    assert!(codes.contains(&code), "{faults:?}: {codes:?}");
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_that_cannot_be_read_before_the_cut_is_never_cut() {
+    let faults = Faults { unreadable: Some((1, 99)), ..Faults::default() };
+    let ended = expect(faults, Verdict::NotStarted, "control-unreadable").await;
+    assert_eq!(ended.world.log(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_cut_is_restored_all_the_same() {
+    for took_effect in [false, true] {
+        let faults = Faults { cut_refused: Some(took_effect), ..Faults::default() };
+        let ended = expect(faults, Verdict::Inconclusive, "cut-failed").await;
+        assert!(!ended.world.is_cut());
+        assert!(ended.world.log().contains(&"control: restore".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_does_nothing_proves_nothing() {
+    let faults = Faults { cut_ignored: true, ..Faults::default() };
+    expect(faults, Verdict::Inconclusive, "cut-not-confirmed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_does_not_hold_proves_nothing() {
+    let faults = Faults { cut_lost: Some(span(1200)), ..Faults::default() };
+    expect(faults, Verdict::Inconclusive, "cut-did-not-hold").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_proves_nothing() {
+    let ended =
+        expect(Faults { leaks: true, ..Faults::default() }, Verdict::Inconclusive, "leak").await;
+    assert!(!ended.record.proof.services[0].examples.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_is_refused_is_tried_again() {
+    let faults = Faults { restores_refused: 5, ..Faults::default() };
+    let ended = drill(plan(&[]), faults, None).await;
+    assert_eq!(ended.record.verdict, Verdict::Pass, "{:?}", ended.record.reasons);
+    assert_eq!(ended.record.controls[0].restored, Restored::Yes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_never_works_outranks_everything() {
+    let faults = Faults { restores_refused: u32::MAX, ..Faults::default() };
+    let ended = expect(faults, Verdict::NotRestored, "not-restored").await;
+    assert!(ended.world.is_cut());
+    let text = &ended.record.reasons[0].text;
+    assert!(text.contains("busy") && text.contains("try again"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_that_cannot_be_read_after_the_restore_is_not_restored() {
+    let faults = Faults { unreadable: Some((6, u32::MAX)), ..Faults::default() };
+    expect(faults, Verdict::NotRestored, "not-restored").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_cut_that_could_not_be_written_down_before() {
+    for full in 0..8 {
+        let faults = Faults { journal_full: Some(full), ..Faults::default() };
+        let ended = drill(plan(&[]), faults, None).await;
+        let cut = ended.world.log().contains(&"control: cut".to_owned());
+        assert_eq!(cut, full >= 3, "full at record {full}");
+        assert!(!ended.world.is_cut(), "full at record {full}");
+        let expected = if full < 3 { Verdict::NotStarted } else { Verdict::Inconclusive };
+        let whole = full == 6 || full == 7;
+        if !whole {
+            assert_eq!(ended.record.verdict, expected, "full at record {full}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_random_fault_leaves_traffic_cut_or_earns_a_pass() {
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    for number in 0..400 {
+        let mut maybe = |one_in: u32| random.u32(0..one_in) == 0;
+        let mut faults = Faults {
+            cut_refused: maybe(6).then(|| maybe(2)),
+            cut_ignored: maybe(8),
+            leaks: maybe(8),
+            restores_refused: if maybe(8) { 3 } else { 0 },
+            ..Faults::default()
+        };
+        faults.call = span(random.u64(0..60));
+        faults.failover = span(random.u64(0..2000));
+        faults.failback = span(random.u64(0..1500));
+        faults.cut_lost = (random.u32(0..6) == 0).then(|| span(random.u64(0..4000)));
+        let stop = (random.u32(0..5) == 0).then(|| span(random.u64(0..6000)));
+        let ended = drill(plan(&[]), faults.clone(), stop).await;
+        let (verdict, reasons) = (ended.record.verdict, &ended.record.reasons);
+        let what = format!("drill {number} of seed {seed}: {verdict} {faults:?} {reasons:?}");
+        assert!(!ended.world.is_cut(), "{what}");
+        assert!(ended.took < Duration::from_secs(60), "{what}");
+        if verdict == Verdict::Pass {
+            let kept = faults.failover <= span(1000) && faults.failback <= span(1000);
+            assert!(kept && !faults.leaks && !faults.cut_ignored, "{what}");
+        }
+        if verdict == Verdict::Fail {
+            let broken = faults.failover > span(1000) || faults.failback > span(1000);
+            assert!(broken, "{what}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The house rules, as values: who may import whom, what is forbidden where.
+
+/// A room: what it may import of ours, and what must not stand in it.
+pub struct Room {
+    pub name: &'static str,
+    pub imports: &'static [&'static str],
+    pub never: &'static [&'static str],
+}
+
+/// Whatever opens a file or a connection. Types of addresses are only nouns.
+const IO: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "File::open",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
+    "std::os::unix::net",
+    "std::process",
+    "std::thread",
+    "std::env",
+    "io::stdin",
+    "io::stdout",
+    "io::stderr",
+];
+/// The network alone.
+const NETWORK: &[&str] = &["tokio::net", "std::net", "std::os::unix::net", "hyper"];
+
+/// The table of the design. A room that it does not list is an error.
+pub const ROOMS: &[Room] = &[
+    Room { name: "model", imports: &[], never: IO },
+    Room { name: "clock", imports: &["model"], never: NETWORK },
+    Room { name: "plan", imports: &["model"], never: IO },
+    Room { name: "measure", imports: &["model"], never: IO },
+    Room { name: "report", imports: &["model"], never: IO },
+    Room { name: "journal", imports: &["model"], never: NETWORK },
+    Room { name: "traffic", imports: &["model", "proxy"], never: &["std::fs"] },
+    Room { name: "proxy", imports: &[], never: &["std::fs"] },
+    Room { name: "probe", imports: &["model", "clock"], never: &[] },
+    Room { name: "lab", imports: &["model", "clock", "proxy"], never: &["std::fs"] },
+    Room {
+        name: "drill",
+        imports: &["model", "clock", "measure", "journal", "traffic", "proxy", "probe", "lab"],
+        never: &["std::fs", "io::stdout", "io::stderr"],
+    },
+    Room { name: "screen", imports: &["model"], never: &["io::stdout", "std::fs", "tokio"] },
+    Room {
+        name: "cli",
+        imports: &["model", "plan", "journal", "drill", "report", "screen"],
+        never: NETWORK,
+    },
+    Room { name: "main", imports: &["cli"], never: &[] },
+    Room { name: "lib", imports: &[], never: IO },
+];
+
+/// What may stand only in some places, with the reason.
+pub struct Only {
+    pub what: &'static str,
+    pub places: &'static [&'static str],
+    pub why: &'static str,
+}
+
+pub const ONLY: &[Only] = &[
+    Only {
+        what: "Instant::now",
+        // The proxy delays packets on tokio's own clock and measures nothing that is judged.
+        places: &["src/clock.rs", "src/proxy/"],
+        why: "`now` is a parameter: take a `Clock` or an `Offset`",
+    },
+    Only { what: "SystemTime::now", places: &["src/clock.rs"], why: "take a `Clock`" },
+    Only {
+        what: "Timestamp::now",
+        places: &["src/drill/conductor.rs", "src/drill/setup.rs", "src/cli/state.rs"],
+        why: "wall time is stored once a run, for display",
+    },
+    Only {
+        what: "process::exit",
+        places: &["src/main.rs"],
+        why: "an exit elsewhere skips the restore",
+    },
+    Only { what: "process::abort", places: &[], why: "it skips the restore" },
+    Only { what: "ExitCode", places: &["src/main.rs"], why: "elsewhere it is `cli::Exit`" },
+    Only {
+        what: "io::stdout",
+        places: &["src/cli/"],
+        why: "data is printed by the command line alone",
+    },
+    Only { what: "io::stderr", places: &["src/cli/", "src/screen/"], why: "talk is the screen's" },
+];
+
+/// Macros, which are no paths; the same form.
+pub const MACROS: &[Only] = &[
+    Only { what: "println", places: &[], why: "it panics when stdout is closed" },
+    Only { what: "print", places: &[], why: "it panics when stdout is closed" },
+    Only { what: "eprintln", places: &["src/cli/"], why: "talk is the screen's" },
+    Only { what: "eprint", places: &["src/cli/"], why: "talk is the screen's" },
+    Only { what: "dbg", places: &[], why: "left over" },
+    Only { what: "todo", places: &[], why: "left over" },
+    Only { what: "unimplemented", places: &[], why: "left over" },
+    Only { what: "panic", places: &[], why: "no input may end the process" },
+];
+
+/// Each dependency, and the rooms that may use it. A new one is a decision.
+pub const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("clap", &["cli"]),
+    ("tokio", &["clock", "traffic", "proxy", "probe", "lab", "drill", "cli"]),
+    ("futures_util", &["traffic", "proxy", "probe", "lab", "drill"]),
+    ("hyper", &["probe", "lab", "plan"]),
+    ("hyper_util", &["probe", "lab"]),
+    ("http_body_util", &["probe", "lab"]),
+    ("bytes", &["probe", "lab"]),
+    ("rustls", &["probe"]),
+    ("tokio_rustls", &["probe"]),
+    ("rustls_native_certs", &["probe"]),
+    ("hickory_resolver", &["probe"]),
+    ("socket2", &["proxy", "probe"]),
+    ("rustix", &["proxy", "probe", "lab", "clock", "screen", "cli"]),
+    ("serde", &["model", "plan", "journal"]),
+    // JSON is what journal and record are written in, and what probes and the lab speak.
+    ("serde_json", &["model", "plan", "report", "journal", "traffic", "probe", "lab"]),
+    ("serde_yaml", &["plan"]),
+    ("crc32fast", &["journal"]),
+    ("annotate_snippets", &["plan"]),
+    ("strsim", &["plan", "traffic"]),
+    ("wildmatch", &["traffic", "probe"]),
+    ("ipnet", &["model", "plan", "probe"]),
+    // Time stamps in records; the plan reads durations with it.
+    ("jiff", &["model", "plan", "drill", "cli"]),
+    ("hdrhistogram", &["measure"]),
+    ("fastrand", &["proxy", "cli"]),
+    ("comfy_table", &["report"]),
+    ("indicatif", &["screen"]),
+    ("unicode_width", &["report"]),
+    ("etcetera", &["cli"]),
+    ("thiserror", &["journal", "plan", "lab", "probe"]),
+];
+
+/// No file is longer than this.
+pub const FILE_LINES: usize = 500;
+/// No function is longer than this.
+pub const FUNCTION_LINES: usize = 70;
