@@ -177,7 +177,7 @@ fn overhead() -> bool {
         Plan { name: "time-out 3 s", timeout: "3s", ..ORDINARY },
     ];
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header([
         "ms", "verdict", "whole", "overhead", "start", "baseline", "observe", "failback", "end",
     ]);
@@ -266,7 +266,7 @@ fn memory(seconds: u64) -> bool {
     let record = plan.record(home.path());
     println!("memory of a drill at 1,000 samples/s, held for {seconds} s");
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["after s", "memory MB", "peak so far MB", "CPU s"]);
     let part = |share: usize| seen[(seen.len() - 1) * share / 8];
     for (time, usage) in (0..=8).map(part) {

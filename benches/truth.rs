@@ -27,7 +27,7 @@ use fastrand::Rng;
 use firedrill::drill::{Charge, conduct};
 use firedrill::journal::{Append, Record};
 use firedrill::model::{
-    Act, LabServiceTruth, Offset, ProbeRecord, Recovery, RunRecord, ServiceRecord,
+    Act, LabServiceTruth, Offset, Plan, ProbeRecord, Recovery, RunRecord, ServiceRecord,
 };
 use firedrill::plan::{self, Inputs};
 use tokio::sync::Semaphore;
@@ -243,6 +243,14 @@ timing: {{ baseline: {baseline}ms, stable_for: {stable_for}ms, hold: 0s, at_most
     }
 }
 
+fn parsed(text: &str) -> Plan {
+    let inputs = Inputs { vars: &BTreeMap::new(), env: &|_| None };
+    let outcome = plan::parse("truth.yaml", text.as_bytes(), &inputs);
+    outcome.plan.unwrap_or_else(|| {
+        panic!("{}", plan::render("truth.yaml", text.as_bytes(), &outcome.findings, false))
+    })
+}
+
 /// A journal that nobody reads.
 struct Nowhere;
 
@@ -281,12 +289,7 @@ impl Compared {
 
 impl Drill {
     async fn run(number: u64, setting: Setting) -> Drill {
-        let inputs = Inputs { vars: &BTreeMap::new(), env: &|_| None };
-        let text = setting.plan();
-        let outcome = plan::parse("truth.yaml", text.as_bytes(), &inputs);
-        let plan = Arc::new(outcome.plan.unwrap_or_else(|| {
-            panic!("{}", plan::render("truth.yaml", text.as_bytes(), &outcome.findings, false))
-        }));
+        let plan = Arc::new(parsed(&setting.plan()));
         let (_never, stop) = tokio::sync::watch::channel(None);
         let record = conduct(Charge {
             plan,
@@ -455,7 +458,7 @@ impl Summary<'_> {
 
     fn table(&self, pick: &dyn Fn(&Drill) -> Option<Compared>) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_FULL_CONDENSED);
+        table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
             "",
             "drills",
