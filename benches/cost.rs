@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -21,7 +22,10 @@ use std::time::{Duration, Instant};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_firedrill");
+/// The binary under test: `FIREDRILL_BINARY`, or the one built with this bench.
+fn binary() -> OsString {
+    std::env::var_os("FIREDRILL_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_firedrill").into())
+}
 
 /// Bars, in milliseconds.
 const START: f64 = 10.0;
@@ -54,7 +58,8 @@ fn main() -> ExitCode {
 fn start() -> bool {
     let run = || {
         let began = Instant::now();
-        let status = Command::new(BINARY).arg("--version").stdout(Stdio::null()).status().unwrap();
+        let status =
+            Command::new(binary()).arg("--version").stdout(Stdio::null()).status().unwrap();
         assert!(status.success());
         millis(began.elapsed())
     };
@@ -135,7 +140,7 @@ timing: {{ baseline: {}ms, stable_for: {}ms, hold: {}ms, at_most: 1h }}
     fn start(&self, home: &Path) -> Child {
         let path = home.join(format!("{}.yaml", self.name));
         std::fs::write(&path, self.yaml()).unwrap();
-        Command::new(BINARY)
+        Command::new(binary())
             .args(["run", "--quiet", "--state-dir"])
             .arg(home)
             .arg(format!("--report=json={}", self.record_path(home)))

@@ -10,6 +10,10 @@
 //! cargo bench --bench truth -- --seed 7 --only 31
 //! ```
 //!
+//! The lab and the probes share the machine with everything else that runs on it. Where that is much,
+//! checks and samples fail for want of CPU, which the lab's truth knows nothing of: give the bench
+//! its turn with `chrt -r 5 cargo bench --bench truth`.
+//!
 //! Exit code 1: a truth lay outside, a drill measured nothing, or active/standby bounds are wider
 //! in the median than a probe period and 20 ms.
 
