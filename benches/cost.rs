@@ -176,7 +176,8 @@ fn overhead() -> bool {
     let plans = [
         ORDINARY,
         Plan { name: "reset", mode: "reset", ..ORDINARY },
-        Plan { name: "standby", spread: "first", every: "100ms", ..ORDINARY },
+        Plan { name: "standby", spread: "first", ..ORDINARY },
+        Plan { name: "every 100 ms", every: "100ms", ..ORDINARY },
         Plan { name: "5 ms", every: "5ms", connection: "keep-alive", ..ORDINARY },
         Plan { name: "hold", hold: 1_500, ..ORDINARY },
         Plan { name: "time-out 3 s", timeout: "3s", ..ORDINARY },
@@ -202,8 +203,9 @@ fn overhead() -> bool {
         let failback = mark("ended") - mark("restore_issued") - wanted;
         let end = whole - mark("ended");
         let overhead = mark("started") + baseline + observe + failback + end;
-        // Nothing can be decided before the last request that hangs has timed out.
-        if plan.timeout != "3s" {
+        // Stability is known with a sample, so up to a period late, twice; and nothing is known
+        // before the last request that hangs has timed out. Those two are shown and not judged.
+        if plan.every != "100ms" && plan.timeout != "3s" {
             worst = worst.max(overhead);
         }
         let show = |value: f64| format!("{value:.1}");
@@ -216,7 +218,9 @@ fn overhead() -> bool {
     println!(
         "time of a drill beyond baseline + recovery + stability + hold + failback + stability"
     );
-    println!("{table}\nlargest: {worst:.0} ms (at most {OVERHEAD}; without the 3 s time-out)\n");
+    println!(
+        "{table}\nlargest: {worst:.0} ms (at most {OVERHEAD}; of those every 20 ms or faster, with short time-outs)\n"
+    );
     worst <= OVERHEAD
 }
 
