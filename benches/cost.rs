@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -21,7 +22,10 @@ use std::time::{Duration, Instant};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_firedrill");
+/// The binary under test: `FIREDRILL_BINARY`, or the one built with this bench.
+fn binary() -> OsString {
+    std::env::var_os("FIREDRILL_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_firedrill").into())
+}
 
 /// Bars, in milliseconds.
 const START: f64 = 10.0;
@@ -54,7 +58,8 @@ fn main() -> ExitCode {
 fn start() -> bool {
     let run = || {
         let began = Instant::now();
-        let status = Command::new(BINARY).arg("--version").stdout(Stdio::null()).status().unwrap();
+        let status =
+            Command::new(binary()).arg("--version").stdout(Stdio::null()).status().unwrap();
         assert!(status.success());
         millis(began.elapsed())
     };
@@ -74,7 +79,8 @@ struct Plan {
     name: &'static str,
     mode: &'static str,
     spread: &'static str,
-    probes: usize,
+    /// Further probes that only connect to the balancer, once a second each.
+    idlers: usize,
     every: &'static str,
     timeout: &'static str,
     connection: &'static str,
@@ -88,7 +94,7 @@ const ORDINARY: Plan = Plan {
     name: "blackhole",
     mode: "blackhole",
     spread: "round-robin",
-    probes: 1,
+    idlers: 0,
     every: "20ms",
     timeout: "500ms",
     connection: "new",
@@ -100,19 +106,20 @@ const ORDINARY: Plan = Plan {
 impl Plan {
     fn yaml(&self) -> String {
         let mut probes = String::new();
-        for number in 0..self.probes {
-            let _ = write!(
-                probes,
-                "
-      p{number}:
+        for number in 0..self.idlers {
+            let _ = write!(probes, "\n      t{number}: {{ tcp: \"${{lab:talk}}\", every: 1s }}");
+        }
+        let _ = write!(
+            probes,
+            "
+      p0:
         http: \"${{lab:talk}}/\"
         every: {}
         timeout: {}
         connection: {}
         served_by: {{ header: x-datacenter }}",
-                self.every, self.timeout, self.connection
-            );
-        }
+            self.every, self.timeout, self.connection
+        );
         format!(
             "version: 1
 name: cost
@@ -135,7 +142,7 @@ timing: {{ baseline: {}ms, stable_for: {}ms, hold: {}ms, at_most: 1h }}
     fn start(&self, home: &Path) -> Child {
         let path = home.join(format!("{}.yaml", self.name));
         std::fs::write(&path, self.yaml()).unwrap();
-        Command::new(BINARY)
+        Command::new(binary())
             .args(["run", "--quiet", "--state-dir"])
             .arg(home)
             .arg(format!("--report=json={}", self.record_path(home)))
@@ -171,7 +178,8 @@ fn overhead() -> bool {
     let plans = [
         ORDINARY,
         Plan { name: "reset", mode: "reset", ..ORDINARY },
-        Plan { name: "standby", spread: "first", every: "100ms", ..ORDINARY },
+        Plan { name: "standby", spread: "first", ..ORDINARY },
+        Plan { name: "every 100 ms", every: "100ms", ..ORDINARY },
         Plan { name: "5 ms", every: "5ms", connection: "keep-alive", ..ORDINARY },
         Plan { name: "hold", hold: 1_500, ..ORDINARY },
         Plan { name: "time-out 3 s", timeout: "3s", ..ORDINARY },
@@ -197,8 +205,9 @@ fn overhead() -> bool {
         let failback = mark("ended") - mark("restore_issued") - wanted;
         let end = whole - mark("ended");
         let overhead = mark("started") + baseline + observe + failback + end;
-        // Nothing can be decided before the last request that hangs has timed out.
-        if plan.timeout != "3s" {
+        // Stability is known with a sample, so up to a period late, twice; and nothing is known
+        // before the last request that hangs has timed out. Those two are shown and not judged.
+        if plan.every != "100ms" && plan.timeout != "3s" {
             worst = worst.max(overhead);
         }
         let show = |value: f64| format!("{value:.1}");
@@ -211,7 +220,9 @@ fn overhead() -> bool {
     println!(
         "time of a drill beyond baseline + recovery + stability + hold + failback + stability"
     );
-    println!("{table}\nlargest: {worst:.0} ms (at most {OVERHEAD}; without the 3 s time-out)\n");
+    println!(
+        "{table}\nlargest: {worst:.0} ms (at most {OVERHEAD}; of those every 20 ms or faster, with short time-outs)\n"
+    );
     worst <= OVERHEAD
 }
 
@@ -287,18 +298,11 @@ fn memory(seconds: u64) -> bool {
     growth <= GROWTH_MB
 }
 
-/// Memory and CPU of many slow probes.
+/// Memory and CPU of many slow probes. They only connect, so that the lab takes little of it.
 fn probes() {
     let home = tempfile::tempdir().unwrap();
-    let plan = Plan {
-        name: "probes",
-        probes: 2_000,
-        every: "1s",
-        timeout: "1s",
-        baseline: 12_000,
-        stable_for: 5_000,
-        ..ORDINARY
-    };
+    let plan =
+        Plan { name: "probes", idlers: 2_000, baseline: 12_000, stable_for: 5_000, ..ORDINARY };
     let seen = watch(&plan, home.path());
     let record = plan.record(home.path());
     let (seconds, last) = seen.last().copied().unwrap_or_default();

@@ -70,6 +70,11 @@ impl Prober {
         Ok(Prober { sampler, every: spec.every })
     }
 
+    /// The period.
+    pub fn every(&self) -> std::time::Duration {
+        self.every
+    }
+
     /// Sends sample n at `start` + n x period, whatever happens to earlier ones. Every number yields
     /// exactly one [`Sampled`] on `out`. Needs a tokio runtime.
     pub fn start(self, clock: Clock, start: Offset, out: UnboundedSender<Sampled>) -> Running {

@@ -2,6 +2,7 @@
 //! sequences that try to earn a pass without proof.
 
 mod oracle;
+mod overtaking;
 mod scenario;
 mod truth;
 mod verdicts;
