@@ -45,7 +45,11 @@ fn expected_service() -> Service {
             connection: Connection::New,
             served_by: Some(ServedBySource::Header {
                 name: "x-datacenter".into(),
-                values: ServedByValues::default(),
+                // Nothing said: each datacenter is meant by its own name.
+                values: ServedByValues(vec![
+                    (EAST, vec!["east".into()]),
+                    (WEST, vec!["west".into()]),
+                ]),
             }),
             required: true,
         }],
