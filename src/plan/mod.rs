@@ -1,7 +1,7 @@
 //! Plan text to [`Plan`], or every finding in one pass.
 //!
-//! Three steps: [`syntax`] makes a tree in which everything knows its place; [`decode`] reads the
-//! tree into a draft, going on after each finding; [`sense`] holds the parts together. Nothing here
+//! Three steps: `syntax` makes a tree in which everything knows its place; `decode` reads the
+//! tree into a draft, going on after each finding; `sense` holds the parts together. Nothing here
 //! reads a file or the environment: both come in from outside.
 
 mod address;

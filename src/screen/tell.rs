@@ -48,7 +48,7 @@ impl Tone {
     }
 }
 
-/// The line for an event, if it deserves one by itself. Looks at services never do: [`Teller`] says
+/// The line for an event, if it deserves one by itself. Looks at services never do: `Teller` says
 /// only what changed between them.
 pub fn plain_line(event: &DrillEvent) -> Option<(Tone, String)> {
     let (at, tone, text) = match event {
