@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use clap::Args;
 
@@ -115,18 +116,39 @@ fn drill(args: &RunArgs, plan: Plan, file: String) -> Result<RunRecord, String> 
         let stop = signals::stop_on_signals()
             .map_err(|error| format!("signals could not be caught: {error}"))?;
         let mut screen = screen(args.quiet);
-        let listener = Box::new(move |event: &DrillEvent| {
-            screen.show(event);
-            if matches!(event, DrillEvent::Ended { .. }) {
-                screen.finish();
-            }
-        });
+        let (listener, shown) = aside(move |event| screen.show(event))
+            .map_err(|error| format!("the screen could not be started: {error}"))?;
         let plan = Arc::new(plan);
         let journal = Box::new(journal);
-        Ok::<_, String>(conduct(Charge { plan, file, run, journal, stop, listener }).await)
+        let record = conduct(Charge { plan, file, run, journal, stop, listener }).await;
+        // Traffic is back by now: whoever stopped the terminal may let it wait. A screen that
+        // panicked has said so, and takes nothing away from the drill.
+        let _ = shown.join();
+        Ok::<_, String>(record)
     })?;
     keep(&directory, &record);
     Ok(record)
+}
+
+/// Events that may wait for a screen that is slow; more are not shown.
+const WAITING: usize = 4096;
+
+/// What a drill tells, and whom.
+type Listener = Box<dyn FnMut(&DrillEvent) + Send>;
+
+/// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
+/// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore.
+fn aside(
+    mut show: impl FnMut(&DrillEvent) + Send + 'static,
+) -> io::Result<(Listener, JoinHandle<()>)> {
+    let (tell, told) = std::sync::mpsc::sync_channel::<DrillEvent>(WAITING);
+    let work = move || told.iter().for_each(|event| show(&event));
+    let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
+    let listener = Box::new(move |event: &DrillEvent| {
+        // Full or gone: the record has everything all the same.
+        let _ = tell.try_send(event.clone());
+    });
+    Ok((listener, thread))
 }
 
 fn screen(quiet: bool) -> Screen {
@@ -156,4 +178,35 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // If it is refused, samples that find no descriptor say so: they end as unknown.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Offset, Why};
+
+    #[test]
+    fn a_terminal_that_was_stopped_does_not_hold_the_drill_up() {
+        let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
+        let (resume, stopped) = std::sync::mpsc::channel::<()>();
+        let (count, counted) = std::sync::mpsc::channel();
+        let (mut listener, thread) = aside(move |_| {
+            let _ = stopped.recv();
+            let _ = count.send(());
+        })
+        .unwrap();
+        // With a screen in the drill's own thread, the first of them would never return.
+        (0..2 * WAITING).for_each(|_| listener(&event));
+        drop((listener, resume));
+        thread.join().unwrap();
+        assert!((WAITING..=WAITING + 1).contains(&counted.iter().count()));
+    }
+
+    #[test]
+    fn a_screen_that_panics_does_not_end_the_drill() {
+        let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
+        let (mut listener, thread) = aside(|_| panic!("for a test")).unwrap();
+        (0..2 * WAITING).for_each(|_| listener(&event));
+        assert!(thread.join().is_err());
+    }
 }
