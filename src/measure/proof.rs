@@ -42,9 +42,13 @@ fn service_proof(plan: &Plan, observation: &Observation, number: usize) -> Optio
     let mut tells = false;
     for series in observation.series_of(number as u32) {
         let Some(probe) = service.probes.get(series.probe.probe as usize) else { continue };
-        let may_finish =
-            plan.cut.mode.kind() == ModeKind::Drain && probe.connection == Connection::KeepAlive;
-        if probe.served_by.is_none() || may_finish {
+        if probe.served_by.is_none() {
+            continue;
+        }
+        let during = series.timeline.share_of_cut(&[Stage::Observe]);
+        // While draining, old connections may go on being served: no leak, and no proof either.
+        let drains = plan.cut.mode.kind() == ModeKind::Drain;
+        if drains && probe.connection == Connection::KeepAlive && during.part > 0 {
             continue;
         }
         tells = true;
@@ -53,7 +57,7 @@ fn service_proof(plan: &Plan, observation: &Observation, number: usize) -> Optio
             to.whole += share.whole;
         };
         add(&mut found.before, series.timeline.share_of_cut(&[Stage::Baseline]));
-        add(&mut found.during, series.timeline.share_of_cut(&[Stage::Observe]));
+        add(&mut found.during, during);
         let room = 5usize.saturating_sub(found.examples.len());
         found.examples.extend(series.timeline.leaks.examples.iter().take(room));
     }

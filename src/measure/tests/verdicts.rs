@@ -203,6 +203,21 @@ fn each_piece_of_proof_is_needed() {
 }
 
 #[test]
+fn old_connections_may_finish_in_a_drain_and_prove_it_once_they_have() {
+    let drained = |by: DatacenterId| {
+        let mut case =
+            Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
+        case.plan.cut.mode = Mode::Drain;
+        case.plan.services[0].probes[0].connection = Connection::KeepAlive;
+        case.control.path = None;
+        case.each(2000, 2020, |sample| sample.served_by = ServedBy::Datacenter(by));
+        verdict(case.plan, case.marks, &case.samples, case.control)
+    };
+    assert_eq!(drained(SURVIVOR).verdict, Verdict::Pass);
+    assert_eq!(codes(&drained(CUT)), ["not-seen-by-users"]);
+}
+
+#[test]
 fn the_weightiest_verdict_wins() {
     let plan = Arc::new(plan());
     let mut observation = Observation::new(plan.clone(), Offset::ZERO);
