@@ -187,7 +187,7 @@ impl Conductor {
             return false;
         }
         self.watch.drain();
-        self.ending.not_started = self.watch.observation.unsteady();
+        self.ending.not_started = self.watch.observation.unsteady(self.clock.now());
         self.ending.not_started.is_empty()
     }
 
