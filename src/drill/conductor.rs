@@ -226,6 +226,8 @@ impl Conductor {
                     true => self.ending.cut_failed = Some(why),
                     false => self.refuse(why),
                 }
+                // Where a stop cut the reading short, that is what happened.
+                self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
                 return false;
             }
             if let Some(why) = self.watch.stopped() {
@@ -252,6 +254,7 @@ impl Conductor {
         let cut = call_within(limit, clock, name.clone(), Act::Cut, work);
         let cut = self.watch.during(cut).await;
         self.note(cut.call);
+        self.held[place].unsure = cut.result.is_err();
         cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
         let give_up = clock.now().plus(CALL_LIMIT).min(self.deadline());
         loop {

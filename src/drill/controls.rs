@@ -22,6 +22,8 @@ pub(super) struct Held {
     pub after: Option<ControlState>,
     /// Whether a call that cuts was intended, so that it has to be restored.
     pub touched: bool,
+    /// Whether the call that cuts failed, so that it may land later.
+    pub unsure: bool,
     pub reads: u64,
     pub reads_cut: u64,
     /// What passed while it had to be cut, as counted just before the restore.
@@ -31,7 +33,8 @@ pub(super) struct Held {
 impl Held {
     pub fn new(control: Arc<dyn TrafficControl>) -> Self {
         let (before, cut, after) = (None, None, None);
-        Held { control, before, cut, after, touched: false, reads: 0, reads_cut: 0, path: None }
+        let (touched, unsure, path) = (false, false, None);
+        Held { control, before, cut, after, touched, unsure, reads: 0, reads_cut: 0, path }
     }
 
     pub fn name(&self) -> Name {

@@ -27,14 +27,12 @@ impl Conductor {
         for held in &mut self.held {
             held.path = held.control.path();
         }
-        // A call that failed may still take effect, after the restore that answered it.
-        let unsure = self.ending.cut_failed.is_some();
         let (clock, datacenter) = (self.clock, self.plan.cut.datacenter);
         self.watch.observation.marks.restore_issued = Some(clock.now());
         let work = join_all(touched.iter().map(|place| {
             let held = &self.held[*place];
             let before = held.before.clone().unwrap_or_default();
-            restore(clock, held.control.clone(), before.cuttable(datacenter), unsure)
+            restore(clock, held.control.clone(), before.cuttable(datacenter), held.unsure)
         }));
         let results = self.watch.during(work).await;
         for (place, restored) in touched.into_iter().zip(results) {

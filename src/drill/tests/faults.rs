@@ -129,6 +129,15 @@ async fn a_cut_that_lands_after_its_refusal_is_restored_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_while_the_cut_is_read_back_is_a_stop() {
+    let faults = Faults { hanging_read: Some(2), ..Faults::default() };
+    let ended = drill(plan(&[]), faults, Some(span(1500))).await;
+    assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
+    assert!(!ended.world.is_cut());
+    assert!(ended.took < span(1600), "{:?}", ended.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_control_that_panics_while_cut_is_restored_all_the_same() {
     let faults = Faults { panicking_read: Some(3), ..Faults::default() };
     let ended = drill(plan(&[]), faults, None).await;
