@@ -1,16 +1,19 @@
 //! The stages, in order.
 
+mod way_back;
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use tokio::sync::mpsc;
 
-use super::controls::{Held, call, restore};
+use super::controls::{Held, call, call_within};
 use super::probing::Probing;
 use super::setup::summary;
 use super::watch::{Watch, Woken};
-use super::{CALL_LIMIT, Drill, READ_EVERY, RESTORE_LIMITS};
+use super::{CALL_LIMIT, Drill, LAST_READ_LIMIT, READ_EVERY};
 use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
@@ -47,6 +50,7 @@ impl Conductor {
             stop: drill.stop,
             listener: drill.listener,
             told: clock.now(),
+            deaf: false,
         };
         Conductor {
             plan: drill.plan,
@@ -66,6 +70,21 @@ impl Conductor {
 
     pub async fn run(mut self) -> RunRecord {
         let started_at = jiff::Timestamp::now();
+        if AssertUnwindSafe(self.stages()).catch_unwind().await.is_err() {
+            // Whatever it was, it must not leave traffic cut. What is seen from here on could bring
+            // it up again, and is not needed for the way back.
+            let text = "firedrill failed, which is a fault of its own; please report it";
+            self.ending.cut_failed = Some(Why::new("internal", text));
+            self.watch.deaf = true;
+            if self.watch.observation.marks.restore_confirmed.is_none() {
+                self.ending.not_restored.clear();
+                self.restore().await;
+            }
+        }
+        self.finish(started_at).await
+    }
+
+    async fn stages(&mut self) {
         self.begin();
         if self.preflight().await && self.baseline().await {
             if self.cut().await {
@@ -75,7 +94,6 @@ impl Conductor {
             self.restore().await;
             self.failback().await;
         }
-        self.finish(started_at).await
     }
 
     fn begin(&mut self) {
@@ -187,7 +205,7 @@ impl Conductor {
             return false;
         }
         self.watch.drain();
-        self.ending.not_started = self.watch.observation.unsteady();
+        self.ending.not_started = self.watch.observation.unsteady(self.clock.now());
         self.ending.not_started.is_empty()
     }
 
@@ -208,6 +226,8 @@ impl Conductor {
                     true => self.ending.cut_failed = Some(why),
                     false => self.refuse(why),
                 }
+                // Where a stop cut the reading short, that is what happened.
+                self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
                 return false;
             }
             if let Some(why) = self.watch.stopped() {
@@ -228,14 +248,22 @@ impl Conductor {
         let order = self.plan.cut.clone();
         let clock = self.clock;
         self.watch.observation.marks.cut_issued.get_or_insert(clock.now());
-        let cut = call(clock, name.clone(), Act::Cut, control.cut(&order, &before));
+        // A slow call must not keep traffic cut beyond the deadline.
+        let limit = CALL_LIMIT.min(self.deadline().since(clock.now()));
+        let work = control.cut(&order, &before);
+        let cut = call_within(limit, clock, name.clone(), Act::Cut, work);
         let cut = self.watch.during(cut).await;
         self.note(cut.call);
+        self.held[place].unsure = cut.result.is_err();
         cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
-        let give_up = clock.now().plus(CALL_LIMIT);
+        let give_up = clock.now().plus(CALL_LIMIT).min(self.deadline());
         loop {
-            let read = call(clock, name.clone(), Act::Inspect, control.inspect());
-            let read = self.watch.during(read).await;
+            let limit = give_up.since(clock.now());
+            let read = call_within(limit, clock, name.clone(), Act::Inspect, control.inspect());
+            let Some(read) = self.watch.unless_stopped(read).await else {
+                let text = format!("the drill was stopped before {name} was read back");
+                return Err(Why::new("cut-not-confirmed", text));
+            };
             let state = match read.result {
                 Ok(state) => state,
                 Err(error) => {
@@ -281,7 +309,9 @@ impl Conductor {
             match woken {
                 Woken::Met => break,
                 Woken::TimeUp if self.clock.now() >= deadline => break,
-                Woken::TimeUp => self.read_while_cut().await,
+                Woken::TimeUp => {
+                    self.read_while_cut(deadline.since(self.clock.now())).await;
+                }
                 Woken::Stopped => {
                     self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
                     break;
@@ -302,72 +332,44 @@ impl Conductor {
                     self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
                     break;
                 }
-                self.read_while_cut().await;
+                let left = until.since(self.clock.now());
+                if !left.is_zero() {
+                    self.read_while_cut(left).await;
+                }
             }
         }
-        if self.ending.stopped.is_none() {
-            // The last reading before the restore: did the cut hold to its end?
-            self.read_while_cut().await;
+        // The last reading before the restore: did the cut hold to its end?
+        if self.ending.stopped.is_none() && !self.read_while_cut(LAST_READ_LIMIT).await {
+            let text = "a control could not be read before the restore, so nobody knows whether the \
+                        cut held to its end";
+            self.ending.cut_failed.get_or_insert(Why::new("control-not-read", text));
         }
     }
 
-    async fn read_while_cut(&mut self) {
+    /// Reads every control, within `limit` for all of them and until the drill has to stop. False: not
+    /// all of them could be read.
+    async fn read_while_cut(&mut self, limit: Duration) -> bool {
         let clock = self.clock;
         let order = self.plan.cut.clone();
-        for place in 0..self.held.len() {
-            let control = self.held[place].control.clone();
-            let read = call(clock, self.held[place].name(), Act::Inspect, control.inspect());
-            let read = self.watch.during(read).await;
+        let limit = limit.min(CALL_LIMIT);
+        let reads = self.held.iter().map(|held| {
+            let control = held.control.clone();
+            async move {
+                let name = control.spec().name.clone();
+                call_within(limit, clock, name, Act::Inspect, control.inspect()).await
+            }
+        });
+        let reads = join_all(reads);
+        let Some(reads) = self.watch.unless_stopped(reads).await else { return false };
+        let mut all = true;
+        for (place, read) in reads.into_iter().enumerate() {
             if read.call.error.is_some() {
+                all = false;
                 self.note(read.call);
             }
             self.held[place].read_while_cut(read.result, &order);
         }
-    }
-
-    /// Puts everything that was touched back as it was, side by side.
-    async fn restore(&mut self) {
-        let touched: Vec<usize> =
-            (0..self.held.len()).filter(|place| self.held[*place].touched).collect();
-        if touched.is_empty() {
-            return;
-        }
-        let limit = self.plan.timing.at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
-        self.enter(Stage::Restore, Some(limit));
-        for place in &touched {
-            // A restore is right even if it cannot be written down.
-            let control = self.held[*place].name();
-            if let Err(why) = self.write(&Record::RestoreIntended { control }) {
-                self.ending.cut_failed.get_or_insert(why);
-            }
-        }
-        for held in &mut self.held {
-            held.path = held.control.path();
-        }
-        let (clock, datacenter) = (self.clock, self.plan.cut.datacenter);
-        self.watch.observation.marks.restore_issued = Some(clock.now());
-        let work = join_all(touched.iter().map(|place| {
-            let held = &self.held[*place];
-            let before = held.before.clone().unwrap_or_default();
-            restore(clock, held.control.clone(), before, datacenter, limit)
-        }));
-        let results = self.watch.during(work).await;
-        for (place, restored) in touched.into_iter().zip(results) {
-            restored.calls.into_iter().for_each(|call| self.note(call));
-            self.held[place].after = restored.state;
-            if self.held[place].is_restored(datacenter) {
-                let control = self.held[place].name();
-                if let Err(why) = self.write(&Record::RestoreConfirmed { control }) {
-                    self.ending.cut_failed.get_or_insert(why);
-                }
-            } else {
-                let why = not_restored(&self.held[place], datacenter, restored.error);
-                self.ending.not_restored.push(why);
-            }
-        }
-        if self.ending.not_restored.is_empty() {
-            self.watch.observation.marks.restore_confirmed = Some(clock.now());
-        }
+        all
     }
 
     /// Watches until the services are as before the cut.
@@ -455,23 +457,6 @@ fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
             watch.tell(DrillEvent::Decided { at, service: service.name.clone(), text });
         }
     }
-}
-
-fn not_restored(
-    held: &Held,
-    datacenter: DatacenterId,
-    error: Option<crate::traffic::ControlError>,
-) -> Why {
-    let name = held.name();
-    let text = match (error, &held.after, &held.before) {
-        (Some(error), ..) => format!("{name}: {error}"),
-        (None, Some(after), Some(before)) => {
-            let (before, after) = (before.of(datacenter), after.of(datacenter));
-            format!("{name} is not as it was: {} differ", before.differences(&after).join(", "))
-        }
-        _ => format!("{name} could not be read back"),
-    };
-    Why::new("not-restored", text)
 }
 
 fn control_record(held: Held, datacenter: DatacenterId) -> ControlRecord {

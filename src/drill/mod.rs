@@ -31,6 +31,12 @@ pub use setup::{Charge, conduct, not_started};
 /// A call at a control that takes longer than this has failed, whatever the control's own limits.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 
+/// The last reading before the restore must not put it off for longer than this.
+pub const LAST_READ_LIMIT: Duration = Duration::from_millis(500);
+
+/// A cut that was refused, or not answered, may still land: it is looked for again after this.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
 /// How often a control is read while it has to be cut.
 pub const READ_EVERY: Duration = Duration::from_secs(1);
 

@@ -25,6 +25,8 @@ pub(super) struct Watch {
     pub stop: channel::Receiver<Option<Why>>,
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
     pub told: Offset,
+    /// Set when what is seen does not matter any more: samples are let go.
+    pub deaf: bool,
 }
 
 /// How a wait ended.
@@ -61,6 +63,20 @@ impl Watch {
                 () = self.clock.sleep_until(tell) => self.tell_now(),
             }
         }
+    }
+
+    /// Takes in samples until `work` is done; `None` when the drill has to stop before that. The work is
+    /// given up then, so it must be a reading only.
+    pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.stop.clone();
+        self.during(async move {
+            tokio::select! {
+                biased;
+                done = work => Some(done),
+                Ok(_) = stop.wait_for(Option::is_some) => None,
+            }
+        })
+        .await
     }
 
     /// Takes in samples until `met` holds, `until` has passed or the drill has to stop, whichever
@@ -101,12 +117,17 @@ impl Watch {
     }
 
     fn take(&mut self, sampled: Sampled) {
-        self.observation.push(sampled);
+        if !self.deaf {
+            self.observation.push(sampled);
+        }
     }
 
     fn tell_now(&mut self) {
         let at = self.clock.now();
         self.told = at;
+        if self.deaf {
+            return;
+        }
         let services = self.observation.now(at);
         self.tell(DrillEvent::Watched { at, services });
     }

@@ -79,12 +79,15 @@ impl Observation {
     }
 
     /// Why the drill may not cut: a service is not as it should be on an ordinary day. To be asked
-    /// at the end of the baseline.
-    pub fn unsteady(&self) -> Vec<Why> {
+    /// at the end of the baseline, at `now`.
+    pub fn unsteady(&self, now: Offset) -> Vec<Why> {
         let mut reasons = Vec::new();
         for (service, number) in self.plan.services.iter().zip(0..) {
             let mut served = false;
             let mut tells = false;
+            // What only an extra probe sees says nothing of those that are judged.
+            let required_tells =
+                service.probes.iter().any(|spec| spec.required && spec.served_by.is_some());
             for (spec, probe) in service.probes.iter().zip(0..) {
                 let name = format!("{}/{}", service.name, spec.name);
                 let Some(series) =
@@ -93,8 +96,13 @@ impl Observation {
                     reasons.push(Why::new("no-samples", format!("{name} gave no sample")));
                     continue;
                 };
-                reasons.extend(unsteady_probe(&name, series, self.plan.timing.stable_share));
-                served |= series.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
+                let hung = series.timeline.hung_for(self.marks.started, now);
+                let share = self.plan.timing.stable_share;
+                reasons.extend(
+                    unsteady_probe(&name, series, share).or_else(|| Some(hangs(&name, hung?))),
+                );
+                let counts = spec.required || !required_tells;
+                served |= counts && series.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
                 tells |= spec.served_by.is_some();
             }
             if tells && !served && !service.standby {
@@ -265,6 +273,14 @@ fn vantage_name(probe: &Name, vantage: VantageId) -> Name {
         0 => probe.clone(),
         other => Name::from(format!("{probe}@{other}").as_str()),
     }
+}
+
+fn hangs(name: &str, waited: Duration) -> Why {
+    let text = format!(
+        "{name} is not steady: a sample sent {} ago has no answer yet, and all others were faster",
+        crate::model::Shown(waited)
+    );
+    Why::new("not-steady", text)
 }
 
 fn unsteady_probe(name: &str, series: &Series, share_wanted: f64) -> Option<Why> {

@@ -39,7 +39,12 @@ pub fn episodes(runs: &[Run], stable: Stable) -> Vec<Episode> {
     let mut last_good: Option<Offset> = None;
     let mut previous_was_trouble = false;
     for (place, run) in runs.iter().enumerate() {
-        let trouble = run.kind.is_trouble() && !answers_slowly(run, stable);
+        let tolerated = open.is_none()
+            && episodes.last().is_some_and(|last: &Episode| {
+                let since = last.outage.ended_by.unwrap_or_default();
+                is_tolerated(runs, place, since, known_until, stable)
+            });
+        let trouble = run.kind.is_trouble() && !answers_slowly(run, stable) && !tolerated;
         if trouble {
             note_trouble(&mut open, run, last_good);
         } else if run.kind != Kind::Unknown {
@@ -59,6 +64,22 @@ pub fn episodes(runs: &[Run], stable: Stable) -> Vec<Episode> {
     }
     episodes.extend(open);
     episodes
+}
+
+/// Whether the trouble at `place`, after an outage that ended at `since`, is no more than a service that
+/// was never perfect may have: its share of good samples holds from there on for the stability
+/// period, or where that is not over yet, in the last one that is.
+fn is_tolerated(
+    runs: &[Run],
+    place: usize,
+    since: Offset,
+    known_until: Offset,
+    stable: Stable,
+) -> bool {
+    let Some(run) = runs.get(place).filter(|_| stable.share < 1.0) else { return false };
+    let from = run.first_sent.min(known_until.minus(stable.length)).max(since);
+    let before = runs[..place].iter().rev().take_while(|run| run.last_sent >= from).count();
+    holds(&runs[place - before..], from, from.plus(stable.length), stable)
 }
 
 fn note_trouble(open: &mut Option<Episode>, run: &Run, last_good: Option<Offset>) {
@@ -87,7 +108,7 @@ fn answers_slowly(run: &Run, stable: Stable) -> bool {
 fn end_of(runs: &[Run], stable: Stable, known_until: Offset) -> Option<Offset> {
     let first = runs.first()?;
     let end = first.first_sent.plus(stable.length);
-    if known_until < end || !holds(runs, end, stable) {
+    if known_until < end || !holds(runs, first.first_sent, end, stable) {
         return None;
     }
     if answers_slowly(first, stable) || stable.share < 1.0 {
@@ -96,16 +117,17 @@ fn end_of(runs: &[Run], stable: Stable, known_until: Offset) -> Option<Offset> {
     good_stretch(runs).filter_map(|run| run.proved).min()
 }
 
-/// Whether enough of the samples sent up to `end` are good. Of a run that goes on beyond it, the
-/// part in proportion counts, rounded against the service.
-fn holds(runs: &[Run], end: Offset, stable: Stable) -> bool {
+/// Whether enough of the samples sent between `from` and `end` are good. Of a run that goes on beyond
+/// them, the part in proportion counts, rounded against the service.
+fn holds(runs: &[Run], from: Offset, end: Offset, stable: Stable) -> bool {
     let (mut good, mut trouble) = (0u64, 0u64);
     for run in runs.iter().take_while(|run| run.first_sent <= end) {
-        let part = if run.last_sent <= end {
+        let part = if run.first_sent >= from && run.last_sent <= end {
             1.0
         } else {
             let whole = run.last_sent.since(run.first_sent).as_secs_f64();
-            end.since(run.first_sent).as_secs_f64() / whole
+            let inside = run.last_sent.min(end).since(run.first_sent.max(from)).as_secs_f64();
+            inside / whole.max(f64::MIN_POSITIVE)
         };
         let samples = run.count as f64 * part;
         if run.kind.is_trouble() && !answers_slowly(run, stable) {

@@ -76,12 +76,15 @@ pub fn judge_service(
     let mut promises = Vec::new();
     if let Some(budget) = service.promises.recover_within {
         let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
-        let doubt =
-            doubt(&required, marks.cut_issued, until).or_else(|| second_outage(&required, stable));
+        let doubt = doubt(&required, marks.cut_issued, until)
+            .or_else(|| unasked(&required, &[Stage::Cut, Stage::Observe]))
+            .or_else(|| second_outage(&required, stable));
         promises.push(within(Promise::RecoverWithin, budget, &recovery, doubt));
     }
     if let Some(budget) = service.promises.failback_within {
-        let doubt = doubt(&required, marks.restore_issued, Offset::from_nanos(u64::MAX));
+        let doubt = doubt(&required, marks.restore_issued, Offset::from_nanos(u64::MAX))
+            .or_else(|| unasked(&required, &[Stage::Restore, Stage::Failback]))
+            .or_else(|| unseen(&required));
         promises.push(within(Promise::FailbackWithin, budget, &failback, doubt));
     }
     if service.promises.sustain {
@@ -201,13 +204,15 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
     let bad: u64 = required.iter().map(|evidence| bad_of(evidence)).sum();
     let worst = required.iter().max_by_key(|evidence| bad_of(evidence));
     let watched = required.iter().all(|evidence| {
-        let last = evidence.timeline.runs.last();
+        let last = evidence.timeline.runs.iter().rev().find(|run| run.kind != Kind::Unknown);
         marks
             .restore_confirmed
             .zip(last)
             .is_some_and(|(restored, run)| run.last_sent.since(restored) >= stable.length)
     });
-    let doubt = doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX));
+    let stages = [Stage::Cut, Stage::Observe, Stage::Restore, Stage::Failback];
+    let doubt = doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX))
+        .or_else(|| unasked(required, &stages));
     let (judgement, why) = match (bad, doubt) {
         (1.., _) => (Judgement::Broken, format!("{bad} bad samples between cut and failback")),
         (0, Some(doubt)) => (Judgement::Undecided, doubt),
@@ -239,6 +244,35 @@ fn doubt(required: &[&Evidence<'_>], from: Option<Offset>, to: Offset) -> Option
             span.from,
             span.to
         ))
+    })
+}
+
+/// With more than one unknown sample in so many, nothing is proven: those that could not be asked
+/// may be the very ones that would have failed.
+const UNKNOWN_ONE_IN: u64 = 20;
+
+fn unasked(required: &[&Evidence<'_>], stages: &[Stage]) -> Option<String> {
+    required.iter().find_map(|evidence| {
+        let (mut unknown, mut all) = (0, 0);
+        for run in evidence.timeline.runs.iter().filter(|run| stages.contains(&run.stage)) {
+            all += run.count;
+            unknown += if run.kind == Kind::Unknown { run.count } else { 0 };
+        }
+        let name = &evidence.probe.name;
+        (unknown * UNKNOWN_ONE_IN > all).then(|| {
+            format!("the observer could not ask: {unknown} of {all} samples of {name} are unknown")
+        })
+    })
+}
+
+/// Whether the cut datacenter serves again can be seen only where it was seen to serve before.
+fn unseen(required: &[&Evidence<'_>]) -> Option<String> {
+    let served =
+        |evidence: &&&Evidence<'_>| evidence.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
+    required.iter().find(served).is_none().then(|| {
+        "no required probe saw the cut datacenter serve at baseline, so none can see it serve \
+         again; give one a `served_by`"
+            .to_owned()
     })
 }
 

@@ -14,9 +14,9 @@ const ANSWERS: u64 = 3;
 /// samples say so: the cut datacenter's share of answers fell to zero, or the path to it was seen
 /// dead. A degraded datacenter goes on serving; there the path must have been used.
 pub fn prove(plan: &Plan, observation: &Observation, controls: Vec<ControlProof>) -> Proof {
-    let services: Vec<ServiceProof> = (0..plan.services.len())
+    let (services, named): (Vec<ServiceProof>, Vec<u64>) = (0..plan.services.len())
         .filter_map(|number| service_proof(plan, observation, number))
-        .collect();
+        .unzip();
     let mut proof = Proof { controls, services, missing: Vec::new() };
     let mut missing = Vec::new();
     if observation.marks.cut_confirmed.is_none() {
@@ -25,13 +25,18 @@ pub fn prove(plan: &Plan, observation: &Observation, controls: Vec<ControlProof>
     missing.extend(proof.controls.iter().filter_map(control_doubt));
     match plan.cut.mode.kind() {
         ModeKind::Degrade => missing.extend(unused(&proof)),
-        mode => missing.extend(still_served(plan, &proof, mode)),
+        mode => missing.extend(still_served(plan, &proof, &named, mode)),
     }
     proof.missing = missing;
     proof
 }
 
-fn service_proof(plan: &Plan, observation: &Observation, number: usize) -> Option<ServiceProof> {
+/// What the samples of a service say, and how many of the answers while cut named somebody.
+fn service_proof(
+    plan: &Plan,
+    observation: &Observation,
+    number: usize,
+) -> Option<(ServiceProof, u64)> {
     let service = plan.services.get(number)?;
     let mut found = ServiceProof {
         service: service.name.clone(),
@@ -40,6 +45,7 @@ fn service_proof(plan: &Plan, observation: &Observation, number: usize) -> Optio
         examples: Vec::new(),
     };
     let mut tells = false;
+    let mut named = 0;
     for series in observation.series_of(number as u32) {
         let Some(probe) = service.probes.get(series.probe.probe as usize) else { continue };
         if probe.served_by.is_none() {
@@ -58,10 +64,11 @@ fn service_proof(plan: &Plan, observation: &Observation, number: usize) -> Optio
         };
         add(&mut found.before, series.timeline.share_of_cut(&[Stage::Baseline]));
         add(&mut found.during, during);
+        named += series.timeline.named(&[Stage::Observe]);
         let room = 5usize.saturating_sub(found.examples.len());
         found.examples.extend(series.timeline.leaks.examples.iter().take(room));
     }
-    tells.then_some(found)
+    tells.then_some((found, named))
 }
 
 fn control_doubt(control: &ControlProof) -> Option<Why> {
@@ -90,7 +97,7 @@ fn unused(proof: &Proof) -> Option<Why> {
     Some(Why::new("path-not-used", text))
 }
 
-fn still_served(plan: &Plan, proof: &Proof, mode: ModeKind) -> Vec<Why> {
+fn still_served(plan: &Plan, proof: &Proof, named: &[u64], mode: ModeKind) -> Vec<Why> {
     let mut missing = Vec::new();
     let datacenter = plan.datacenter(plan.cut.datacenter);
     for service in &proof.services {
@@ -119,8 +126,9 @@ fn still_served(plan: &Plan, proof: &Proof, mode: ModeKind) -> Vec<Why> {
             }
         }
     }
-    let by_share = proof.services.iter().any(|service| {
-        service.before.part > 0 && service.during.part == 0 && service.during.whole >= ANSWERS
+    // An answer that names nobody may have come from anywhere.
+    let by_share = proof.services.iter().zip(named).any(|(service, named)| {
+        service.before.part > 0 && service.during.part == 0 && *named >= ANSWERS
     });
     let by_path = proof
         .controls

@@ -189,6 +189,12 @@ impl Timeline {
         share
     }
 
+    /// Answers to requests sent in `stages` that said who gave them.
+    pub fn named(&self, stages: &[Stage]) -> u64 {
+        let served = stages.iter().filter_map(|stage| self.served.get(stage)).flatten();
+        served.filter(|(by, _)| **by != ServedBy::Unnamed).map(|(_, count)| count).sum()
+    }
+
     fn fold(&mut self, sample: &Sample, marks: &Marks) {
         let kind = self.kind(sample, marks);
         let stage = self.stage(sample, kind, marks);
@@ -220,8 +226,21 @@ impl Timeline {
         self.note_return(sample, kind, stage, marks);
     }
 
+    /// For how long the oldest request without an answer has been waited for, at `now`, if that is
+    /// longer than an answer took on any ordinary day. Samples were due from `started` on.
+    pub fn hung_for(&self, started: Offset, now: Offset) -> Option<Duration> {
+        let nanos = self.every.as_nanos().saturating_mul(u128::from(self.next_seq));
+        let due = started.plus(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
+        Some(now.since(due)).filter(|waited| *waited > self.stalls_from())
+    }
+
+    /// A sample that takes longer is stalled.
+    fn stalls_from(&self) -> Duration {
+        (self.slowest_at_baseline * 2).max(self.slowest_at_baseline + STALL)
+    }
+
     fn kind(&self, sample: &Sample, marks: &Marks) -> Kind {
-        let limit = (self.slowest_at_baseline * 2).max(self.slowest_at_baseline + STALL);
+        let limit = self.stalls_from();
         match sample.outcome {
             Outcome::Unknown(_) => Kind::Unknown,
             Outcome::Bad(_) => Kind::Bad,
@@ -258,19 +277,25 @@ impl Timeline {
     }
 
     /// Where a sample belongs. One that was under way when the cut or the restore came, and failed
-    /// or hung because of it, belongs to that act and not to the stage in which it was sent.
+    /// or hung because of it, belongs to that act and not to the stage in which it was sent. One that
+    /// had hung for long by the time of the restore did not hang because of it.
     fn stage(&self, sample: &Sample, kind: Kind, marks: &Marks) -> Stage {
         let ended_after = |mark: Option<Offset>| mark.is_some_and(|mark| sample.done >= mark);
         let was_well = self
             .runs
             .iter()
             .rev()
-            .find(|run| run.kind != Kind::Unknown)
+            .find(|run| run.kind != Kind::Unknown && era(run.stage) < era(Stage::Restore))
             .is_none_or(|run| run.kind == Kind::Good);
+        let hung_before =
+            marks.restore_issued.is_some_and(|at| at.since(sample.sent) > self.stalls_from());
         match marks.stage(sample.sent) {
             Stage::Baseline if kind.is_trouble() && ended_after(marks.cut_issued) => Stage::Cut,
             Stage::Observe
-                if kind.is_trouble() && was_well && ended_after(marks.restore_issued) =>
+                if kind.is_trouble()
+                    && was_well
+                    && !hung_before
+                    && ended_after(marks.restore_issued) =>
             {
                 Stage::Restore
             }

@@ -228,11 +228,25 @@ impl ControlState {
         self.parts.iter().filter(move |(_, part)| part.datacenter == datacenter)
     }
 
-    /// The state of the parts that lead to `datacenter` alone: all that a cut changes, and all that
-    /// a restore may touch.
+    /// The state of the parts that lead to `datacenter` alone.
     pub fn of(&self, datacenter: DatacenterId) -> ControlState {
         let own = self.parts_of(datacenter).map(|(name, part)| (name.clone(), part.clone()));
         ControlState { parts: own.collect() }
+    }
+
+    /// The parts that lead to `datacenter` and were not closed: all that a cut changes, and all that
+    /// a restore may touch. What was closed already was closed by another hand, which may open it.
+    pub fn cuttable(&self, datacenter: DatacenterId) -> ControlState {
+        let mut own = self.of(datacenter);
+        own.parts.retain(|_, part| part.passage != Passage::Closed);
+        own
+    }
+
+    /// The parts that `other` has too.
+    pub fn only(&self, other: &ControlState) -> ControlState {
+        let mut shared = self.clone();
+        shared.parts.retain(|name, _| other.parts.contains_key(name));
+        shared
     }
 
     /// Whether this state says that `order` is in force: there is something to cut, and all of it is.
@@ -308,4 +322,30 @@ pub struct ControlCall {
     pub done: Offset,
     /// What went wrong, in words; `None` if nothing did.
     pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_closed_before_the_cut_is_neither_restored_nor_compared() {
+        let (east, west) = (DatacenterId(0), DatacenterId(1));
+        let part =
+            |datacenter, passage| PartState { datacenter, passage, settings: BTreeMap::new() };
+        let state = |parts: &[(&str, DatacenterId, Passage)]| ControlState {
+            parts: parts.iter().map(|(n, d, p)| ((*n).to_owned(), part(*d, *p))).collect(),
+        };
+        let before = state(&[
+            ("e1", east, Passage::Open),
+            ("e2", east, Passage::Closed),
+            ("w1", west, Passage::Open),
+        ]);
+        let ours = before.cuttable(east);
+        assert_eq!(ours.parts.keys().collect::<Vec<_>>(), ["e1"]);
+        let another_hand = state(&[("e1", east, Passage::Open), ("e2", east, Passage::Open)]);
+        assert_eq!(another_hand.only(&ours), ours, "who opened e2 meanwhile is not undone");
+        let still_cut = state(&[("e1", east, Passage::Closed), ("e2", east, Passage::Closed)]);
+        assert_ne!(still_cut.only(&ours), ours);
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::{DatacenterId, Mode, Provider};
+use crate::model::{DatacenterId, Mode, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
 use super::finding::{Findings, quote};
@@ -206,6 +206,16 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         let what = "`failback_within` means nothing for a standby service";
         let hint =
             "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
+        findings.error("impossible", failback.span, what, hint);
+    }
+    let tells = |probe: &&ProbeSpec| probe.required && probe.served_by.is_some();
+    if let Some(failback) = failback
+        && !service.standby
+        && !service.probes.iter().any(|probe| tells(&probe))
+    {
+        let what =
+            "nothing could see the cut datacenter serve again: no required probe tells who serves";
+        let hint = "add `served_by` to a required probe, or take `failback_within` out";
         findings.error("impossible", failback.span, what, hint);
     }
 }

@@ -56,7 +56,7 @@ impl Tls {
 fn roots_from(path: &Path) -> Result<RootCertStore, PrepareError> {
     let refuse = |why: String| {
         PrepareError::new(
-            format!("the certificate authorities in {} cannot be used: {why}", path.display()),
+            format!("the certificate authorities of `ca` cannot be used: {why}"),
             "`ca` must name a PEM file with at least one certificate",
         )
     };

@@ -33,7 +33,7 @@ impl Target {
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("`{to}` is not HOST:PORT, such as 127.0.0.1:8080"),
+                "it does not lead to HOST:PORT, such as 127.0.0.1:8080",
             )),
         }
     }

@@ -67,7 +67,7 @@ async fn a_restore_that_never_works_outranks_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn a_control_that_cannot_be_read_after_the_restore_is_not_restored() {
-    let faults = Faults { unreadable: Some((6, u32::MAX)), ..Faults::default() };
+    let faults = Faults { unreadable: Some((5, u32::MAX)), ..Faults::default() };
     expect(faults, Verdict::NotRestored, "not-restored").await;
 }
 
@@ -85,6 +85,64 @@ async fn nothing_is_cut_that_could_not_be_written_down_before() {
             assert_eq!(ended.record.verdict, expected, "full at record {full}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_reading_that_hangs() {
+    let faults =
+        Faults { failover: Duration::from_secs(3600), hanging_read: Some(3), ..Faults::default() };
+    let patient = [("recover_within: 1s", "recover_within: 19s")];
+    let ended = drill(plan(&patient), faults, Some(span(2500))).await;
+    assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
+    assert!(!ended.world.is_cut());
+    assert!(ended.took < span(2800), "{:?}", ended.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_holds_for_controls_that_hang_or_are_slow() {
+    let hangs = Faults { hanging_read: Some(3), ..Faults::default() };
+    let slow = Faults { call: span(10_000), ..Faults::default() };
+    for faults in [hangs, slow] {
+        let faults = Faults { failover: Duration::from_secs(3600), ..faults };
+        let short =
+            [("recover_within: 1s", "recover_within: 2500ms"), ("at_most: 20s", "at_most: 3s")];
+        let ended = drill(plan(&short), faults.clone(), None).await;
+        let marks = ended.record.marks;
+        let cut_for = marks.restore_issued.unwrap().since(marks.cut_issued.unwrap());
+        assert!(cut_for <= span(3600), "{cut_for:?}: {faults:?}");
+        assert!(!ended.world.is_cut());
+        assert_ne!(ended.record.verdict, Verdict::Pass);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_that_went_silent_before_the_restore_proves_nothing() {
+    let faults = Faults { unreadable: Some((4, 5)), ..Faults::default() };
+    expect(faults, Verdict::Inconclusive, "control-not-read").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_lands_after_its_refusal_is_restored_too() {
+    let faults = Faults { cut_late: Some(span(300)), ..Faults::default() };
+    let ended = expect(faults, Verdict::Inconclusive, "cut-failed").await;
+    assert!(!ended.world.is_cut());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_cut_is_read_back_is_a_stop() {
+    let faults = Faults { hanging_read: Some(2), ..Faults::default() };
+    let ended = drill(plan(&[]), faults, Some(span(1500))).await;
+    assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
+    assert!(!ended.world.is_cut());
+    assert!(ended.took < span(1600), "{:?}", ended.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_that_panics_while_cut_is_restored_all_the_same() {
+    let faults = Faults { panicking_read: Some(3), ..Faults::default() };
+    let ended = drill(plan(&[]), faults, None).await;
+    assert!(!ended.world.is_cut());
+    assert!(ended.world.log().contains(&"journal: closed".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

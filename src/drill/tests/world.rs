@@ -43,6 +43,12 @@ pub struct Faults {
     pub journal_full: Option<usize>,
     /// The cut datacenter goes on answering.
     pub leaks: bool,
+    /// This reading never ends.
+    pub hanging_read: Option<u32>,
+    /// This reading panics.
+    pub panicking_read: Option<u32>,
+    /// A refused cut comes into force all the same, so long after the refusal.
+    pub cut_late: Option<Duration>,
 }
 
 impl Default for Faults {
@@ -58,6 +64,9 @@ impl Default for Faults {
             unreadable: None,
             journal_full: None,
             leaks: false,
+            hanging_read: None,
+            panicking_read: None,
+            cut_late: None,
         }
     }
 }
@@ -173,8 +182,16 @@ impl TrafficControl for Control {
     fn inspect(&self) -> BoxFuture<'_, Result<ControlState, ControlError>> {
         async move {
             tokio::time::sleep(self.world.faults.call).await;
-            let mut state = self.world.state.lock().unwrap();
-            state.reads += 1;
+            let read = {
+                let mut state = self.world.state.lock().unwrap();
+                state.reads += 1;
+                Some(state.reads)
+            };
+            if read == self.world.faults.hanging_read {
+                std::future::pending::<()>().await;
+            }
+            assert_ne!(read, self.world.faults.panicking_read, "for a test");
+            let state = self.world.state.lock().unwrap();
             let (from, to) = self.world.faults.unreadable.unwrap_or((u32::MAX, u32::MAX));
             if (from..to).contains(&state.reads) {
                 return Err(refused("it cannot be read"));
@@ -204,6 +221,15 @@ impl TrafficControl for Control {
             self.note("cut");
             tokio::time::sleep(self.world.faults.call).await;
             let refusal = self.world.faults.cut_refused;
+            if let Some(late) = self.world.faults.cut_late {
+                let world = self.world.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(late).await;
+                    let mut state = world.state.lock().unwrap();
+                    (state.cut_at, state.restored_at) = (Some(world.clock.now()), None);
+                });
+                return Err(refused("no answer in time"));
+            }
             if !self.world.faults.cut_ignored && refusal != Some(false) {
                 let now = self.world.clock.now();
                 self.world.state.lock().unwrap().cut_at.get_or_insert(now);

@@ -223,3 +223,67 @@ fn a_stretch_in_which_nothing_could_be_asked_is_blindness_and_not_an_outage() {
     assert_eq!(timeline.blind.len(), 1);
     assert_eq!((timeline.blind[0].from, timeline.blind[0].to), (ms(1490), ms(2200)));
 }
+
+#[test]
+fn several_samples_that_the_restore_breaks_are_trouble_of_the_restore() {
+    let mut marks = cut_at_one_second();
+    marks.restore_issued = Some(ms(2000));
+    marks.restore_confirmed = Some(ms(2003));
+    let fate = |sent| match sent {
+        1970..2000 => (45, BAD, ServedBy::Unnamed),
+        2000.. => (2, Outcome::Good, by(CUT)),
+        sent => standby_takes_over(1100)(sent),
+    };
+    let timeline = watch(&marks, 3000, fate);
+    assert!(!troubled_again(&timeline, stable(200)), "it was well as long as it was cut");
+    assert!(!failback(&timeline, &marks, stable(200)).unwrap().seamless);
+}
+
+#[test]
+fn samples_that_hung_long_before_the_restore_are_trouble_of_the_cut() {
+    let mut marks = cut_at_one_second();
+    marks.restore_issued = Some(ms(4000));
+    marks.restore_confirmed = Some(ms(4003));
+    let fate = |sent| match sent {
+        3000 => (5000, BAD, ServedBy::Unnamed),
+        4000.. => (2, Outcome::Good, by(CUT)),
+        sent => standby_takes_over(1100)(sent),
+    };
+    let timeline = watch(&marks, 5000, fate);
+    assert!(troubled_again(&timeline, stable(200)));
+}
+
+/// One in ten is bad on any day, and the standby takes over at 1500 as it should.
+fn never_perfect(sent: u64) -> (u64, Outcome, ServedBy) {
+    match sent {
+        _ if sent % 100 == 50 => (2, BAD, ServedBy::Unnamed),
+        2000.. => (2, Outcome::Good, by(CUT)),
+        _ => standby_takes_over(1500)(sent),
+    }
+}
+
+#[test]
+fn a_service_that_was_never_perfect_can_recover_and_fail_back() {
+    let lenient = Stable { length: span(400), share: 0.8 };
+    let mut marks = cut_at_one_second();
+    let timeline = watch(&marks, 2000, never_perfect);
+    assert_eq!(recovery(&timeline, &marks, lenient).unwrap().bounds.high, Some(span(502)));
+    assert!(!troubled_again(&timeline, lenient), "as bad as on any day");
+    marks.restore_issued = Some(ms(2000));
+    marks.restore_confirmed = Some(ms(2003));
+    let timeline = watch(&marks, 4000, never_perfect);
+    assert!(failback(&timeline, &marks, lenient).unwrap().bounds.high.is_some());
+}
+
+#[test]
+fn a_second_outage_of_a_service_that_was_never_perfect_is_seen() {
+    let lenient = Stable { length: span(400), share: 0.8 };
+    let marks = cut_at_one_second();
+    for (from, to) in [(2200, 2400), (3850, 4000)] {
+        let fate = |sent| match sent {
+            _ if (from..to).contains(&sent) => (2, BAD, ServedBy::Unnamed),
+            _ => never_perfect(sent),
+        };
+        assert!(troubled_again(&watch(&marks, 4000, fate), lenient), "from {from}");
+    }
+}

@@ -193,6 +193,14 @@ fn each_piece_of_proof_is_needed() {
     without("it failed again while cut", Inconclusive, "promise-undecided", |case| {
         case.each(2500, 2600, |sample| sample.outcome = BAD);
     });
+    without("a part could not be asked", Inconclusive, "promise-undecided", |case| {
+        // Not blind for long, but who knows what every other request would have met.
+        case.each(1200, 3000, |sample| {
+            if sample.seq % 2 == 0 {
+                sample.outcome = Outcome::Unknown(Blindness::NoNetwork);
+            }
+        });
+    });
     without("no promise", Inconclusive, "nothing-promised", |case| {
         case.plan.services[0].promises = Promises::default();
     });
@@ -215,6 +223,33 @@ fn old_connections_may_finish_in_a_drain_and_prove_it_once_they_have() {
     };
     assert_eq!(drained(SURVIVOR).verdict, Verdict::Pass);
     assert_eq!(codes(&drained(CUT)), ["not-seen-by-users"]);
+}
+
+#[test]
+fn answers_that_name_nobody_do_not_prove_that_the_cut_datacenter_is_silent() {
+    without("unnamed while cut", Verdict::Inconclusive, "not-seen-by-users", |case| {
+        case.control.path = None;
+        case.each(CUT_AT, RESTORED_AT, |sample| sample.served_by = ServedBy::Unnamed);
+    });
+}
+
+#[test]
+fn a_failback_that_nobody_could_see_is_not_kept() {
+    without("no probe tells who served", Verdict::Inconclusive, "promise-undecided", |case| {
+        case.plan.services[0].probes[0].served_by = None;
+        case.each(0, END, |sample| sample.served_by = ServedBy::Unnamed);
+    });
+}
+
+#[test]
+fn unknown_samples_after_the_restore_sustain_nothing() {
+    let mut case = Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
+    case.plan.services[0].promises =
+        Promises { recover_within: None, failback_within: None, sustain: true };
+    case.each(CUT_AT, 1200, |sample| sample.outcome = Outcome::Good);
+    case.each(RESTORED_AT, END, |sample| sample.outcome = Outcome::Unknown(Blindness::NoMemory));
+    let judged = verdict(case.plan, case.marks, &case.samples, case.control);
+    assert_eq!(judged.services[0].promises[0].judgement, Judgement::Undecided);
 }
 
 #[test]
@@ -250,7 +285,7 @@ fn a_baseline_that_is_not_steady_is_refused() {
             let probe = ProbeId::default();
             observation.push(Sampled { vantage: VantageId(0), probe, sample });
         }
-        let found = observation.unsteady();
+        let found = observation.unsteady(ms(900));
         found.into_iter().map(|why| why.code).collect::<Vec<String>>()
     };
     assert!(unsteady(&|_| {}, false).is_empty());
@@ -323,4 +358,36 @@ proptest! {
         let all_kept = promises.all(|promise| promise.judgement == Judgement::Kept);
         prop_assert!(all_kept);
     }
+}
+
+#[test]
+fn a_service_that_hangs_since_the_middle_of_the_baseline_is_not_cut() {
+    let mut observation = Observation::new(Arc::new(plan()), Offset::ZERO);
+    // What was sent since has not ended: it is good only as far as samples came back.
+    for sample in good_samples().into_iter().take(15) {
+        let probe = ProbeId::default();
+        observation.push(Sampled { vantage: VantageId(0), probe, sample });
+    }
+    let found: Vec<String> =
+        observation.unsteady(ms(CUT_AT)).into_iter().map(|why| why.code).collect();
+    assert_eq!(found, ["not-steady"]);
+}
+
+#[test]
+fn a_probe_that_is_not_required_does_not_show_that_the_required_one_was_served() {
+    let mut plan = plan();
+    let extra =
+        ProbeSpec { name: "extra".into(), required: false, ..plan.services[0].probes[0].clone() };
+    plan.services[0].probes.push(extra);
+    let mut observation = Observation::new(Arc::new(plan), Offset::ZERO);
+    for sample in good_samples().into_iter().take(45) {
+        let elsewhere = Sample { served_by: ServedBy::Datacenter(SURVIVOR), ..sample };
+        for (number, sample) in [(0, elsewhere), (1, sample)] {
+            let probe = ProbeId { service: 0, probe: number };
+            observation.push(Sampled { vantage: VantageId(0), probe, sample });
+        }
+    }
+    let found = observation.unsteady(ms(900)).into_iter();
+    let found: Vec<String> = found.map(|why| why.code).collect();
+    assert_eq!(found, ["served-nothing"]);
 }

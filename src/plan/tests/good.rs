@@ -163,7 +163,8 @@ fn every_form_of_probe_is_read() {
     let none = TcpProbe { address: "db:5432".into(), send: None, expect: None };
     let tcp = |to: &str| match plan(
         &broken("http: { url: \"${lab:talk}/send\", method: POST, expect: { status: 200 } }", to)
-            .replace("        served_by: { header: x-datacenter }\n", ""),
+            .replace("        served_by: { header: x-datacenter }\n", "")
+            .replace("      failback_within: 1s\n", ""),
     )
     .services
     .remove(0)
@@ -260,7 +261,8 @@ fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
 
 #[test]
 fn warnings_do_not_prevent_a_plan() {
-    let text = broken("        served_by: { header: x-datacenter }\n", "");
+    let text = broken("        served_by: { header: x-datacenter }\n", "")
+        .replace("      failback_within: 1s\n", "");
     let outcome = parsed_with(text.as_bytes(), &[]);
     assert_eq!((outcome.plan.is_some(), outcome.findings.len()), (true, 1));
     assert_eq!(parsed(GOOD.as_bytes()).findings.len(), 1, "REGION is not used");

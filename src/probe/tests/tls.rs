@@ -91,3 +91,10 @@ async fn a_handshake_that_is_broken_off_is_a_reset_and_not_a_tls_failure() {
     let reset = Outcome::Bad(Reason::Reset);
     assert_eq!(outcome(closes.await, "localhost", &authority).await, reset);
 }
+
+#[test]
+fn where_the_authorities_lie_is_not_shown_since_it_may_be_a_secret() {
+    let path = std::path::Path::new("/nowhere/s3cr3t.pem");
+    let error = crate::probe::tls::Tls::prepare("localhost", Some(path)).err().unwrap();
+    assert!(!error.to_string().contains("s3cr3t"), "{error}");
+}
