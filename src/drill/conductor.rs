@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::journal::{self, Append, Record};
 use crate::measure::{Ending, Observation, judge, prove};
 use crate::model::{
-    Act, ControlCall, ControlProof, ControlRecord, DatacenterId, DrillEvent, Plan, Proof, Restored,
-    RunRecord, Stage, Why,
+    Act, ControlCall, ControlProof, ControlRecord, DatacenterId, DrillEvent, Judgement, Plan,
+    Proof, Restored, RunRecord, Stage, Why,
 };
 
 /// Runs a drill.
@@ -93,6 +93,7 @@ impl Conductor {
             }
             self.restore().await;
             self.failback().await;
+            self.look_again().await;
         }
     }
 
@@ -308,7 +309,10 @@ impl Conductor {
                 .await;
             match woken {
                 Woken::Met => break,
-                Woken::TimeUp if self.clock.now() >= deadline => break,
+                Woken::TimeUp if self.clock.now() >= deadline => {
+                    self.deadline_passed();
+                    break;
+                }
                 Woken::TimeUp => {
                     self.read_while_cut(deadline.since(self.clock.now())).await;
                 }
@@ -317,6 +321,16 @@ impl Conductor {
                     break;
                 }
             }
+        }
+    }
+
+    /// A promise that is broken already is a fail; otherwise the deadline has stopped the drill.
+    fn deadline_passed(&mut self) {
+        let services = self.watch.observation.services();
+        let mut promises = services.iter().flat_map(|service| &service.promises);
+        if !promises.any(|promise| promise.judgement == Judgement::Broken) {
+            let text = "traffic was cut for as long as `at_most` allows, and not all was decided";
+            self.stopping(Why::new("deadline", text));
         }
     }
 

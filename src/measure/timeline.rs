@@ -213,6 +213,8 @@ impl Timeline {
         match kind {
             Kind::Good if counted => self.note_good(sample, stage, marks),
             Kind::Bad | Kind::Stalled => self.note_trouble(sample, stage),
+            // It may have been the one that was asked: where one in k tells, the row is broken.
+            Kind::Unknown if self.proof_length() > 1 => self.in_a_row = 0,
             Kind::Good | Kind::Unknown => {}
         }
         match self.runs.last_mut() {
@@ -310,7 +312,9 @@ impl Timeline {
         let limit = (self.every * 3).max(self.every + BLIND);
         let from = self.last_known.replace(sample.sent).unwrap_or(sample.due);
         let matters = marks.cut_issued.is_some_and(|cut| sample.sent >= cut);
-        if matters && sample.sent.since(from) > limit && self.blind.len() < KEPT {
+        // Room for as many after the restore, whatever there was before it.
+        let room = KEPT * (1 + usize::from(marks.restore_issued.is_some()));
+        if matters && sample.sent.since(from) > limit && self.blind.len() < room {
             self.blind.push(BlindSpan { from, to: sample.sent });
         }
     }

@@ -129,6 +129,14 @@ async fn a_cut_that_lands_after_its_refusal_is_restored_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cut_that_lands_after_the_restore_was_confirmed_is_restored_anew() {
+    let faults = Faults { cut_late: Some(span(2300)), ..Faults::default() };
+    let ended = expect(faults, Verdict::Inconclusive, "cut-failed").await;
+    assert!(!ended.world.is_cut());
+    assert_eq!(ended.record.controls[0].restored, Restored::Yes);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_while_the_cut_is_read_back_is_a_stop() {
     let faults = Faults { hanging_read: Some(2), ..Faults::default() };
     let ended = drill(plan(&[]), faults, Some(span(1500))).await;

@@ -79,6 +79,16 @@ async fn traffic_is_never_cut_for_longer_than_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_deadline_stops_a_drill_that_decides_nothing() {
+    let faults = Faults { failover: Duration::from_secs(3600), ..Faults::default() };
+    let undecided = [("recover_within: 1s, ", "")];
+    let ended = drill(plan(&undecided), faults, None).await;
+    assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
+    assert_eq!(codes(&ended), ["deadline"]);
+    assert!(!ended.world.is_cut());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_at_any_moment_restores() {
     let whole = drill(plan(&[]), Faults::default(), None).await.took;
     let mut verdicts = std::collections::BTreeMap::new();

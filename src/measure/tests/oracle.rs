@@ -65,9 +65,16 @@ fn oracle(samples: &[Sample], marks: &Marks, stable: Duration) -> Option<Bounds>
                         let low = last.since(confirmed);
                         let stretch =
                             after[place..].iter().take_while(|later| said(later) != Said::Trouble);
+                        let mut row = 0;
                         let high = stretch
-                            .filter(|later| said(later) == Said::Good && later.sent > last)
-                            .skip(k - 1)
+                            .filter(|later| {
+                                match said(later) {
+                                    Said::Good => row += usize::from(later.sent > last),
+                                    Said::Nothing if k > 1 => row = 0,
+                                    _ => {}
+                                }
+                                said(later) == Said::Good && later.sent > last && row >= k
+                            })
                             .map(|later| later.done)
                             .min();
                         // Stable but not proven: it goes on.
