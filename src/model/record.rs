@@ -18,7 +18,7 @@ pub struct RunRecord {
     pub format: u32,
     /// The version of firedrill that wrote it.
     pub firedrill: String,
-    /// The run's id, as `firedrill status` and `restore` take it.
+    /// The run's id, which also names its directory in the state directory.
     pub run: String,
     /// When probing began, by the wall clock.
     pub started_at: Timestamp,

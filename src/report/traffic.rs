@@ -18,9 +18,8 @@ pub fn write_alarm(record: &RunRecord, page: &mut Page) {
     let alarm = " TRAFFIC MAY STILL BE CUT. Do this now: ".replace(' ', "\u{a0}");
     page.paragraph(0, 0, &[(Ink::Alarm, alarm)]);
     page.entries(&[
-        Entry::plain("1.", format!("firedrill restore {}", record.run)),
-        Entry::plain("2.", "firedrill status, which must say that nothing is cut"),
-        Entry::plain("3.", "if that does not help, by hand, at each place below:"),
+        Entry::plain("1.", "put back by hand what differs, at each place below"),
+        Entry::plain("2.", "read it back there, and see that users are served"),
     ]);
     for control in broken {
         page.paragraph(4, 6, &[(Ink::Bold, place(control))]);
@@ -53,8 +52,7 @@ fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
         }
         Restored::No => {
             text.push((Ink::Alarm, "NOT\u{a0}RESTORED".to_owned()));
-            let act = format!(": run `firedrill restore {}` now, and read above", record.run);
-            text.push((Ink::Plain, act));
+            text.push((Ink::Plain, ": put it back by hand now, as said above".to_owned()));
         }
     }
     let failed = record.calls.iter().filter(|c| c.control == control.name && c.error.is_some());

@@ -65,18 +65,7 @@ fn oracle(samples: &[Sample], marks: &Marks, stable: Duration) -> Option<Bounds>
                         let low = last.since(confirmed);
                         let stretch =
                             after[place..].iter().take_while(|later| said(later) != Said::Trouble);
-                        let mut row = 0;
-                        let high = stretch
-                            .filter(|later| {
-                                match said(later) {
-                                    Said::Good => row += usize::from(later.sent > last),
-                                    Said::Nothing if k > 1 => row = 0,
-                                    _ => {}
-                                }
-                                said(later) == Said::Good && later.sent > last && row >= k
-                            })
-                            .map(|later| later.done)
-                            .min();
+                        let high = proven_by(stretch.copied(), &said, last, k);
                         // Stable but not proven: it goes on.
                         if let Some(done) = high {
                             return Some(Bounds { low, high: Some(done.since(issued).max(low)) });
@@ -88,6 +77,28 @@ fn oracle(samples: &[Sample], marks: &Marks, stable: Duration) -> Option<Bounds>
         previous = said(sample);
     }
     before.map(|last| Bounds { low: last.since(confirmed), high: None })
+}
+
+/// The first end of a good sample that is at least the k-th in a row after the last trouble.
+fn proven_by<'a>(
+    stretch: impl Iterator<Item = &'a Sample>,
+    said: &dyn Fn(&Sample) -> Said,
+    last: Offset,
+    k: usize,
+) -> Option<Offset> {
+    let mut row = 0;
+    let mut proven: Option<Offset> = None;
+    for sample in stretch {
+        match said(sample) {
+            Said::Good if sample.sent > last => row += 1,
+            Said::Nothing if k > 1 => row = 0,
+            _ => {}
+        }
+        if said(sample) == Said::Good && sample.sent > last && row >= k {
+            proven = Some(proven.map_or(sample.done, |earlier| earlier.min(sample.done)));
+        }
+    }
+    proven
 }
 
 fn proof_length(baseline: &[&Sample]) -> usize {

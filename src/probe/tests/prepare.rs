@@ -50,7 +50,9 @@ fn a_lab_service_that_is_not_there_is_named() {
 fn certificate_files_are_read_before_the_drill() {
     let mut spec = http_spec("https://example.org/");
     http_of(&mut spec).ca = Some("/nonexistent/ca.pem".into());
-    assert!(refused(&spec).contains("/nonexistent/ca.pem"));
+    let error = refused(&spec);
+    // The path may come from the environment, so it is not shown.
+    assert!(error.contains("`ca`") && !error.contains("/nonexistent"), "{error}");
     let empty = tempfile::NamedTempFile::new().unwrap();
     http_of(&mut spec).ca = Some(empty.path().to_owned());
     assert!(refused(&spec).contains("no certificate in it"));
