@@ -76,11 +76,14 @@ async fn drill(plan: Plan, faults: Faults, stop_at: Option<Duration>) -> Ended {
         plan: plan.clone(),
         file: "test".into(),
         run: "test".into(),
+        host: "here".into(),
         controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
         probing: Box::new(world::Probing::new(world.clone(), &plan)),
         journal: Box::new(world::Paper(world.clone())),
         clock,
         stop: stopped,
+        hurry: channel::channel(false).1,
+        guardian: Box::new(()),
         listener: Box::new(move |event: &DrillEvent| {
             let _ = tell.send(event.clone());
         }),
