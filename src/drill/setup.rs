@@ -16,6 +16,7 @@ use crate::probe::{Connector, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
+use crate::watchdog::Phase;
 
 /// Who a drill is, and whom it tells.
 pub struct Charge {
@@ -42,7 +43,7 @@ pub struct Charge {
 /// Builds what the plan names, runs the drill, and takes it down again.
 ///
 /// What cannot be built ends in a record with the verdict NOT STARTED.
-pub async fn conduct(charge: Charge) -> RunRecord {
+pub async fn conduct(mut charge: Charge) -> RunRecord {
     let clock = Clock::start();
     let (plan, file, run) = (charge.plan.clone(), charge.file.clone(), charge.run.clone());
     let lab = match &plan.lab {
@@ -51,6 +52,7 @@ pub async fn conduct(charge: Charge) -> RunRecord {
             Ok(lab) => Some(lab),
             Err(error) => {
                 let text = format!("the lab could not be started: {error}");
+                charge.guardian.beat(Phase::Ended);
                 return not_started(&plan, file, run, Why::new("lab", text));
             }
         },
@@ -63,7 +65,10 @@ pub async fn conduct(charge: Charge) -> RunRecord {
         Ok((controls(&plan, lab.as_ref()).await?, probes))
     };
     let record = match ready.await {
-        Err(why) => not_started(&plan, file, run, why),
+        Err(why) => {
+            charge.guardian.beat(Phase::Ended);
+            not_started(&plan, file, run, why)
+        }
         Ok((controls, probes)) => {
             let drill = Drill {
                 plan: charge.plan,
