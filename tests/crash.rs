@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "cli/home.rs"]
-#[allow(dead_code, reason = "shared with the tests of the command line")]
 mod home;
 #[path = "crash/killed.rs"]
 mod killed;

@@ -10,6 +10,7 @@ use super::state::{Found, State};
 use super::{Exit, StateArgs, by_hand, input, output, reach, state};
 use crate::clock::Clock;
 use crate::journal::{Action, Entry, Hand, Journal, Run, Says, Unusable, action};
+use crate::lease::Lease;
 use crate::model::{Act, ControlState};
 use crate::restore::{End, Limits, Outcome, Reading, Restored, call_within, restore_run};
 
@@ -109,6 +110,7 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         }
         format!("{} cannot be written: {error}", found.journal.display())
     })?;
+    let _leases = leases(args, &run)?;
     let reach = |spec: &_| reach::reach(&run, spec, args.any_host);
     let hurry = tokio::sync::watch::Sender::new(false);
     let work = restore_run(
@@ -122,6 +124,13 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
     );
     let outcomes = runtime.block_on(work);
     Ok(told(&run, &outcomes))
+}
+
+/// The controls to restore, for us alone: no drill may begin on them meanwhile.
+fn leases(args: &RestoreArgs, run: &Run) -> Result<Vec<Box<dyn Lease>>, String> {
+    let state = State::of(&args.state)?;
+    let controls: Vec<_> = run.open().map(|entry| &entry.control).collect();
+    state.take(&controls, &run.opened.run, &run.opened.plan)
 }
 
 fn warn(run: &Run) {

@@ -14,8 +14,7 @@ use super::state::{Found, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
 use crate::drill::{Charge, conduct};
 use crate::journal::{self, Aside, Journal};
-use crate::lease::{Holder, Lease, Leases, NotTaken};
-use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text};
+use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text, Verdict};
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
 
@@ -59,6 +58,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     match drill(args, plan, file) {
         Ok(record) => {
             reports.write(&record);
+            if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
+                let (run, state) = (&record.run, state.display());
+                output::say(format_args!("firedrill restore {run} --state-dir {state}"));
+            }
             record.verdict.into()
         }
         Err(error) => {
@@ -110,7 +113,8 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
     absolute(&mut plan);
     let run = state::run_id();
     let directory = state.run(&run);
-    let leases = leases(&state, &plan, &run)?;
+    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let leases = state.take(&through.collect::<Vec<_>>(), &run, &plan.name)?;
     let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
         format!(
             "the journal could not be created in {}: {error}; without it a crash could leave \
@@ -167,27 +171,6 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
          back",
         first.id
     ))
-}
-
-/// The controls of the plan, for this drill alone.
-fn leases(state: &State, plan: &Plan, run: &str) -> Result<Vec<Box<dyn Lease>>, String> {
-    let files = state.leases();
-    let (plan_name, host, pid) = (plan.name.to_string(), state::host(), std::process::id());
-    let holder = Holder { run: run.to_owned(), plan: plan_name, host, pid };
-    let mut leases = Vec::new();
-    for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
-        for place in control.provider.places() {
-            let lease = files.take(&place, &holder).map_err(|error| {
-                let hint = match error {
-                    NotTaken::Held(_) => "wait until it has ended",
-                    NotTaken::Failed(_) => "give a writable directory with --state-dir",
-                };
-                format!("{} cannot be drilled now: {error}; {hint}", control.name)
-            })?;
-            leases.push(lease);
-        }
-    }
-    Ok(leases)
 }
 
 /// Makes the paths of sockets absolute: the watchdog and `firedrill restore` may stand elsewhere.

@@ -131,6 +131,9 @@ pub struct ControlRecord {
     pub after: Option<ControlState>,
     /// Whether traffic is as it was.
     pub restored: Restored,
+    /// If not: what a person would do to put it back, a command or a sentence each.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
 }
 
 /// What became of a control.

@@ -1,5 +1,7 @@
 //! The one place that starts the binary: in a home of its own, with an empty environment.
 
+#![allow(dead_code, reason = "several binaries share it, and each uses a part")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;

@@ -1,5 +1,7 @@
 //! Drills of a site.
 
+#![allow(dead_code, reason = "a benchmark shares it and uses a part")]
+
 use crate::home::{Home, Running};
 use crate::site::Site;
 

@@ -10,7 +10,7 @@ use crate::site::Site;
 fn a_second_drill_on_the_same_control_is_told_of_the_first() {
     let (home, site, drill) = cut("10m");
     let second = home.run(&["run", "plan.yaml", "--yes"]);
-    second.has(3, &["edge cannot be drilled now: the run ", "of `crash` has it (process "]);
+    second.has(3, &["edge cannot be touched now: the run ", "of `crash` has it (process "]);
     home.run(&["status"]).has(0, &["is going on: east (reset), plan crash"]);
     let id = second.stderr.split_once("the run ").unwrap().1.split_once(' ').unwrap().0.to_owned();
     home.run(&["restore", &id]).has(6, &["its drill is still going on"]);

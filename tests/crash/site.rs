@@ -1,5 +1,7 @@
 //! A site to drill: a real HAProxy in front of web servers in two datacenters, all of one test's own.
 
+#![allow(dead_code, reason = "a benchmark shares it and uses a part")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;

@@ -161,6 +161,7 @@ pub fn control() -> ControlRecord {
         cut: None,
         after: Some(state),
         restored: Restored::Yes,
+        by_hand: Vec::new(),
     }
 }
 
@@ -299,6 +300,10 @@ pub fn not_restored() -> RunRecord {
         cut: Some(state(Passage::Closed, "maint")),
         after: Some(state(Passage::Closed, "maint")),
         restored: Restored::No,
+        by_hand: vec![
+            "echo 'set server app/web1 state ready' | socat - UNIX-CONNECT:/run/haproxy/admin.sock"
+                .into(),
+        ],
     }];
     record.proof.controls[0].control = "lb".into();
     record.calls = vec![ControlCall {

@@ -50,6 +50,11 @@ fn no_line_is_wider_than_asked_for() {
         let record = build();
         for width in 40..=160 {
             for line in plain(&record, width).lines() {
+                // What is to be copied is never broken.
+                let command = line.trim_start();
+                if command.starts_with("firedrill restore ") || command.starts_with("echo '") {
+                    continue;
+                }
                 assert!(line.width() <= usize::from(width), "{name} at {width}: {line}");
             }
         }
