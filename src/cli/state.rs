@@ -146,8 +146,9 @@ impl Found {
     pub fn is_left(&self) -> bool {
         let cut = match &self.run {
             Ok(run) => run.open().next().is_some() || run.lost().next().is_some(),
+            Err(Unusable::Empty | Unusable::OtherFormat { ended: true, .. }) => false,
             // What it did is not known.
-            Err(error) => *error != Unusable::Empty,
+            Err(_) => true,
         };
         cut && !self.live
     }
