@@ -10,6 +10,7 @@ use futures_util::future::{FutureExt, join_all};
 use tokio::sync::mpsc;
 
 use super::controls::{Held, call, call_within};
+use super::guards;
 use super::probing::Probing;
 use super::setup::summary;
 use super::watch::{Watch, Woken};
@@ -43,13 +44,15 @@ impl Conductor {
         let (out, samples) = mpsc::unbounded_channel();
         let clock = drill.clock;
         let observation = Observation::new(drill.plan.clone(), clock.now());
+        let (guards, stop) = drill.guards.start(&drill.plan, clock, drill.stop);
         let watch = Watch {
             clock,
             observation,
             samples,
-            stop: drill.stop,
+            stop,
             listener: drill.listener,
             told: clock.now(),
+            guards,
             deaf: false,
         };
         Conductor {
@@ -197,21 +200,30 @@ impl Conductor {
         self.enter(Stage::Baseline, Some(length));
         let start = self.clock.now();
         self.watch.observation.marks.started = start;
+        self.watch.guards.probing(start);
         if let Some(out) = self.out.take() {
             self.probing.start(self.clock, start, out);
         }
-        let woken = self.watch.until(start.plus(length), |_| false).await;
+        let mut woken = self.watch.until(start.plus(length), |_| false).await;
+        if woken == Woken::TimeUp {
+            // Nothing is cut beside a guardrail that is not clear: it becomes clear, or it breaks.
+            let patience = self.clock.now().plus(self.watch.guards.patience());
+            woken = self.watch.until(patience, |watch| watch.guards.is_clear()).await;
+        }
         if let (Woken::Stopped, Some(why)) = (woken, self.watch.stopped()) {
             self.stopping(why);
             return false;
         }
         self.watch.drain();
         self.ending.not_started = self.watch.observation.unsteady(self.clock.now());
+        self.ending.not_started.extend(self.watch.guards.unclear());
         self.ending.not_started.is_empty()
     }
 
     fn stopping(&mut self, why: Why) {
-        if self.ending.stopped.is_none() {
+        if self.watch.observation.marks.cut_issued.is_none() && guards::refuses(&why) {
+            self.refuse(why);
+        } else if self.ending.stopped.is_none() {
             let at = self.clock.now();
             self.watch.tell(DrillEvent::Stopping { at, why: why.clone() });
             self.ending.stopped = Some(why);
@@ -436,6 +448,7 @@ impl Conductor {
                 .map(|held| control_record(held, self.plan.cut.datacenter))
                 .collect(),
             calls: self.calls,
+            guardrails: self.watch.guards.records(),
             lab: None,
         }
     }

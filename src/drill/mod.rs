@@ -8,6 +8,7 @@
 
 mod conductor;
 mod controls;
+mod guards;
 mod probing;
 mod setup;
 mod watch;
@@ -25,6 +26,7 @@ use crate::journal::Append;
 use crate::model::{DrillEvent, Plan, RunRecord, Why};
 use crate::traffic::TrafficControl;
 
+pub use guards::Guards;
 pub use probing::{Probes, Probing};
 pub use setup::{Charge, conduct, not_started};
 
@@ -58,6 +60,8 @@ pub struct Drill {
     pub controls: Vec<Arc<dyn TrafficControl>>,
     /// What asks the services.
     pub probing: Box<dyn Probing>,
+    /// What may stop it.
+    pub guards: Guards,
     /// Where intents are written down before the acts.
     pub journal: Box<dyn Append>,
     /// The drill's clock.

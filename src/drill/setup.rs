@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Drill, Probes};
+use super::guards::kill_switch;
+use super::{Drill, Guards, Probes};
 use crate::clock::Clock;
 use crate::journal::Append;
 use crate::lab::Lab;
+use crate::measure::closed;
 use crate::model::{
     ControlSpec, DrillEvent, Plan, PlanSummary, Proof, Provider, RunRecord, Verdict, Why,
 };
-use crate::probe::{Connector, Prober, SystemConnector};
+use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
 use crate::traffic::{ControlError, TrafficControl};
@@ -36,6 +38,9 @@ pub struct Charge {
 pub async fn conduct(charge: Charge) -> RunRecord {
     let clock = Clock::start();
     let (plan, file, run) = (charge.plan.clone(), charge.file.clone(), charge.run.clone());
+    if let Some(why) = may_not_begin(&plan, clock).await {
+        return not_started(&plan, file, run, why);
+    }
     let lab = match &plan.lab {
         None => None,
         Some(spec) => match Lab::start(spec, &plan.datacenters, clock).await {
@@ -47,18 +52,22 @@ pub async fn conduct(charge: Charge) -> RunRecord {
         },
     };
     let ready = async {
-        let probes = probes(&plan, lab.as_ref())?;
-        Ok((controls(&plan, lab.as_ref()).await?, probes))
+        let connector = connector()?;
+        let probes = probes(&plan, lab.as_ref(), &connector)?;
+        let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
+        let guards = Guards::prepare(&plan, &address, connector)?;
+        Ok((controls(&plan, lab.as_ref()).await?, probes, guards))
     };
     let record = match ready.await {
         Err(why) => not_started(&plan, file, run, why),
-        Ok((controls, probes)) => {
+        Ok((controls, probes, guards)) => {
             let drill = Drill {
                 plan: charge.plan,
                 file: charge.file,
                 run: charge.run,
                 controls,
                 probing: Box::new(probes),
+                guards,
                 journal: charge.journal,
                 clock,
                 stop: charge.stop,
@@ -101,10 +110,25 @@ async fn control(
     })
 }
 
-fn probes(plan: &Plan, lab: Option<&Lab>) -> Result<Probes, Why> {
+/// Whatever forbids a drill before anything is opened: the calendar, then the kill switch.
+async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
+    if let Some(why) = closed(&plan.calendar, jiff::Timestamp::now()) {
+        return Some(why);
+    }
+    // Without a connector there is no drill: that is said when the probes are made ready.
+    kill_switch(plan, clock, connector().ok()?).await
+}
+
+fn connector() -> Result<Arc<dyn Connector>, Why> {
+    let refused = |error| Why::new("probe-not-ready", format!("{error}"));
+    let connector = SystemConnector::from_system();
+    connector
+        .map(|ready| Arc::new(ready) as Arc<dyn Connector>)
+        .map_err(|e: PrepareError| refused(e))
+}
+
+fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Result<Probes, Why> {
     let refused = |error: &dyn std::fmt::Display| Why::new("probe-not-ready", error.to_string());
-    let connector: Arc<dyn Connector> =
-        Arc::new(SystemConnector::from_system().map_err(|error| refused(&error))?);
     let address = |service: &str| lab.and_then(|lab| lab.address(service));
     let mut ready = Vec::new();
     for (id, service, probe) in plan.probes() {
@@ -130,6 +154,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         proof: Proof::default(),
         controls: Vec::new(),
         calls: Vec::new(),
+        guardrails: Vec::new(),
         lab: None,
     }
 }

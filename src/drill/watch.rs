@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch as channel;
 
+use super::guards::OnGuard;
 use crate::clock::Clock;
 use crate::measure::Observation;
 use crate::model::{DrillEvent, Offset, Sampled, Why};
@@ -25,6 +26,8 @@ pub(super) struct Watch {
     pub stop: channel::Receiver<Option<Why>>,
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
     pub told: Offset,
+    /// What may stop the drill. It sees every sample that is taken in.
+    pub guards: OnGuard,
     /// Set when what is seen does not matter any more: samples are let go.
     pub deaf: bool,
 }
@@ -118,6 +121,7 @@ impl Watch {
 
     fn take(&mut self, sampled: Sampled) {
         if !self.deaf {
+            self.guards.push(&sampled);
             self.observation.push(sampled);
         }
     }
@@ -128,6 +132,7 @@ impl Watch {
         if self.deaf {
             return;
         }
+        self.guards.look(at);
         let services = self.observation.now(at);
         self.tell(DrillEvent::Watched { at, services });
     }

@@ -10,7 +10,10 @@ use super::read::{At, Label, Reader, Value};
 use super::tree::Kind;
 
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
-const SUCCESS: (u16, u16) = (200, 299);
+pub(super) const SUCCESS: (u16, u16) = (200, 299);
+
+/// What `ca` names.
+pub(super) const PEM: &str = "a PEM file";
 
 /// Reads `http: URL` or `http: { url: … }`.
 pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
@@ -28,7 +31,7 @@ pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let headers = fields.get("headers").map(|value| headers(reader, value)).unwrap_or_default();
     let body = fields.get("body").and_then(|value| reader.text(value, true));
-    let ca = fields.get("ca").and_then(|value| path(reader, value));
+    let ca = fields.get("ca").and_then(|value| path(reader, value, PEM));
     let expected = fields.get("expect");
     let expect = expected.and_then(|value| expect(reader, value));
     let expect =
@@ -69,16 +72,18 @@ fn tcp_address(reader: &mut Reader, value: Value) -> Option<Text> {
     address::host_and_port(reader, &text, real).then_some(text.value)
 }
 
-fn url(reader: &mut Reader, value: Value) -> Option<Text> {
+pub(super) fn url(reader: &mut Reader, value: Value) -> Option<Text> {
     let text = reader.text(value, true)?;
     address::url(reader, &text).then_some(text.value)
 }
 
-fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
-    let filled = reader.word(value, "the path of a PEM file")?;
+/// Reads the path of `kind`, such as `a PEM file`.
+pub(super) fn path(reader: &mut Reader, value: Value, kind: &str) -> Option<PathBuf> {
+    let wanted = format!("the path of {kind}");
+    let filled = reader.word(value, &wanted)?;
     if filled.real.is_empty() || filled.real.contains('\0') {
         let what = format!("{} is no path", quote(filled.raw));
-        reader.findings.error("bad-value", value.span(), what, "write the path of a PEM file");
+        reader.findings.error("bad-value", value.span(), what, format!("write {wanted}"));
         return None;
     }
     Some(PathBuf::from(filled.real.into_owned()))
@@ -102,7 +107,7 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= 256 && text.bytes().all(fits)
 }
 
-fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> {
+pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> {
     const OURS: &[&str] = &["content-length", "transfer-encoding", "connection", "upgrade"];
     let entries = reader.map(value, "header fields by name").unwrap_or_default();
     let mut headers: Vec<(String, Text)> = Vec::with_capacity(entries.len());

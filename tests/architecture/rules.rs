@@ -38,10 +38,14 @@ pub const ROOMS: &[Room] = &[
     Room { name: "traffic", imports: &["model", "proxy"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
     Room { name: "probe", imports: &["model", "clock"], never: &[] },
+    // The kill switch may be a file.
+    Room { name: "guard", imports: &["model", "clock", "probe"], never: &[] },
     Room { name: "lab", imports: &["model", "clock", "proxy"], never: &["std::fs"] },
     Room {
         name: "drill",
-        imports: &["model", "clock", "measure", "journal", "traffic", "proxy", "probe", "lab"],
+        imports: &[
+            "model", "clock", "measure", "journal", "traffic", "proxy", "probe", "guard", "lab",
+        ],
         never: &["std::fs", "io::stdout", "io::stderr"],
     },
     Room { name: "screen", imports: &["model"], never: &["io::stdout", "std::fs", "tokio"] },
@@ -104,7 +108,7 @@ pub const MACROS: &[Only] = &[
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
-    ("tokio", &["clock", "traffic", "proxy", "probe", "lab", "drill", "cli"]),
+    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "drill", "cli"]),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "drill"]),
     ("hyper", &["probe", "lab", "plan"]),
     ("hyper_util", &["probe", "lab"]),
@@ -118,15 +122,15 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustix", &["proxy", "probe", "lab", "clock", "screen", "cli"]),
     ("serde", &["model", "plan", "journal"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
-    ("serde_json", &["model", "plan", "report", "journal", "traffic", "probe", "lab"]),
+    ("serde_json", &["model", "plan", "report", "journal", "traffic", "probe", "guard", "lab"]),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
-    // Time stamps in records; the plan reads durations with it.
-    ("jiff", &["model", "plan", "drill", "cli"]),
+    // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
+    ("jiff", &["model", "plan", "measure", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     ("comfy_table", &["report"]),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{GOOD, SECRET, broken, parsed, parsed_with};
 use crate::model::{
-    BalancerSpec, Connection, ControlSpec, CutOrder, DatacenterId, Degrade, HaproxyServers,
-    HaproxySettings, HaproxySocket, HttpExpect, HttpProbe, LabSpec, Mode, Name, Part, Plan,
-    ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute, ProxySettings, ServedBySource,
-    ServedByValues, Service, Spread, TcpProbe, Text, Timing,
+    BalancerSpec, Calendar, Connection, ControlSpec, CutOrder, DatacenterId, Degrade,
+    HaproxyServers, HaproxySettings, HaproxySocket, HttpExpect, HttpProbe, LabSpec, Mode, Name,
+    Part, Plan, ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute, ProxySettings,
+    ServedBySource, ServedByValues, Service, Spread, TcpProbe, Text, Timing,
 };
 
 const EAST: DatacenterId = DatacenterId(0);
@@ -113,6 +113,8 @@ fn a_plan_means_exactly_what_it_says() {
             hold: millis(3_000),
             at_most: millis(60_000),
         },
+        guardrails: Vec::new(),
+        calendar: Calendar::default(),
     };
     assert_eq!(plan(GOOD), expected);
 }

@@ -64,6 +64,7 @@ pub fn passed() -> RunRecord {
         },
         controls: vec![control()],
         calls: vec![],
+        guardrails: vec![],
         lab: Some(truth()),
     }
 }

@@ -1,0 +1,55 @@
+//! The kill switch: a file or a URL that stops every drill whose plan names it.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::no_answer;
+use crate::model::GuardrailReading;
+use crate::probe::Fetcher;
+
+/// A file that stops the drill by being there.
+#[derive(Debug)]
+pub(super) struct KillSwitchFile {
+    path: PathBuf,
+}
+
+impl KillSwitchFile {
+    pub(super) fn new(path: &Path) -> Self {
+        KillSwitchFile { path: path.to_owned() }
+    }
+
+    /// Looks for it. A look at a network disk may hang, so it has a thread and a time-out.
+    pub(super) async fn read(&self, timeout: Duration) -> GuardrailReading {
+        let path = self.path.clone();
+        // The link itself counts: one that leads nowhere was put there too.
+        let look = tokio::task::spawn_blocking(move || std::fs::symlink_metadata(path));
+        let shown = self.path.display();
+        match tokio::time::timeout(timeout, look).await {
+            Ok(Ok(Ok(_))) => {
+                GuardrailReading::Beyond { value: Some(1.0), what: format!("{shown} exists") }
+            }
+            Ok(Ok(Err(error))) if error.kind() == ErrorKind::NotFound => clear(),
+            Ok(Ok(Err(error))) => GuardrailReading::Unreadable(format!("{shown}: {error}")),
+            Ok(Err(_)) => GuardrailReading::Unreadable(format!("{shown}: the look at it failed")),
+            Err(_) => GuardrailReading::Unreadable(format!("{shown}: the look at it hangs")),
+        }
+    }
+}
+
+/// Asks the URL. Success is clear; any other answer is set: a switch that was taken away or broken must not
+/// let drills run.
+pub(super) async fn read_url(fetcher: &Fetcher) -> GuardrailReading {
+    match fetcher.fetch().await {
+        Ok(answer) if (200..300).contains(&answer.status) => clear(),
+        Ok(answer) => GuardrailReading::Beyond {
+            value: Some(1.0),
+            what: format!("its URL answers with status {}", answer.status),
+        },
+        Err(outcome) => GuardrailReading::Unreadable(no_answer(outcome)),
+    }
+}
+
+fn clear() -> GuardrailReading {
+    GuardrailReading::Within { value: Some(0.0) }
+}
