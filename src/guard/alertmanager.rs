@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{escaped, json, request, shown};
+use super::{Secrets, escaped, json, request};
 use crate::model::{AlertQuery, GuardrailReading, HttpProbe};
 use crate::probe::{Fetcher, PrepareError};
 
@@ -13,6 +13,7 @@ const NAMED: usize = 3;
 #[derive(Debug)]
 pub(super) struct Alertmanager {
     fetcher: Fetcher,
+    secrets: Secrets,
 }
 
 impl Alertmanager {
@@ -28,19 +29,20 @@ impl Alertmanager {
             path += &format!("&filter={}", escaped(matcher));
         }
         let http = request(&query.url, &path, &query.headers, &query.ca);
-        Ok(Alertmanager { fetcher: fetcher(&http)? })
+        let secrets = Secrets::of(&query.url, &query.headers);
+        Ok(Alertmanager { fetcher: fetcher(&http)?, secrets })
     }
 
     pub(super) async fn read(&self) -> GuardrailReading {
-        match json(self.fetcher.fetch().await) {
-            Ok(answer) => judge(&answer),
+        match json(self.fetcher.fetch().await, &self.secrets) {
+            Ok(answer) => judge(&answer, &self.secrets),
             Err(why) => GuardrailReading::Unreadable(why),
         }
     }
 }
 
 /// What the list of alerts says.
-pub(super) fn judge(answer: &Value) -> GuardrailReading {
+pub(super) fn judge(answer: &Value, secrets: &Secrets) -> GuardrailReading {
     let Value::Array(alerts) = answer else {
         return GuardrailReading::Unreadable("the answer is not of Alertmanager's form".to_owned());
     };
@@ -49,7 +51,8 @@ pub(super) fn judge(answer: &Value) -> GuardrailReading {
         return GuardrailReading::Within { value };
     }
     let name = |alert: &Value| {
-        shown(alert.pointer("/labels/alertname").and_then(Value::as_str).unwrap_or("an alert"))
+        let name = alert.pointer("/labels/alertname").and_then(Value::as_str);
+        secrets.shown(name.unwrap_or("an alert"))
     };
     let mut names: Vec<String> = alerts.iter().take(NAMED).map(name).collect();
     if alerts.len() > NAMED {

@@ -123,7 +123,7 @@ fn escaped(text: &str) -> String {
 ///
 /// # Errors
 /// Why it is none, in words.
-fn json(answer: Result<Answer, Outcome>) -> Result<serde_json::Value, String> {
+fn json(answer: Result<Answer, Outcome>, secrets: &Secrets) -> Result<serde_json::Value, String> {
     let answer = answer.map_err(no_answer)?;
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
     if (200..300).contains(&answer.status) {
@@ -133,7 +133,7 @@ fn json(answer: Result<Answer, Outcome>) -> Result<serde_json::Value, String> {
     // Prometheus puts it under `error`, Alertmanager under `message` or as a bare string.
     let said = parsed.as_ref().and_then(|json| {
         let fields = ["error", "message"].iter().find_map(|field| json.get(*field));
-        fields.unwrap_or(json).as_str().map(shown)
+        fields.unwrap_or(json).as_str().map(|said| secrets.shown(said))
     });
     Err(match said {
         Some(said) => format!("status {status}: {said}"),
@@ -152,13 +152,33 @@ fn no_answer(outcome: Outcome) -> String {
     }
 }
 
-/// A piece of an answer, made safe to show.
-fn shown(text: &str) -> String {
-    let mut shown: String = printable(text).chars().take(SHOWN).collect();
-    if shown.len() < text.len() && shown.chars().count() == SHOWN {
-        shown.push('…');
+/// What was sent and must not be shown, should a server give it back.
+#[derive(Default)]
+struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// The secrets of a request.
+    fn of(url: &Text, headers: &[(String, Text)]) -> Self {
+        let texts = std::iter::once(url).chain(headers.iter().map(|(_, value)| value));
+        let secrets = texts.flat_map(Text::secrets).filter(|secret| !secret.is_empty());
+        Secrets(secrets.map(str::to_owned).collect())
     }
-    shown
+
+    /// A piece of an answer, made safe to show.
+    fn shown(&self, text: &str) -> String {
+        let hide = |text: String, secret: &String| text.replace(secret, "(secret)");
+        let text = printable(&self.0.iter().fold(text.to_owned(), hide));
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
 }
 
 /// A number as people write it.

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Number, escaped, json, request, shown};
+use super::{Number, Secrets, escaped, json, request};
 use crate::model::{GuardrailReading, HttpProbe, PrometheusQuery, QueryLimit, Text};
 use crate::probe::{Fetcher, PrepareError};
 
@@ -14,6 +14,7 @@ use crate::probe::{Fetcher, PrepareError};
 pub(super) struct Prometheus {
     fetcher: Fetcher,
     limit: QueryLimit,
+    secrets: Secrets,
 }
 
 impl Prometheus {
@@ -28,12 +29,13 @@ impl Prometheus {
         let form: Text = "application/x-www-form-urlencoded".into();
         http.headers.push(("content-type".to_owned(), form));
         http.body = Some(Text::from(format!("query={}", escaped(&query.query)).as_str()));
-        Ok(Prometheus { fetcher: fetcher(&http)?, limit: query.limit })
+        let secrets = Secrets::of(&query.url, &query.headers);
+        Ok(Prometheus { fetcher: fetcher(&http)?, limit: query.limit, secrets })
     }
 
     pub(super) async fn read(&self) -> GuardrailReading {
-        match json(self.fetcher.fetch().await) {
-            Ok(answer) => judge(&answer, self.limit),
+        match json(self.fetcher.fetch().await, &self.secrets) {
+            Ok(answer) => judge(&answer, self.limit, &self.secrets),
             Err(why) => GuardrailReading::Unreadable(why),
         }
     }
@@ -46,7 +48,7 @@ struct Found {
 }
 
 /// What the answer to a query says.
-pub(super) fn judge(answer: &Value, limit: QueryLimit) -> GuardrailReading {
+pub(super) fn judge(answer: &Value, limit: QueryLimit, secrets: &Secrets) -> GuardrailReading {
     let unreadable = |why: &str| GuardrailReading::Unreadable(why.to_owned());
     let kind = answer.pointer("/data/resultType").and_then(Value::as_str);
     let result = answer.pointer("/data/result");
@@ -62,7 +64,8 @@ pub(super) fn judge(answer: &Value, limit: QueryLimit) -> GuardrailReading {
             None => return unreadable("the answer is not of Prometheus's form"),
         },
         (Some("vector"), Some(Value::Array(samples))) => {
-            let samples: Option<Vec<Found>> = samples.iter().map(sample).collect();
+            let samples: Option<Vec<Found>> =
+                samples.iter().map(|found| sample(found, secrets)).collect();
             let Some(samples) = samples else {
                 return unreadable("the answer is not of Prometheus's form");
             };
@@ -114,7 +117,7 @@ fn worst(found: Vec<Found>, limit: QueryLimit) -> GuardrailReading {
     GuardrailReading::Beyond { value: Some(worst.value), what }
 }
 
-fn sample(sample: &Value) -> Option<Found> {
+fn sample(sample: &Value, secrets: &Secrets) -> Option<Found> {
     // Native histograms have no single value; they are samples all the same.
     let value = match sample.get("value") {
         Some(pair) => value(pair)?,
@@ -128,7 +131,7 @@ fn sample(sample: &Value) -> Option<Found> {
         .collect();
     let labels = match labels.is_empty() {
         true => String::new(),
-        false => format!(" for {{{}}}", shown(&labels.join(", "))),
+        false => format!(" for {{{}}}", secrets.shown(&labels.join(", "))),
     };
     Some(Found { value, labels })
 }

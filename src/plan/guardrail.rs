@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::draft::ServiceDraft;
 use super::finding::quote;
-use super::probe::{self, PEM};
+use super::probe;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::Span;
@@ -344,7 +344,7 @@ fn prometheus(reader: &mut Reader, value: Value) -> Option<PrometheusQuery> {
         }
     };
     let headers = fields.get("headers").map(|value| probe::headers(reader, value));
-    let ca = fields.get("ca").and_then(|value| probe::path(reader, value, PEM));
+    let ca = fields.get("ca").and_then(|value| probe::path(reader, value));
     let headers = headers.unwrap_or_default();
     Some(PrometheusQuery { url: url?, query: query?, limit: limit?, headers, ca })
 }
@@ -367,7 +367,7 @@ fn alertmanager(reader: &mut Reader, value: Value) -> Option<AlertQuery> {
         None => None,
     };
     let headers = fields.get("headers").map(|value| probe::headers(reader, value));
-    let ca = fields.get("ca").and_then(|value| probe::path(reader, value, PEM));
+    let ca = fields.get("ca").and_then(|value| probe::path(reader, value));
     Some(AlertQuery { url: url?, matchers: matchers?, headers: headers.unwrap_or_default(), ca })
 }
 

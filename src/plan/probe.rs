@@ -12,9 +12,6 @@ use super::tree::Kind;
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
 
-/// What `ca` names.
-pub(super) const PEM: &str = "a PEM file";
-
 /// Reads `http: URL` or `http: { url: … }`.
 pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
     const KEYS: &[&str] = &["url", "method", "headers", "body", "ca", "expect"];
@@ -31,7 +28,7 @@ pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let headers = fields.get("headers").map(|value| headers(reader, value)).unwrap_or_default();
     let body = fields.get("body").and_then(|value| reader.text(value, true));
-    let ca = fields.get("ca").and_then(|value| path(reader, value, PEM));
+    let ca = fields.get("ca").and_then(|value| path(reader, value));
     let expected = fields.get("expect");
     let expect = expected.and_then(|value| expect(reader, value));
     let expect =
@@ -77,13 +74,11 @@ pub(super) fn url(reader: &mut Reader, value: Value) -> Option<Text> {
     address::url(reader, &text).then_some(text.value)
 }
 
-/// Reads the path of `kind`, such as `a PEM file`.
-pub(super) fn path(reader: &mut Reader, value: Value, kind: &str) -> Option<PathBuf> {
-    let wanted = format!("the path of {kind}");
-    let filled = reader.word(value, &wanted)?;
+pub(super) fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
+    let filled = reader.word(value, "the path of a PEM file")?;
     if filled.real.is_empty() || filled.real.contains('\0') {
         let what = format!("{} is no path", quote(filled.raw));
-        reader.findings.error("bad-value", value.span(), what, format!("write {wanted}"));
+        reader.findings.error("bad-value", value.span(), what, "write the path of a PEM file");
         return None;
     }
     Some(PathBuf::from(filled.real.into_owned()))

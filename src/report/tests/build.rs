@@ -269,6 +269,55 @@ pub fn stopped() -> RunRecord {
     record
 }
 
+/// Stopped by a guardrail, beside others that held.
+pub fn guarded() -> RunRecord {
+    let mut record = stopped();
+    let limit = "above 0.05 for 10 s";
+    let why = format!("guardrail errors is broken: the query gives 0.0731 (limit: {limit})");
+    record.reasons = vec![Why::new("guardrail-broken", why.clone())];
+    let held = |name: &str, kind, limit: &str, worst| GuardrailRecord {
+        name: name.into(),
+        kind,
+        limit: limit.into(),
+        last: None,
+        worst,
+        reads: 42,
+        unreadable: 0,
+        broken: None,
+        why: None,
+    };
+    record.guardrails = vec![
+        held(
+            "talk-good-share",
+            GuardrailKind::GoodShare,
+            "below 20 % good for 30 s",
+            Some(0.99951),
+        ),
+        held("talk-latency", GuardrailKind::Latency, "p95 above 2 s for 10 s", Some(1234.5)),
+        GuardrailRecord {
+            last: Some(0.0731),
+            broken: Some(at(4188)),
+            why: Some(why),
+            ..held("errors", GuardrailKind::Prometheus, limit, Some(0.0731))
+        },
+        GuardrailRecord {
+            unreadable: 2,
+            ..held(
+                "alertmanager",
+                GuardrailKind::Alertmanager,
+                "an alert with severity=\"critical\" fires",
+                Some(0.0),
+            )
+        },
+        GuardrailRecord {
+            unreadable: 42,
+            ..held("shop", GuardrailKind::Http, "a bad answer", None)
+        },
+        held("kill-switch", GuardrailKind::KillSwitch, "/etc/firedrill.stop exists", Some(0.0)),
+    ];
+    record
+}
+
 /// The control could not be put back as it was.
 pub fn not_restored() -> RunRecord {
     let mut record = failed();
