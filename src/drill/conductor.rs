@@ -206,9 +206,7 @@ impl Conductor {
         }
         let mut woken = self.watch.until(start.plus(length), |_| false).await;
         if woken == Woken::TimeUp {
-            // Nothing is cut beside a guardrail that is not clear: it becomes clear, or it breaks.
-            let patience = self.clock.now().plus(self.watch.guards.patience());
-            woken = self.watch.until(patience, |watch| watch.guards.is_clear()).await;
+            woken = self.watch.until_clear().await;
         }
         if let (Woken::Stopped, Some(why)) = (woken, self.watch.stopped()) {
             self.stopping(why);

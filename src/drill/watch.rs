@@ -112,6 +112,13 @@ impl Watch {
         }
     }
 
+    /// Waits until every guardrail is clear: nothing is cut beside one that is not. It becomes clear, or it
+    /// breaks.
+    pub async fn until_clear(&mut self) -> Woken {
+        let patience = self.clock.now().plus(self.guards.patience());
+        self.until(patience, |watch| watch.guards.is_clear()).await
+    }
+
     /// Takes in what has come but was not looked at yet.
     pub fn drain(&mut self) {
         while let Ok(sampled) = self.samples.try_recv() {

@@ -167,9 +167,9 @@ impl Guardrail {
             }
             GuardrailCheck::LatencyAbove { limit, .. } => format!("p95 above {}", Shown(*limit)),
             GuardrailCheck::Prometheus(query) => match query.limit {
-                QueryLimit::Any => "any sample".to_owned(),
-                QueryLimit::Above(limit) => format!("above {limit}"),
-                QueryLimit::Below(limit) => format!("below {limit}"),
+                QueryLimit::Any => format!("any sample of `{}`", short(&query.query)),
+                QueryLimit::Above(limit) => format!("`{}` above {limit}", short(&query.query)),
+                QueryLimit::Below(limit) => format!("`{}` below {limit}", short(&query.query)),
             },
             GuardrailCheck::Alertmanager(query) => {
                 format!("an alert with {} fires", query.matchers.join(", "))
@@ -182,6 +182,16 @@ impl Guardrail {
             true => what,
             false => format!("{what} for {}", Shown(self.lasting)),
         }
+    }
+}
+
+/// The beginning of an expression, in one line.
+fn short(query: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

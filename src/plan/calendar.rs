@@ -164,9 +164,16 @@ fn dates(text: &str) -> Result<(Date, Date), String> {
     let date = |text: &str| {
         let text = text.trim();
         // The parser would take times and zones too.
-        let plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let read = text.parse::<Date>().ok().filter(|_| plain);
-        read.ok_or_else(|| format!("{} is not of the form YYYY-MM-DD", quote(text)))
+        let plain = text.len() == 10
+            && text.bytes().enumerate().all(|(place, b)| match place {
+                4 | 7 => b == b'-',
+                _ => b.is_ascii_digit(),
+            });
+        match (plain, text.parse::<Date>()) {
+            (true, Ok(date)) => Ok(date),
+            (true, Err(_)) => Err("there is no such day".to_owned()),
+            (false, _) => Err(format!("{} is not of the form YYYY-MM-DD", quote(text))),
+        }
     };
     let (first, last) = match text.split_once("..") {
         Some((first, last)) => (date(first)?, date(last)?),

@@ -20,7 +20,8 @@ fn entry(record: &RunRecord, guardrail: &GuardrailRecord) -> Entry {
         None if guardrail.reads == guardrail.unreadable => (Ink::Doubt, "not read".to_owned()),
         None if switch => (Ink::Good, "clear".to_owned()),
         None => (Ink::Good, "held".to_owned()),
-        Some(_) if switch => (Ink::Stop, "set".to_owned()),
+        Some(_) if switch && guardrail.worst == Some(1.0) => (Ink::Stop, "set".to_owned()),
+        Some(_) if switch => (Ink::Stop, "unreadable".to_owned()),
         Some(_) => (Ink::Stop, "broken".to_owned()),
     }];
     if let Some(broken) = guardrail.broken {

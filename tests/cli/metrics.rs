@@ -146,7 +146,7 @@ fn a_query_of_prometheus_stops_a_drill_and_what_gives_nothing_starts_none() {
     let refused = |query: &str, said: &str| {
         let plan = home.file("plan.yaml", long(&rail(query, "grace: 500ms")));
         home.run(&["run", plan])
-            .has(3, &["NOT STARTED", "guardrail errors could not be read", said]);
+            .says(3, &["NOT STARTED", "guardrail errors could not be read", said]);
     };
     refused("query: \"sum(\"", "status 400: ");
     refused("query: tset_errors, above: 0.5", "the query gives no sample");
@@ -157,22 +157,19 @@ fn a_query_of_prometheus_stops_a_drill_and_what_gives_nothing_starts_none() {
     page.serve(200, "test_errors 0.75\n");
     let said =
         "guardrail errors is broken: the query gives 0.75 for {__name__=\"test_errors\", instance=";
-    let limit = "(limit: above 0.5 for 500 ms)";
-    let ended = drill.end();
-    ended.has(5, &["STOPPED", "wan (lab)  restored"]);
-    let report = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(report.contains(said) && report.contains(limit), "{ended}");
+    let limit = "(limit: `test_errors` above 0.5 for 500 ms)";
+    drill.end().says(5, &["STOPPED", "wan (lab) restored", said, limit]);
 
     // As an alerting rule: what it gives is broken before the cut, too.
     let plan = home.file("plan.yaml", long(&rail("query: test_errors > 0.5", "")));
     home.run(&["run", plan])
-        .has(3, &["NOT STARTED", "guardrail errors is broken: the query gives"]);
+        .says(3, &["NOT STARTED", "guardrail errors is broken: the query gives"]);
 
     page.serve(200, "test_errors 0\n");
     prometheus.until("GET /api/v1/query?query=test_errors", "\"0\"");
     let drill = cut(&home, &rail("query: test_errors > 0.5", "grace: 1s"));
     drop(prometheus);
-    drill.end().has(5, &["STOPPED", "guardrail errors could not be read for 1", "restored"]);
+    drill.end().says(5, &["STOPPED", "guardrail errors could not be read for 1", "restored"]);
 }
 
 const CRITICAL: &str = r#"[{ "labels": { "alertname": "Down", "severity": "critical" } }]"#;
@@ -204,9 +201,9 @@ fn an_alert_that_fires_stops_a_drill_and_a_silenced_one_does_not() {
     let drill = cut(&home, &rail);
     let answer = alertmanager.ask("POST /api/v2/alerts", CRITICAL);
     assert!(answer.contains("200 OK"), "{answer}");
-    drill.end().has(5, &["STOPPED", "guardrail alertmanager is broken: Down fires", "restored"]);
+    drill.end().says(5, &["STOPPED", "guardrail alertmanager is broken: Down fires", "restored"]);
 
     // It fires still.
     let plan = home.file("plan.yaml", long(&rail));
-    home.run(&["run", plan]).has(3, &["NOT STARTED", "Down fires"]);
+    home.run(&["run", plan]).says(3, &["NOT STARTED", "Down fires"]);
 }

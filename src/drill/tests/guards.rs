@@ -92,13 +92,15 @@ async fn a_service_that_is_too_slow_for_too_long_stops_the_drill() {
 
 #[tokio::test(start_paused = true)]
 async fn samples_that_say_nothing_for_too_long_stop_the_drill() {
-    let slow = ("timeout: 200ms", "timeout: 15s");
-    let rail = "  - { service: talk, good_share_below: 20%, for: 60s, grace: 15001ms }";
-    let long = ("at_most: 20s }\n", "at_most: 60s }\n");
-    // The simulated samples hang for 200 ms whatever the time-out; then nothing is sent any more.
-    let ended = drill(guarded(rail, &[slow, PATIENT, long]), never_back(), None).await;
-    assert_eq!(ended.record.verdict, Verdict::Fail, "what is read is not unreadable");
-    assert_eq!(only(&ended).unreadable, 0, "{:?}", only(&ended));
+    let plan =
+        guarded("  - { service: talk, good_share_below: 20%, for: 9s, grace: 3s }", &[PATIENT]);
+    let faults = Faults { blind_from: Some(Offset::from_millis(2000)), ..never_back() };
+    let ended = drill(plan, faults, None).await;
+    let text = stopped(&ended, "guardrail-unreadable");
+    assert!(text.ends_with("which counts as broken: no sample of get says anything"), "{text}");
+    // What was asked before still counts for the length of a window.
+    let after = only(&ended).broken.unwrap().since(Offset::from_millis(2000));
+    assert!(after > span(3900) && after < span(4500), "{after:?}");
 }
 
 fn http(every: &str) -> String {

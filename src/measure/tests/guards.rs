@@ -98,7 +98,7 @@ fn nothing_is_clear_before_it_was_read_and_found_good() {
 fn the_reason_names_the_guardrail_the_value_and_the_limit() {
     let mut broken = guard(0, 3000);
     let why = broken.take(ms(5), beyond(0.7)).unwrap();
-    assert_eq!(why.text, "guardrail errors is broken: it is 0.7 (limit: above 0.5)");
+    assert_eq!(why.text, "guardrail errors is broken: it is 0.7 (limit: `errors` above 0.5)");
     let mut unread = guard(0, 3000);
     let why = unread.take(ms(4000), dark()).unwrap();
     assert_eq!(

@@ -272,7 +272,7 @@ pub fn stopped() -> RunRecord {
 /// Stopped by a guardrail, beside others that held.
 pub fn guarded() -> RunRecord {
     let mut record = stopped();
-    let limit = "above 0.05 for 10 s";
+    let limit = "`job:errors:ratio_rate1m` above 0.05 for 10 s";
     let why = format!("guardrail errors is broken: the query gives 0.0731 (limit: {limit})");
     record.reasons = vec![Why::new("guardrail-broken", why.clone())];
     let held = |name: &str, kind, limit: &str, worst| GuardrailRecord {
