@@ -178,8 +178,11 @@ impl Drill {
             plan,
             file: "truth.yaml".to_owned(),
             run: format!("truth-{number}"),
+            host: "here".to_owned(),
             journal: Box::new(Nowhere),
             stop,
+            hurry: tokio::sync::watch::Sender::new(false).subscribe(),
+            guardian: Box::new(()),
             listener: Box::new(|_| {}),
         })
         .await;

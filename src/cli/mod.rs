@@ -1,12 +1,18 @@
 //! The command line: one file a subcommand.
 
+mod by_hand;
 mod check;
 mod exit;
 mod input;
+mod leash;
 mod output;
+mod reach;
+mod restore;
 mod run;
 mod signals;
 mod state;
+mod status;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +36,13 @@ enum Command {
     Run(run::RunArgs),
     /// Print every finding of every plan; touches nothing
     Check(check::CheckArgs),
+    /// Put traffic back from the journal
+    Restore(restore::RestoreArgs),
+    /// What is cut right now, and by which run
+    Status(status::StatusArgs),
+    /// What a drill starts beside itself
+    #[command(hide = true)]
+    Watchdog(watchdog::WatchdogArgs),
 }
 
 /// What fills in a plan.
@@ -61,5 +74,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Restore(args) => restore::restore(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Watchdog(args) => watchdog::watchdog(&args),
     }
 }

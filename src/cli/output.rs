@@ -140,6 +140,13 @@ pub(super) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Prints a line of data on stdout.
+pub(super) fn line(text: &str) {
+    if let Err(error) = stdout(format!("{text}\n").as_bytes()) {
+        say(format_args!("error: stdout could not be written: {error}"));
+    }
+}
+
 /// A file that appears under its name only when it is whole.
 struct Pending {
     path: PathBuf,

@@ -7,11 +7,15 @@ use std::thread::JoinHandle;
 
 use clap::Args;
 
+use super::leash::Leash;
 use super::output::{self, Asked, Reports};
-use super::{Exit, StateArgs, VarArgs, input, signals, state};
+use super::signals::Stop;
+use super::state::{Found, State};
+use super::{Exit, StateArgs, VarArgs, input, state};
 use crate::drill::{Charge, conduct};
-use crate::journal::Journal;
-use crate::model::{DrillEvent, Plan, Provider, RunRecord};
+use crate::journal::{self, Aside, Journal};
+use crate::lease::{Holder, Lease, Leases};
+use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text};
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
 
@@ -99,35 +103,103 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-fn drill(args: &RunArgs, plan: Plan, file: String) -> Result<RunRecord, String> {
+fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, String> {
     raise_file_limit();
+    let state = State::of(&args.state)?;
+    refuse_while_cut(&state)?;
+    absolute(&mut plan);
     let run = state::run_id();
-    let directory = state::runs(&args.state)?.join(&run);
-    let journal = Journal::create(&directory).map_err(|error| {
+    let directory = state.run(&run);
+    let leases = leases(&state, &plan, &run)?;
+    let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
         format!(
             "the journal could not be created in {}: {error}; without it a crash could leave \
              traffic cut; give a writable directory with --state-dir",
             directory.display()
         )
     })?;
+    let path = directory.join(journal::FILE);
+    let stop = Stop::new(path.clone());
+    let at_most = plan.timing.at_most;
+    let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
     let record = runtime.block_on(async {
-        let stop = signals::stop_on_signals()
-            .map_err(|error| format!("signals could not be caught: {error}"))?;
+        stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
+        stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
         let (listener, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
-        let plan = Arc::new(plan);
-        let journal = Box::new(journal);
-        let record = conduct(Charge { plan, file, run, journal, stop, listener }).await;
+        let charge = Charge {
+            plan: Arc::new(plan),
+            file,
+            run,
+            host: state::host(),
+            journal: Box::new(journal),
+            stop: stop.why(),
+            hurry: stop.hurry(),
+            guardian,
+            listener,
+        };
+        let record = conduct(charge).await;
         // Traffic is back by now: whoever stopped the terminal may let it wait. A screen that
         // panicked has said so, and takes nothing away from the drill.
         let _ = shown.join();
         Ok::<_, String>(record)
     })?;
+    // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
+    runtime.shutdown_background();
+    leash.wait();
     keep(&directory, &record);
     Ok(record)
+}
+
+/// Holds that no earlier run left traffic cut: what a drill measures then is not the plan's world, and its
+/// snapshot would make the cut permanent.
+fn refuse_while_cut(state: &State) -> Result<(), String> {
+    let left: Vec<_> = state.journals()?.into_iter().filter(Found::is_left).collect();
+    let Some(first) = left.first() else { return Ok(()) };
+    let more = match left.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    Err(format!(
+        "an earlier run left traffic cut: {}{more}; `firedrill status` says what, `firedrill restore` puts it \
+         back",
+        first.id
+    ))
+}
+
+/// The controls of the plan, for this drill alone.
+fn leases(state: &State, plan: &Plan, run: &str) -> Result<Vec<Box<dyn Lease>>, String> {
+    let files = state.leases();
+    let (plan_name, host, pid) = (plan.name.to_string(), state::host(), std::process::id());
+    let holder = Holder { run: run.to_owned(), plan: plan_name, host, pid };
+    let mut leases = Vec::new();
+    for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+        for place in control.provider.places() {
+            let lease = files.take(&place, &holder).map_err(|error| {
+                format!("{} cannot be drilled now: {error}; wait until it has ended", control.name)
+            })?;
+            leases.push(lease);
+        }
+    }
+    Ok(leases)
+}
+
+/// Makes the paths of sockets absolute: the watchdog and `firedrill restore` may stand elsewhere.
+fn absolute(plan: &mut Plan) {
+    let Ok(here) = std::env::current_dir() else { return };
+    for control in &mut plan.traffic {
+        if let Provider::Haproxy(haproxy) = &mut control.provider
+            && let HaproxySocket::Unix(path) = &mut haproxy.socket
+            && !Path::new(&path.reveal_plain()).is_absolute()
+        {
+            let mut parts = vec![Part::Plain(format!("{}/", here.display()))];
+            parts.extend_from_slice(path.parts());
+            *path = Text::new(parts);
+        }
+    }
 }
 
 /// Events that may wait for a screen that is slow; more are not shown.

@@ -1,5 +1,7 @@
 //! The stages, in order.
 
+mod finish;
+mod preflight;
 mod way_back;
 
 use std::panic::AssertUnwindSafe;
@@ -9,30 +11,33 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, join_all};
 use tokio::sync::mpsc;
 
-use super::controls::{Held, call, call_within};
+use tokio::sync::watch as channel;
+
+use super::controls::Held;
 use super::guards;
 use super::probing::Probing;
-use super::setup::summary;
 use super::watch::{Watch, Woken};
 use super::{CALL_LIMIT, Drill, LAST_READ_LIMIT, READ_EVERY};
 use crate::clock::Clock;
-use crate::journal::{self, Append, Record};
-use crate::measure::{Ending, Observation, judge, prove};
-use crate::model::{
-    Act, ControlCall, ControlProof, ControlRecord, DatacenterId, DrillEvent, Judgement, Plan,
-    Proof, Restored, RunRecord, Stage, Why,
-};
+use crate::journal::{Append, Last, Record};
+use crate::measure::{Ending, Observation};
+use crate::model::{Act, ControlCall, DrillEvent, Judgement, Plan, RunRecord, Stage, Why};
+use crate::restore::call_within;
+use crate::watchdog::Phase;
 
 /// Runs a drill.
 pub(super) struct Conductor {
     plan: Arc<Plan>,
     file: String,
     run: String,
+    host: String,
+    started_at: jiff::Timestamp,
     held: Vec<Held>,
     probing: Box<dyn Probing>,
     journal: Box<dyn Append>,
     clock: Clock,
     watch: Watch,
+    hurry: channel::Receiver<bool>,
     out: Option<mpsc::UnboundedSender<crate::model::Sampled>>,
     calls: Vec<ControlCall>,
     ending: Ending,
@@ -51,6 +56,8 @@ impl Conductor {
             samples,
             stop,
             listener: drill.listener,
+            guardian: drill.guardian,
+            phase: Phase::Quiet,
             told: clock.now(),
             guards,
             deaf: false,
@@ -59,11 +66,14 @@ impl Conductor {
             plan: drill.plan,
             file: drill.file,
             run: drill.run,
+            host: drill.host,
+            started_at: jiff::Timestamp::now(),
             held: drill.controls.into_iter().map(Held::new).collect(),
             probing: drill.probing,
             journal: drill.journal,
             clock,
             watch,
+            hurry: drill.hurry,
             out: Some(out),
             calls: Vec::new(),
             ending: Ending::default(),
@@ -72,7 +82,6 @@ impl Conductor {
     }
 
     pub async fn run(mut self) -> RunRecord {
-        let started_at = jiff::Timestamp::now();
         if AssertUnwindSafe(self.stages()).catch_unwind().await.is_err() {
             // Whatever it was, it must not leave traffic cut. What is seen from here on could bring
             // it up again, and is not needed for the way back.
@@ -84,7 +93,7 @@ impl Conductor {
                 self.restore().await;
             }
         }
-        self.finish(started_at).await
+        self.finish().await
     }
 
     async fn stages(&mut self) {
@@ -123,75 +132,11 @@ impl Conductor {
 
     /// Writes a record down, or says why the act that it stands for must not follow.
     fn write(&mut self, record: &Record) -> Result<(), Why> {
-        self.journal.append(record).map_err(|error| {
-            let text = format!(
-                "the journal could not be written ({error}), so a crash could leave traffic cut; \
-                 make room in the state directory or move it with --state-dir"
-            );
-            Why::new("journal", text)
-        })
+        self.journal.append(record).map_err(|error| unwritten(&error))
     }
 
     fn refuse(&mut self, why: Why) {
         self.ending.not_started.push(why);
-    }
-
-    /// Reads every control and writes its state down. False: the drill does not start.
-    async fn preflight(&mut self) -> bool {
-        self.enter(Stage::Preflight, Some(CALL_LIMIT));
-        let clock = self.clock;
-        let reads = self.held.iter().map(|held| {
-            let control = held.control.clone();
-            async move {
-                call(clock, control.spec().name.clone(), Act::Inspect, control.inspect()).await
-            }
-        });
-        let reads = join_all(reads).await;
-        for (place, read) in reads.into_iter().enumerate() {
-            self.note(read.call);
-            match read.result {
-                Ok(state) if !state.has_open(self.plan.cut.datacenter) => {
-                    let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
-                    let name = self.held[place].name();
-                    let text = format!(
-                        "nothing leads to {datacenter} through {name} that is not closed already, so \
-                         there is nothing to cut; put it back to service first"
-                    );
-                    self.refuse(Why::new("nothing-to-cut", text));
-                }
-                Ok(state) => self.held[place].before = Some(state),
-                Err(error) => {
-                    self.refuse(Why::new("control-unreadable", error.to_string()));
-                }
-            }
-        }
-        if let Some(why) = self.watch.stopped() {
-            self.stopping(why);
-            return false;
-        }
-        if self.ending.not_started.is_empty()
-            && let Err(why) = self.write_snapshot()
-        {
-            self.refuse(why);
-        }
-        self.ending.not_started.is_empty()
-    }
-
-    fn write_snapshot(&mut self) -> Result<(), Why> {
-        self.write(&Record::Opened {
-            format: journal::FORMAT,
-            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
-            run: self.run.clone(),
-            plan: self.plan.name.clone(),
-            order: self.plan.cut.clone(),
-        })?;
-        self.opened = true;
-        for place in 0..self.held.len() {
-            let control = self.held[place].control.spec().clone();
-            let state = self.held[place].before.clone().unwrap_or_default();
-            self.write(&Record::Snapshot { control, state })?;
-        }
-        Ok(())
     }
 
     /// Watches the services as they are. False: the drill does not cut.
@@ -233,7 +178,7 @@ impl Conductor {
         self.enter(Stage::Cut, Some(CALL_LIMIT));
         for place in 0..self.held.len() {
             if let Err(why) = self.cut_one(place).await {
-                match self.held.iter().any(|held| held.touched) {
+                match self.held.iter().any(Held::is_touched) {
                     true => self.ending.cut_failed = Some(why),
                     false => self.refuse(why),
                 }
@@ -255,7 +200,8 @@ impl Conductor {
         let before = self.held[place].before.clone().unwrap_or_default();
         let name = self.held[place].name();
         self.write(&Record::CutIntended { control: name.clone() })?;
-        self.held[place].touched = true;
+        self.held[place].last = Last::CutIntended;
+        self.watch.beat(Phase::Cut);
         let order = self.plan.cut.clone();
         let clock = self.clock;
         self.watch.observation.marks.cut_issued.get_or_insert(clock.now());
@@ -265,7 +211,8 @@ impl Conductor {
         let cut = call_within(limit, clock, name.clone(), Act::Cut, work);
         let cut = self.watch.during(cut).await;
         self.note(cut.call);
-        self.held[place].unsure = cut.result.is_err();
+        // Until it is read back as cut, it may still land, even after a restore.
+        self.held[place].unsure = true;
         cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
         let give_up = clock.now().plus(CALL_LIMIT).min(self.deadline());
         loop {
@@ -286,7 +233,10 @@ impl Conductor {
             self.held[place].cut = Some(state);
             if is_cut {
                 self.note(read.call);
-                return self.write(&Record::CutConfirmed { control: name });
+                self.write(&Record::CutConfirmed { control: name })?;
+                self.held[place].last = Last::CutConfirmed;
+                self.held[place].unsure = false;
+                return Ok(());
             }
             if clock.now() >= give_up || self.watch.stopped().is_some() {
                 let text = format!("{name} accepted the cut but does not say that it is cut");
@@ -411,62 +361,14 @@ impl Conductor {
             self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
         }
     }
+}
 
-    async fn finish(mut self, started_at: jiff::Timestamp) -> RunRecord {
-        let hurry = self.ending.stopped.is_some();
-        let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
-        let grace = if hurry { Duration::ZERO } else { longest.unwrap_or_default() };
-        self.watch.during(self.probing.stop(grace)).await;
-        self.watch.drain();
-        let now = self.clock.now();
-        self.watch.observation.marks.ended = Some(now);
-        let proof = self.proof();
-        let judged =
-            judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
-        let verdict = judged.verdict;
-        if self.opened {
-            // Without this line a reader of the journal looks at the controls once more: no harm.
-            let _ = self.journal.append(&Record::Closed { verdict });
-        }
-        self.watch.tell(DrillEvent::Ended { at: now, verdict });
-        RunRecord {
-            format: RunRecord::FORMAT,
-            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
-            run: self.run,
-            started_at,
-            plan: summary(&self.plan, self.file),
-            verdict,
-            reasons: judged.reasons,
-            marks: self.watch.observation.marks,
-            services: judged.services,
-            proof,
-            controls: self
-                .held
-                .into_iter()
-                .map(|held| control_record(held, self.plan.cut.datacenter))
-                .collect(),
-            calls: self.calls,
-            guardrails: self.watch.guards.records(),
-            lab: None,
-        }
-    }
-
-    fn proof(&self) -> Proof {
-        if self.watch.observation.marks.cut_issued.is_none() {
-            return Proof::default();
-        }
-        let controls = self
-            .held
-            .iter()
-            .map(|held| ControlProof {
-                control: held.name(),
-                reads: held.reads,
-                reads_cut: held.reads_cut,
-                path: held.path,
-            })
-            .collect();
-        prove(&self.plan, &self.watch.observation, controls)
-    }
+fn unwritten(error: &std::io::Error) -> Why {
+    let text = format!(
+        "the journal could not be written ({error}), so a crash could leave traffic cut; make room in \
+         the state directory or move it with --state-dir"
+    );
+    Why::new("journal", text)
 }
 
 fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
@@ -481,22 +383,5 @@ fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
             let text = state.map_or_else(String::new, |now| now.state);
             watch.tell(DrillEvent::Decided { at, service: service.name.clone(), text });
         }
-    }
-}
-
-fn control_record(held: Held, datacenter: DatacenterId) -> ControlRecord {
-    let restored = match (held.touched, held.is_restored(datacenter)) {
-        (false, _) => Restored::Untouched,
-        (true, true) => Restored::Yes,
-        (true, false) => Restored::No,
-    };
-    let spec = held.control.spec();
-    ControlRecord {
-        name: spec.name.clone(),
-        provider: spec.provider.clone(),
-        before: held.before,
-        cut: held.cut,
-        after: held.after,
-        restored,
     }
 }

@@ -8,7 +8,9 @@
 
 mod conductor;
 mod controls;
+mod escalation;
 mod guards;
+mod path;
 mod probing;
 mod setup;
 mod watch;
@@ -25,7 +27,9 @@ use crate::clock::Clock;
 use crate::journal::Append;
 use crate::model::{DrillEvent, Plan, RunRecord, Why};
 use crate::traffic::TrafficControl;
+use crate::watchdog::Phase;
 
+pub use escalation::{Escalation, Step};
 pub use guards::Guards;
 pub use probing::{Probes, Probing};
 pub use setup::{Charge, conduct, not_started};
@@ -36,9 +40,6 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The last reading before the restore must not put it off for longer than this.
 pub const LAST_READ_LIMIT: Duration = Duration::from_millis(500);
 
-/// A cut that was refused, or not answered, may still land: it is looked for again after this.
-pub const SETTLE: Duration = Duration::from_secs(2);
-
 /// How often a control is read while it has to be cut.
 pub const READ_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,6 +49,17 @@ pub const READ_EVERY: Duration = Duration::from_secs(1);
 /// first bound allows for a control that reloads, the second keeps that person from waiting.
 pub const RESTORE_LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
+/// Who puts traffic back should the drill die or hang: a watchdog.
+pub trait Guardian: Send {
+    /// A sign of life, several times a second and at every change of `phase`.
+    fn beat(&mut self, phase: Phase);
+}
+
+/// Nobody: for drills in tests and benchmarks, whose world ends with their process.
+impl Guardian for () {
+    fn beat(&mut self, _: Phase) {}
+}
+
 /// Everything that a drill needs. The parts are ready: nothing is opened or parsed any more.
 pub struct Drill {
     /// What to do.
@@ -56,6 +68,8 @@ pub struct Drill {
     pub file: String,
     /// The run's id.
     pub run: String,
+    /// The machine that it runs on, for the journal.
+    pub host: String,
     /// The controls to cut through, in the order of [`Plan::through`].
     pub controls: Vec<Arc<dyn TrafficControl>>,
     /// What asks the services.
@@ -68,6 +82,10 @@ pub struct Drill {
     pub clock: Clock,
     /// Set to a reason when the drill has to stop and restore.
     pub stop: channel::Receiver<Option<Why>>,
+    /// Set when the restore should wait for nothing that it can do without.
+    pub hurry: channel::Receiver<bool>,
+    /// Told that the drill lives.
+    pub guardian: Box<dyn Guardian>,
     /// Told of everything as it happens.
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
 }

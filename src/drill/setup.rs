@@ -1,20 +1,23 @@
 //! From a plan to a drill that is ready to run: the lab, the controls and the probes it names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::guards::kill_switch;
-use super::{Drill, Guards, Probes};
+use super::path::through_the_cut;
+use super::{Drill, Guardian, Guards, Probes};
 use crate::clock::Clock;
 use crate::journal::Append;
 use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
-    ControlSpec, DrillEvent, Plan, PlanSummary, Proof, Provider, RunRecord, Verdict, Why,
+    ControlSpec, CutOrder, DatacenterId, DrillEvent, Name, Plan, PlanSummary, Proof, Provider,
+    RunRecord, Verdict, Why,
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
-use crate::traffic::{ControlError, TrafficControl};
+use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 /// Who a drill is, and whom it tells.
 pub struct Charge {
@@ -24,10 +27,16 @@ pub struct Charge {
     pub file: String,
     /// The run's id.
     pub run: String,
+    /// The machine that it runs on, for the journal.
+    pub host: String,
     /// Where intents are written down before the acts.
     pub journal: Box<dyn Append>,
     /// Set to a reason when the drill has to stop and restore.
     pub stop: tokio::sync::watch::Receiver<Option<Why>>,
+    /// Set when the restore should wait for nothing that it can do without.
+    pub hurry: tokio::sync::watch::Receiver<bool>,
+    /// Told that the drill lives.
+    pub guardian: Box<dyn Guardian>,
     /// Told of everything as it happens.
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
 }
@@ -52,6 +61,9 @@ pub async fn conduct(charge: Charge) -> RunRecord {
         },
     };
     let ready = async {
+        if let Some(why) = through_the_cut(&plan).await.into_iter().next() {
+            return Err(why);
+        }
         let connector = connector()?;
         let probes = probes(&plan, lab.as_ref(), &connector)?;
         let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
@@ -65,12 +77,15 @@ pub async fn conduct(charge: Charge) -> RunRecord {
                 plan: charge.plan,
                 file: charge.file,
                 run: charge.run,
+                host: charge.host,
                 controls,
                 probing: Box::new(probes),
                 guards,
                 journal: charge.journal,
                 clock,
                 stop: charge.stop,
+                hurry: charge.hurry,
+                guardian: charge.guardian,
                 listener: charge.listener,
             };
             let mut record = drill.run().await;
@@ -103,7 +118,13 @@ async fn control(
     Ok(match &spec.provider {
         Provider::Lab => {
             let gates = lab.map(Lab::gates).unwrap_or_default();
-            Arc::new(Gates::new(spec.clone(), gates))
+            let gates = Gates::new(spec.clone(), gates);
+            match lab.map(Lab::serving) {
+                Some(serving) => {
+                    Arc::new(gates.judged_by(move |order| survivors(&serving(), order)))
+                }
+                None => Arc::new(gates),
+            }
         }
         Provider::Proxy(_) => Arc::new(Gates::listen(spec.clone()).await?),
         Provider::Haproxy(_) => Arc::new(Haproxy::new(spec)?),
@@ -125,6 +146,21 @@ fn connector() -> Result<Arc<dyn Connector>, Why> {
     connector
         .map(|ready| Arc::new(ready) as Arc<dyn Connector>)
         .map_err(|e: PrepareError| refused(e))
+}
+
+/// Who serves on in each service of the lab that the cut datacenter has a part in.
+fn survivors(
+    serving: &[(Name, BTreeMap<DatacenterId, usize>)],
+    order: &CutOrder,
+) -> Vec<Survivors> {
+    let touched = serving.iter().filter(|(_, replicas)| replicas.contains_key(&order.datacenter));
+    touched
+        .map(|(service, replicas)| {
+            let others = replicas.iter().filter(|(datacenter, _)| **datacenter != order.datacenter);
+            let left = others.map(|(_, count)| count).sum();
+            Survivors { group: format!("service {service}"), left }
+        })
+        .collect()
 }
 
 fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Result<Probes, Why> {

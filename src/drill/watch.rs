@@ -11,9 +11,12 @@ use super::guards::OnGuard;
 use crate::clock::Clock;
 use crate::measure::Observation;
 use crate::model::{DrillEvent, Offset, Sampled, Why};
+use crate::watchdog::{BEAT, Phase};
 
-/// How often listeners are told how the services are.
-const TELL_EVERY: Duration = Duration::from_millis(250);
+use super::Guardian;
+
+/// How often listeners are told how the services are, and the watchdog that we live.
+const TELL_EVERY: Duration = BEAT;
 
 /// How often a condition on what was seen is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -25,6 +28,8 @@ pub(super) struct Watch {
     pub samples: UnboundedReceiver<Sampled>,
     pub stop: channel::Receiver<Option<Why>>,
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+    pub guardian: Box<dyn Guardian>,
+    pub phase: Phase,
     pub told: Offset,
     /// What may stop the drill. It sees every sample that is taken in.
     pub guards: OnGuard,
@@ -47,6 +52,12 @@ impl Watch {
     /// Tells whoever shows or logs.
     pub fn tell(&mut self, event: DrillEvent) {
         (self.listener)(&event);
+    }
+
+    /// Tells the watchdog that the drill lives, and what it is about to do.
+    pub fn beat(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.guardian.beat(phase);
     }
 
     /// The reason to stop, if there is one.
@@ -136,6 +147,7 @@ impl Watch {
     fn tell_now(&mut self) {
         let at = self.clock.now();
         self.told = at;
+        self.guardian.beat(self.phase);
         if self.deaf {
             return;
         }

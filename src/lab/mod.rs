@@ -171,6 +171,15 @@ impl Lab {
         self.services.get(&Name::from(service)).map(|service| service.balancer.changes())
     }
 
+    /// A look at how many replicas of each datacenter serve now, service by service.
+    pub fn serving(
+        &self,
+    ) -> impl Fn() -> Vec<(Name, BTreeMap<DatacenterId, usize>)> + Send + Sync + 'static {
+        let services: Vec<(Name, Arc<Balancer>)> =
+            self.services.iter().map(|(name, s)| (name.clone(), s.balancer.clone())).collect();
+        move || services.iter().map(|(name, b)| (name.clone(), b.pool().serving())).collect()
+    }
+
     /// What is true of this drill so far, when `plan_cut` was cut at the instants of `marks`.
     ///
     /// A recovery counts from `cut_issued` and a failback from `restore_issued`: the changes came

@@ -58,6 +58,15 @@ impl Pool {
         &self.members
     }
 
+    /// How many replicas of each datacenter are in; 0 where it has some and none is.
+    pub(super) fn serving(&self) -> BTreeMap<DatacenterId, usize> {
+        let mut serving = BTreeMap::new();
+        for member in &self.members {
+            *serving.entry(member.datacenter).or_default() += usize::from(member.is_in);
+        }
+        serving
+    }
+
     /// The replica for the next request, as an index; `None` when none is in.
     pub(super) fn pick(&mut self) -> Option<usize> {
         let first = match self.spread {

@@ -170,6 +170,65 @@ impl Provider {
         }
     }
 
+    /// The same settings with the values of the environment filled in again, after they were read from a
+    /// journal.
+    ///
+    /// # Errors
+    /// The name of the first variable that `env` does not know.
+    pub fn filled(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Provider, String> {
+        let mut provider = self.clone();
+        match &mut provider {
+            Provider::Lab => {}
+            Provider::Proxy(proxy) => {
+                for route in &mut proxy.routes {
+                    route.to = route.to.filled(env)?;
+                }
+            }
+            Provider::Haproxy(HaproxySettings { socket, .. }) => match socket {
+                HaproxySocket::Unix(at) | HaproxySocket::Tcp(at) => *at = at.filled(env)?,
+            },
+        }
+        Ok(provider)
+    }
+
+    /// What it steers, each as a name that any two plans give it alike: no two drills may hold one
+    /// at the same time. Secrets are in it, so it is not to be shown.
+    pub fn places(&self) -> Vec<String> {
+        match self {
+            // Each drill has a lab of its own.
+            Provider::Lab => Vec::new(),
+            Provider::Proxy(proxy) => {
+                proxy.routes.iter().map(|route| format!("proxy {}", route.listen)).collect()
+            }
+            Provider::Haproxy(haproxy) => vec![match &haproxy.socket {
+                HaproxySocket::Unix(path) => format!("haproxy unix {}", path.reveal_plain()),
+                HaproxySocket::Tcp(at) => format!("haproxy tcp {}", at.reveal_plain()),
+            }],
+        }
+    }
+
+    /// Whether it lives in the drill's process and ends with that, so that nothing is left to put back.
+    pub fn ends_with_the_drill(&self) -> bool {
+        matches!(self, Provider::Lab | Provider::Proxy(_))
+    }
+
+    /// Whether its address means something only on the machine that the drill ran on.
+    pub fn is_of_one_host(&self) -> bool {
+        match self {
+            Provider::Lab | Provider::Proxy(_) => true,
+            Provider::Haproxy(haproxy) => match &haproxy.socket {
+                HaproxySocket::Unix(_) => true,
+                HaproxySocket::Tcp(at) => {
+                    let at = at.reveal_plain();
+                    let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
+                    let host = host.trim_start_matches('[').trim_end_matches(']');
+                    let address: Option<std::net::IpAddr> = host.parse().ok();
+                    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+                }
+            },
+        }
+    }
+
     /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
     /// one of the two ways for the proof of the cut.
     pub fn counts_traffic(&self) -> bool {
@@ -289,6 +348,8 @@ pub struct PathCounters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
+    /// Prove that a cut and its way back can work.
+    Preflight,
     /// Read its state.
     Inspect,
     /// Cut.
@@ -300,6 +361,7 @@ pub enum Act {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Act::Preflight => "preflight",
             Act::Inspect => "inspect",
             Act::Cut => "cut",
             Act::Restore => "restore",

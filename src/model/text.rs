@@ -63,6 +63,26 @@ impl Text {
         self.reveal(&|_| None)
     }
 
+    /// The text as it was before it was written down and read back: what stands in its `${env:NAME}`
+    /// comes from `env` again.
+    ///
+    /// # Errors
+    /// The name of the first variable that `env` does not know.
+    pub fn filled(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Text, String> {
+        let shown = self.to_string();
+        let (mut parts, mut rest) = (Vec::new(), shown.as_str());
+        while let Some((plain, behind)) = rest.split_once("${env:") {
+            let Some((name, after)) = behind.split_once('}') else { break };
+            let value = env(name).ok_or_else(|| name.to_owned())?;
+            parts.push(Part::Plain(plain.to_owned()));
+            parts.push(Part::Secret { name: name.to_owned(), value });
+            rest = after;
+        }
+        parts.push(Part::Plain(rest.to_owned()));
+        parts.retain(|part| !matches!(part, Part::Plain(text) if text.is_empty()));
+        Ok(Text { parts })
+    }
+
     /// The values that must never be shown.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -136,5 +156,18 @@ mod tests {
         let known = text.reveal(&|name| (name == "talk").then(|| "http://127.0.0.1:80".into()));
         assert_eq!(known, "http://127.0.0.1:80/send");
         assert_eq!(text.reveal_plain(), "${lab:talk}/send");
+    }
+
+    #[test]
+    fn what_was_written_down_gets_its_secrets_from_the_environment_again() {
+        let part = |value: &str| Part::Secret { name: "TOKEN".into(), value: value.into() };
+        let plain = |text: &str| Part::Plain(text.into());
+        let text = Text::new(vec![plain("a"), part("old"), plain("b")]);
+        let json = serde_json::to_string(&text).unwrap();
+        let read: Text = serde_json::from_str(&json).unwrap();
+        let filled = read.filled(&|name| (name == "TOKEN").then(|| "new".to_owned())).unwrap();
+        assert_eq!(filled, Text::new(vec![plain("a"), part("new"), plain("b")]));
+        assert_eq!(read.filled(&|_| None), Err("TOKEN".to_owned()));
+        assert_eq!(Text::from("${env:").filled(&|_| None).unwrap().to_string(), "${env:");
     }
 }

@@ -21,6 +21,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// Faster readings from outside than this would be a load of their own.
 pub(super) const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
+/// How long one reading may take, if the plan says nothing else.
+const LONGEST_READING: Duration = Duration::from_secs(5);
+
 /// The kinds, by the key that names them.
 const CHECKS: &[&str] =
     &["good_share_below", "latency_above", "prometheus", "alertmanager", "http"];
@@ -294,7 +297,7 @@ pub(super) fn pace(
     let mut read = |key| fields.get(key).and_then(|value| reader.duration(value, false));
     let (every_at, timeout_at) = (read("every"), read("timeout"));
     let every = every_at.map_or(usual, |at| at.value);
-    let timeout = timeout_at.map_or(every, |at| at.value);
+    let timeout = timeout_at.map_or(every.min(LONGEST_READING), |at| at.value);
     let grace_is = grace.map_or(GRACE.max(every), |at| at.value);
     if let Some(at) = every_at
         && every < SHORTEST_PERIOD

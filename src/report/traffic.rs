@@ -75,6 +75,7 @@ fn last_error(record: &RunRecord, control: &ControlRecord) -> Option<String> {
     let call =
         record.calls.iter().rev().find(|c| c.control == control.name && c.error.is_some())?;
     let act = match call.act {
+        Act::Preflight => "asking",
         Act::Inspect => "reading",
         Act::Cut => "cutting",
         Act::Restore => "restoring",

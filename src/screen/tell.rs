@@ -109,11 +109,12 @@ fn called(call: &ControlCall) -> Option<(Tone, String)> {
     let ControlCall { control, act, error, .. } = call;
     let took = Shown(call.done.since(call.issued));
     Some(match (act, error) {
-        (Act::Inspect, None) => return None,
+        (Act::Preflight | Act::Inspect, None) => return None,
         (Act::Cut, None) => (Tone::Plain, format!("cut confirmed through {control} after {took}")),
         (Act::Restore, None) => (Tone::Plain, format!("restored through {control} after {took}")),
         (act, Some(error)) => {
             let verb = match act {
+                Act::Preflight => "asking",
                 Act::Inspect => "reading",
                 Act::Cut => "cutting through",
                 Act::Restore => "restoring through",

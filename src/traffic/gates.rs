@@ -1,13 +1,14 @@
 //! Controls made of gates of firedrill's own: those of the lab, and those of the `proxy` provider.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use async_trait::async_trait;
+use futures_util::future::join_all;
 
-use super::{ControlError, TrafficControl};
+use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
     ControlSpec, ControlState, CutOrder, DatacenterId, Degrade, Mode, PartState, Passage,
     PathCounters, Provider, ProxyRoute,
@@ -19,20 +20,32 @@ const MODE: &str = "mode";
 const OPEN: &str = "open";
 
 /// Gates as a traffic control. Each is a part.
-#[derive(Debug)]
 pub struct Gates {
     spec: ControlSpec,
     parts: BTreeMap<String, Part>,
     /// Where the last cut was: the datacenter whose counters are the proof.
     cut: Mutex<Option<DatacenterId>>,
+    survivors: Option<Box<Judge>>,
     /// The listeners that [`Gates::listen`] started; they end with it.
     _routes: Vec<Proxy>,
 }
+
+/// Who can tell [`TrafficControl::survivors`].
+type Judge = dyn Fn(&CutOrder) -> Vec<Survivors> + Send + Sync;
 
 #[derive(Debug)]
 struct Part {
     datacenter: DatacenterId,
     gate: Gate,
+}
+
+impl fmt::Debug for Gates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gates")
+            .field("spec", &self.spec)
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Gates {
@@ -41,7 +54,16 @@ impl Gates {
         let parts =
             gates.into_iter().map(|(name, datacenter, gate)| (name, Part { datacenter, gate }));
         let parts = parts.collect();
-        Gates { spec, parts, cut: Mutex::new(None), _routes: Vec::new() }
+        Gates { spec, parts, cut: Mutex::new(None), survivors: None, _routes: Vec::new() }
+    }
+
+    /// With somebody who can tell who serves on.
+    pub fn judged_by(
+        mut self,
+        survivors: impl Fn(&CutOrder) -> Vec<Survivors> + Send + Sync + 'static,
+    ) -> Gates {
+        self.survivors = Some(Box::new(survivors));
+        self
     }
 
     /// Starts the routes of a `proxy` control. The parts have the names of the addresses that they
@@ -68,39 +90,6 @@ impl Gates {
         Ok(Gates { _routes: routes, ..Gates::new(spec, gates) })
     }
 
-    fn state(&self) -> ControlState {
-        let parts = self.parts.iter().map(|(name, part)| {
-            let fault = part.gate.fault();
-            let mode = fault.map_or_else(|| OPEN.to_owned(), words);
-            let state = PartState {
-                datacenter: part.datacenter,
-                passage: passage(fault),
-                settings: BTreeMap::from([(MODE.to_owned(), mode)]),
-            };
-            (name.clone(), state)
-        });
-        ControlState { parts: parts.collect() }
-    }
-
-    async fn close(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.datacenter);
-        let fault = Some(fault(order.mode));
-        let open = snapshot
-            .parts_of(order.datacenter)
-            .filter(|(_, before)| before.passage != Passage::Closed);
-        let turns: Vec<_> = open.map(|(name, _)| self.turn(name, fault)).collect();
-        join_all(turns).await.into_iter().collect()
-    }
-
-    /// Turns every gate that it can, whatever becomes of the others.
-    async fn put_back(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        let turns = snapshot.parts.iter().map(|(name, before)| async move {
-            let mode = before.settings.get(MODE).map_or(OPEN, String::as_str);
-            self.turn(name, read(name, mode)?).await
-        });
-        join_all(turns).await.into_iter().collect()
-    }
-
     async fn turn(&self, name: &str, to: Option<Fault>) -> Result<(), ControlError> {
         let gate = &self.part(name)?.gate;
         let done = match to {
@@ -125,28 +114,61 @@ impl Gates {
     }
 }
 
+#[async_trait]
 impl TrafficControl for Gates {
     fn spec(&self) -> &ControlSpec {
         &self.spec
     }
 
-    fn inspect(&self) -> BoxFuture<'_, Result<ControlState, ControlError>> {
-        std::future::ready(Ok(self.state())).boxed()
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        let parts = self.parts.iter().map(|(name, part)| {
+            let fault = part.gate.fault();
+            let mode = fault.map_or_else(|| OPEN.to_owned(), words);
+            let state = PartState {
+                datacenter: part.datacenter,
+                passage: passage(fault),
+                settings: BTreeMap::from([(MODE.to_owned(), mode)]),
+            };
+            (name.clone(), state)
+        });
+        Ok(ControlState { parts: parts.collect() })
     }
 
-    fn cut<'a>(
-        &'a self,
-        order: &'a CutOrder,
-        snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.close(order, snapshot).boxed()
+    async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
+        Ok(self.survivors.as_ref().map(|survivors| survivors(order)).unwrap_or_default())
     }
 
-    fn restore<'a>(
-        &'a self,
-        snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.put_back(snapshot).boxed()
+    async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.datacenter);
+        let fault = Some(fault(order.mode));
+        let open = snapshot
+            .parts_of(order.datacenter)
+            .filter(|(_, before)| before.passage != Passage::Closed);
+        let turns: Vec<_> = open.map(|(name, _)| self.turn(name, fault)).collect();
+        join_all(turns).await.into_iter().collect()
+    }
+
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
+        let fault = fault(order.mode);
+        let mut state = snapshot.cuttable(order.datacenter);
+        for part in state.parts.values_mut() {
+            part.passage = passage(Some(fault));
+            part.settings.insert(MODE.to_owned(), words(fault));
+        }
+        state
+    }
+
+    /// Turns every gate that it can, whatever becomes of the others.
+    async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
+        let turns = snapshot.parts.iter().map(|(name, before)| async move {
+            let mode = before.settings.get(MODE).map_or(OPEN, String::as_str);
+            self.turn(name, read(name, mode)?).await
+        });
+        join_all(turns).await.into_iter().collect()
+    }
+
+    fn by_hand(&self, _snapshot: &ControlState) -> Vec<String> {
+        vec!["end the drill's process: its gates end with it".to_owned()]
     }
 
     /// The sum over the gates of the datacenter that was cut last; `None` before the first cut.

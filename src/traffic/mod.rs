@@ -4,24 +4,44 @@ pub mod gates;
 pub mod haproxy;
 
 use std::fmt;
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use async_trait::async_trait;
 
-use crate::model::{ControlSpec, ControlState, CutOrder, PathCounters};
+use crate::model::{ControlSpec, ControlState, CutOrder, PathCounters, Provider};
 
 /// A place where traffic to a datacenter can be cut.
 ///
 /// Calls are idempotent: cutting what is cut and restoring what is restored succeed and change
 /// nothing. A call that fails may have taken effect all the same; only [`TrafficControl::inspect`] tells.
+#[async_trait]
 pub trait TrafficControl: Send + Sync {
     /// What the plan says of it.
     fn spec(&self) -> &ControlSpec;
 
-    /// Reads the present state, changing nothing.
+    /// Proves by reading that a cut and its way back can work: everything that the plan names is
+    /// there, and what we are allowed to do suffices.
+    ///
+    /// # Errors
+    /// When it would not work, or that cannot be told.
+    async fn preflight(&self) -> Result<(), ControlError> {
+        self.inspect().await.map(drop)
+    }
+
+    /// Reads the present state, changing nothing. Parts that are gone are not in it.
     ///
     /// # Errors
     /// When the control cannot be reached or gives no sense.
-    fn inspect(&self) -> BoxFuture<'_, Result<ControlState, ControlError>>;
+    async fn inspect(&self) -> Result<ControlState, ControlError>;
+
+    /// Who serves on when `order` is in force, judged by what serves now: one for each group of parts that stand
+    /// in for each other. Empty where the control cannot tell.
+    ///
+    /// # Errors
+    /// When the control cannot be reached or gives no sense.
+    async fn survivors(&self, _order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
+        Ok(Vec::new())
+    }
 
     /// Cuts traffic as `order` says, and returns when the control says that it is in force.
     ///
@@ -29,24 +49,35 @@ pub trait TrafficControl: Send + Sync {
     ///
     /// # Errors
     /// When the control cannot be reached or refuses. Some parts may be cut by then.
-    fn cut<'a>(
-        &'a self,
-        order: &'a CutOrder,
-        snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>>;
+    async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError>;
+
+    /// What the parts that `order` changes will say once it is in force. Settings that are not known in
+    /// advance are left out.
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState;
 
     /// Puts every part that `snapshot` names back as it has it, and touches no other. What was not
     /// open then is not opened.
     ///
     /// # Errors
     /// When the control cannot be reached or refuses. Some parts may be restored by then.
-    fn restore<'a>(&'a self, snapshot: &'a ControlState)
-    -> BoxFuture<'a, Result<(), ControlError>>;
+    async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError>;
+
+    /// What [`TrafficControl::restore`] does, as a person would do it by hand: a command or a sentence each.
+    fn by_hand(&self, snapshot: &ControlState) -> Vec<String>;
 
     /// What passed towards the cut datacenter since the cut, if the control itself counts it.
     fn path(&self) -> Option<PathCounters> {
         None
     }
+}
+
+/// Who serves on in a group of parts that stand in for each other, when a datacenter is cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivors {
+    /// The group: a backend of HAProxy, a service of the lab.
+    pub group: String,
+    /// How many parts outside of the datacenter to be cut are open and up.
+    pub left: usize,
 }
 
 /// Why a call at a control failed: what, where, and what to do next. Holds no secrets.
@@ -65,3 +96,15 @@ impl fmt::Display for ControlError {
 }
 
 impl std::error::Error for ControlError {}
+
+/// A control made ready from settings that stood in a journal; `None` when it lived in the drill's process
+/// and ended with that, so that nothing is left to put back.
+///
+/// # Errors
+/// When the settings make no sense.
+pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, ControlError> {
+    Ok(match &spec.provider {
+        Provider::Lab | Provider::Proxy(_) => None,
+        Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+    })
+}

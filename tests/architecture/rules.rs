@@ -40,18 +40,29 @@ pub const ROOMS: &[Room] = &[
     Room { name: "probe", imports: &["model", "clock"], never: &[] },
     // The kill switch may be a file.
     Room { name: "guard", imports: &["model", "clock", "probe"], never: &[] },
+    Room {
+        name: "restore",
+        imports: &["model", "clock", "journal", "traffic"],
+        never: &["std::fs", "std::net"],
+    },
+    Room { name: "lease", imports: &["model"], never: NETWORK },
+    Room { name: "watchdog", imports: &["model"], never: IO },
     Room { name: "lab", imports: &["model", "clock", "proxy"], never: &["std::fs"] },
     Room {
         name: "drill",
         imports: &[
-            "model", "clock", "measure", "journal", "traffic", "proxy", "probe", "guard", "lab",
+            "model", "clock", "measure", "journal", "traffic", "restore", "watchdog", "proxy",
+            "probe", "guard", "lab",
         ],
         never: &["std::fs", "io::stdout", "io::stderr"],
     },
     Room { name: "screen", imports: &["model"], never: &["io::stdout", "std::fs", "tokio"] },
     Room {
         name: "cli",
-        imports: &["model", "plan", "journal", "drill", "report", "screen"],
+        imports: &[
+            "model", "clock", "plan", "journal", "traffic", "restore", "watchdog", "lease",
+            "drill", "report", "screen",
+        ],
         never: NETWORK,
     },
     Room { name: "main", imports: &["cli"], never: &[] },
@@ -108,8 +119,9 @@ pub const MACROS: &[Only] = &[
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
-    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "drill", "cli"]),
-    ("futures_util", &["traffic", "proxy", "probe", "lab", "drill"]),
+    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
+    ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill"]),
+    ("async_trait", &["traffic", "drill"]),
     ("hyper", &["probe", "lab", "plan"]),
     ("hyper_util", &["probe", "lab"]),
     ("http_body_util", &["probe", "lab"]),
@@ -119,25 +131,28 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["probe"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
-    ("rustix", &["proxy", "probe", "lab", "clock", "screen", "cli"]),
-    ("serde", &["model", "plan", "journal"]),
+    ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
+    ("serde", &["model", "plan", "journal", "lease"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
-    ("serde_json", &["model", "plan", "report", "journal", "traffic", "probe", "guard", "lab"]),
+    (
+        "serde_json",
+        &["model", "plan", "report", "journal", "lease", "traffic", "probe", "guard", "lab"],
+    ),
     ("serde_yaml", &["plan"]),
-    ("crc32fast", &["journal"]),
+    ("crc32fast", &["journal", "lease"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
-    ("jiff", &["model", "plan", "measure", "drill", "cli"]),
+    ("jiff", &["model", "plan", "measure", "journal", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
     ("etcetera", &["cli"]),
-    ("thiserror", &["journal", "plan", "lab", "probe"]),
+    ("thiserror", &["journal", "lease", "plan", "lab", "probe"]),
 ];
 
 /// No file is longer than this.

@@ -59,12 +59,15 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             plan: plan.clone(),
             file: "test".into(),
             run: "test".into(),
+            host: "here".into(),
             controls: vec![control],
             probing: Box::new(Probes::new(probes)),
             guards: Guards::default(),
             journal: Box::new(Nowhere),
             clock,
             stop: stopped,
+            hurry: tokio::sync::watch::Sender::new(false).subscribe(),
+            guardian: Box::new(()),
             listener: Box::new(|_| {}),
         };
         let mut record = drill.run().await;

@@ -1,68 +1,75 @@
 //! The way back: every drill that may have cut something leaves through here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
-use super::super::controls::{Held, call_within, restore};
-use super::super::{LAST_READ_LIMIT, RESTORE_LIMITS};
+use super::super::controls::Held;
+use super::super::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
 use super::Conductor;
-use crate::journal::Record;
-use crate::model::{Act, ControlState, DatacenterId, Stage, Why};
+use crate::journal::{Hand, Last};
+use crate::model::{Act, ControlState, CutOrder, Stage, Why};
+use crate::restore::{Done, End, Limits, Task, call_within, put_all_back};
+use crate::watchdog::Phase;
 
 impl Conductor {
     /// Puts everything that was touched back as it was, side by side.
     pub(super) async fn restore(&mut self) {
         let touched: Vec<usize> =
-            (0..self.held.len()).filter(|place| self.held[*place].touched).collect();
+            (0..self.held.len()).filter(|place| self.held[*place].last.is_open()).collect();
         if touched.is_empty() {
             return;
         }
-        let limit = self.restore_limit();
-        self.enter(Stage::Restore, Some(limit));
-        for place in &touched {
-            // A restore is right even if it cannot be written down.
-            let control = self.held[*place].name();
-            if let Err(why) = self.write(&Record::RestoreIntended { control }) {
-                self.ending.cut_failed.get_or_insert(why);
-            }
-        }
+        self.enter(Stage::Restore, Some(self.restore_limit()));
         for held in &mut self.held {
             held.path = held.control.path();
         }
-        let (clock, datacenter) = (self.clock, self.plan.cut.datacenter);
-        self.watch.observation.marks.restore_issued = Some(clock.now());
-        let work = join_all(touched.iter().map(|place| {
-            let held = &self.held[*place];
-            let before = held.before.clone().unwrap_or_default();
-            restore(clock, held.control.clone(), before.cuttable(datacenter), held.unsure, limit)
-        }));
-        let results = self.watch.during(work).await;
-        for (place, restored) in touched.into_iter().zip(results) {
-            restored.calls.into_iter().for_each(|call| self.note(call));
-            self.held[place].after = restored.state;
-            if self.held[place].is_restored(datacenter) {
-                let control = self.held[place].name();
-                if let Err(why) = self.write(&Record::RestoreConfirmed { control }) {
-                    self.ending.cut_failed.get_or_insert(why);
-                }
-            } else {
-                let why = not_restored(&self.held[place], datacenter, restored.error);
-                self.ending.not_restored.push(why);
-            }
-        }
+        self.watch.observation.marks.restore_issued = Some(self.clock.now());
+        let tasks = touched.iter().map(|place| self.held[*place].task(&self.plan.cut)).collect();
+        self.put_back(touched, tasks).await;
         if self.ending.not_restored.is_empty() {
-            self.watch.observation.marks.restore_confirmed = Some(clock.now());
+            self.watch.observation.marks.restore_confirmed = Some(self.clock.now());
+        }
+    }
+
+    async fn put_back(&mut self, places: Vec<usize>, tasks: Vec<Task>) {
+        self.watch.beat(Phase::Restoring);
+        let limits = Limits { total: self.restore_limit(), call: CALL_LIMIT };
+        let (clock, hurry) = (self.clock, self.hurry.clone());
+        let work = put_all_back(tasks, Hand::Drill, &mut *self.journal, clock, limits, hurry);
+        let (done, written) = self.watch.during(work).await;
+        if let Err(error) = written {
+            self.ending.cut_failed.get_or_insert(super::unwritten(&error));
+        }
+        for (place, done) in places.into_iter().zip(done) {
+            self.take_back(place, done);
+        }
+        self.watch.beat(Phase::Quiet);
+    }
+
+    fn take_back(&mut self, place: usize, done: Done) {
+        done.calls.into_iter().for_each(|call| self.note(call));
+        let held = &mut self.held[place];
+        held.after = done.state;
+        held.is_restored = matches!(done.end, End::Restored { .. });
+        held.last = if held.is_restored { Last::RestoreConfirmed } else { Last::RestoreIntended };
+        if let End::Restored { undone: true } = done.end {
+            let text = format!(
+                "{} was not cut any more when it was to be restored: another hand, or an expiry",
+                held.name()
+            );
+            self.ending.cut_failed.get_or_insert(Why::new("cut-undone", text));
+        } else if let Some(why) = not_restored(held, &self.plan.cut, &done.end) {
+            self.ending.not_restored.push(why);
         }
     }
 
     /// Reads everything that was restored once more before the drill ends. What is cut again proves
-    /// nothing. It is restored anew only where a call of ours may have landed late: what another hand
-    /// did is not ours to undo.
+    /// nothing. It is restored anew where a call of ours may have landed late, or where users never saw the
+    /// restore: what another hand did is not ours to undo.
     pub(super) async fn look_again(&mut self) {
-        let datacenter = self.plan.cut.datacenter;
+        let is_back = self.watch.observation.is_back();
         for place in 0..self.held.len() {
-            if !self.held[place].touched || !self.held[place].is_restored(datacenter) {
+            if !self.held[place].is_restored {
                 continue;
             }
             let (control, name) = (self.held[place].control.clone(), self.held[place].name());
@@ -70,31 +77,21 @@ impl Conductor {
             let read = call_within(LAST_READ_LIMIT, self.clock, name.clone(), Act::Inspect, work);
             // It was read back as it was once: a reading that fails now takes nothing from that.
             let Ok(state) = self.watch.during(read).await.result else { continue };
-            let before = self.held[place].before.clone().unwrap_or_default().cuttable(datacenter);
+            let before = self.held[place].ours(&self.plan.cut);
             if state.only(&before) == before {
                 continue;
             }
-            let whose = if self.held[place].unsure {
-                self.restore_anew(place, before).await;
-                "the cut had landed late; it was restored anew"
+            let whose = if self.held[place].unsure || !is_back {
+                let last = Last::RestoreIntended;
+                let task = self.held[place].task(&self.plan.cut);
+                let task = Task { last, fresh: false, look_again: true, ..task };
+                self.put_back(vec![place], vec![task]).await;
+                "so far as it was our cut, it was restored anew"
             } else {
                 "another hand did that, so nothing was touched"
             };
             let text = format!("{name} was cut again after it had been restored: {whose}");
             self.ending.cut_failed.get_or_insert(Why::new("cut-again", text));
-        }
-    }
-
-    async fn restore_anew(&mut self, place: usize, before: ControlState) {
-        let (clock, limit) = (self.clock, self.restore_limit());
-        let work = restore(clock, self.held[place].control.clone(), before, true, limit);
-        let restored = self.watch.during(work).await;
-        restored.calls.into_iter().for_each(|call| self.note(call));
-        self.held[place].after = restored.state;
-        if !self.held[place].is_restored(self.plan.cut.datacenter) {
-            let datacenter = self.plan.cut.datacenter;
-            let why = not_restored(&self.held[place], datacenter, restored.error);
-            self.ending.not_restored.push(why);
         }
     }
 
@@ -104,20 +101,37 @@ impl Conductor {
     }
 }
 
-fn not_restored(
-    held: &Held,
-    datacenter: DatacenterId,
-    error: Option<crate::traffic::ControlError>,
-) -> Why {
+/// Why a control is not as it was; `None` where it is, or was never touched.
+fn not_restored(held: &Held, order: &CutOrder, end: &End) -> Option<Why> {
     let name = held.name();
-    let text = match (error, &held.after, &held.before) {
-        (Some(error), ..) => format!("{name}: {error}"),
-        (None, Some(after), Some(before)) => {
-            let (before, after) = (before.cuttable(datacenter), after.of(datacenter));
-            let after = after.only(&before);
-            format!("{name} is not as it was: {} differ", before.differences(&after).join(", "))
+    match end {
+        End::Untouched | End::Restored { .. } => None,
+        End::Failed(error) => Some(Why::new("not-restored", format!("{name}: {error}"))),
+        End::Foreign(parts) => {
+            let (before, now) = (held.ours(order), held.after.clone().unwrap_or_default());
+            let states = parts.iter().map(|part| {
+                let of = |state: &ControlState| words(state, part);
+                format!(
+                    "{part} was {} before the drill, our cut makes it {}, and it is {}",
+                    of(&before),
+                    of(&held.expected),
+                    of(&now)
+                )
+            });
+            let states: Vec<String> = states.collect();
+            let text = format!(
+                "{name}: another hand changed it while it was cut, so it was not touched: {}; decide \
+                 what is right and set it by hand",
+                states.join("; ")
+            );
+            Some(Why::new("another-hand", text))
         }
-        _ => format!("{name} could not be read back"),
-    };
-    Why::new("not-restored", text)
+    }
+}
+
+fn words(state: &ControlState, part: &str) -> String {
+    let Some(part) = state.parts.get(part) else { return "gone".to_owned() };
+    let settings: &BTreeMap<String, String> = &part.settings;
+    let each = settings.iter().map(|(key, value)| format!("{key} {value}"));
+    format!("`{}`", each.collect::<Vec<_>>().join(", "))
 }

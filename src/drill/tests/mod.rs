@@ -89,12 +89,15 @@ async fn drill_beside(
         plan: plan.clone(),
         file: "test".into(),
         run: "test".into(),
+        host: "here".into(),
         controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
         probing: Box::new(world::Probing::new(world.clone(), &plan)),
         guards,
         journal: Box::new(world::Paper(world.clone())),
         clock,
         stop: stopped,
+        hurry: channel::channel(false).1,
+        guardian: Box::new(()),
         listener: Box::new(move |event: &DrillEvent| {
             let _ = tell.send(event.clone());
         }),

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -147,7 +148,7 @@ impl Append for Paper {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         let named = match record {
-            Record::Opened { .. } => "opened",
+            Record::Opened(_) => "opened",
             Record::Snapshot { .. } => "snapshot",
             Record::CutIntended { .. } => "cut intended",
             Record::CutConfirmed { .. } => "cut confirmed",
@@ -180,13 +181,19 @@ fn refused(what: &str) -> ControlError {
     ControlError { what: what.to_owned(), hint: "try again".to_owned() }
 }
 
+#[async_trait]
 impl TrafficControl for Control {
     fn spec(&self) -> &ControlSpec {
         &self.spec
     }
 
-    fn inspect(&self) -> BoxFuture<'_, Result<ControlState, ControlError>> {
-        async move {
+    /// Asks nothing, so that the numbers of readings below mean what they say.
+    async fn preflight(&self) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        {
             tokio::time::sleep(self.world.faults.call).await;
             let read = {
                 let mut state = self.world.state.lock().unwrap();
@@ -215,15 +222,10 @@ impl TrafficControl for Control {
             ];
             Ok(ControlState { parts: parts.into() })
         }
-        .boxed()
     }
 
-    fn cut<'a>(
-        &'a self,
-        _order: &'a CutOrder,
-        _snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        async move {
+    async fn cut(&self, _order: &CutOrder, _snapshot: &ControlState) -> Result<(), ControlError> {
+        {
             self.note("cut");
             tokio::time::sleep(self.world.faults.call).await;
             let refusal = self.world.faults.cut_refused;
@@ -242,14 +244,23 @@ impl TrafficControl for Control {
             }
             refusal.map_or(Ok(()), |_| Err(refused("permission denied")))
         }
-        .boxed()
     }
 
-    fn restore<'a>(
-        &'a self,
-        _snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        async move {
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
+        let mut state = snapshot.cuttable(order.datacenter);
+        for part in state.parts.values_mut() {
+            part.passage = Passage::Closed;
+            part.settings.insert("state".to_owned(), format!("{:?}", Passage::Closed));
+        }
+        state
+    }
+
+    fn by_hand(&self, _snapshot: &ControlState) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn restore(&self, _snapshot: &ControlState) -> Result<(), ControlError> {
+        {
             self.note("restore");
             tokio::time::sleep(self.world.faults.call).await;
             let now = self.world.clock.now();
@@ -261,7 +272,6 @@ impl TrafficControl for Control {
             state.restored_at.get_or_insert(now);
             Ok(())
         }
-        .boxed()
     }
 
     fn path(&self) -> Option<PathCounters> {

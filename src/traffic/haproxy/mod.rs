@@ -13,15 +13,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use async_trait::async_trait;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-
-use self::servers::select;
+use self::servers::{all_match, select, survivors};
 use self::socket::Socket;
-use self::state::{AGENT, STATE, WEIGHT, is_plain};
-use super::{ControlError, TrafficControl};
+use self::state::{AGENT, STATE, Server, WEIGHT, is_plain};
+use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
     ControlSpec, ControlState, CutOrder, HaproxyServers, ModeKind, PartState, Passage, Provider,
 };
@@ -59,20 +56,13 @@ impl Haproxy {
         })
     }
 
-    async fn read(&self) -> Result<ControlState, ControlError> {
-        self.check_level().await?;
+    async fn table(&self) -> Result<Vec<Server>, ControlError> {
         let command = "show servers state";
         let answer = self.socket.ask(command).await?;
-        let all = state::parse(&answer).map_err(|problem| ControlError {
+        state::parse(&answer).map_err(|problem| ControlError {
             what: format!("{} made no sense to `{command}`: {problem}", self.socket),
             hint: "see that this is HAProxy's runtime API, version 1.8 or later".into(),
-        })?;
-        let parts = select(&self.servers, &all)?;
-        let parts: BTreeMap<String, PartState> = parts
-            .into_iter()
-            .map(|(server, datacenter)| (server.name.clone(), server.part(datacenter)))
-            .collect();
-        Ok(ControlState { parts })
+        })
     }
 
     /// A socket that may read and not write would fail only at the cut; ask before it.
@@ -89,7 +79,84 @@ impl Haproxy {
         }
     }
 
-    async fn close(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
+    /// Gives all of `commands`, whatever becomes of one of them, and says what was refused.
+    async fn order(&self, commands: Vec<String>, problem: &str) -> Result<(), ControlError> {
+        let refusals = self.socket.order(&commands).await?;
+        let Some(first) = refusals.first() else { return Ok(()) };
+        let all: Vec<&str> = refusals.iter().map(|refusal| refusal.what.as_str()).collect();
+        Err(ControlError {
+            what: format!("{problem}: {}", all.join("; ")),
+            hint: first.hint.clone(),
+        })
+    }
+}
+
+/// The commands that put `snapshot` back.
+///
+/// # Errors
+/// Of those that are no commands, and the rest is still there.
+fn way_back(snapshot: &ControlState) -> (Vec<String>, Result<(), ControlError>) {
+    let mut commands = Vec::new();
+    for (server, part) in &snapshot.parts {
+        if let Some(state) = setting(part, STATE) {
+            commands.push(command(&["set server", server, "state", state]));
+        }
+        if let Some(weight) = setting(part, WEIGHT) {
+            commands.push(command(&["set server", server, "weight", weight]));
+        }
+        match setting(part, AGENT) {
+            Some("enabled") => commands.push(command(&["enable agent", server])),
+            Some(_) => commands.push(command(&["disable agent", server])),
+            None => {}
+        }
+    }
+    let (good, bad): (Vec<_>, Vec<_>) = commands.into_iter().partition(Result::is_ok);
+    (good.into_iter().flatten().collect(), bad.into_iter().collect::<Result<Vec<_>, _>>().map(drop))
+}
+
+/// A command of `words`, some of which may come from a journal.
+///
+/// # Errors
+/// When a word could end the command and begin another.
+fn command(words: &[&str]) -> Result<String, ControlError> {
+    let plain = words.iter().all(|word| word.split(' ').all(is_plain));
+    let command = words.join(" ");
+    if plain {
+        return Ok(command);
+    }
+    Err(ControlError {
+        what: format!("`{command}` is no command for HAProxy"),
+        hint: "see whether the journal was changed by hand".into(),
+    })
+}
+
+fn setting<'a>(part: &'a PartState, key: &str) -> Option<&'a str> {
+    part.settings.get(key).map(String::as_str)
+}
+
+#[async_trait]
+impl TrafficControl for Haproxy {
+    fn spec(&self) -> &ControlSpec {
+        &self.spec
+    }
+
+    async fn preflight(&self) -> Result<(), ControlError> {
+        self.check_level().await?;
+        all_match(&self.servers, &self.table().await?)
+    }
+
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        let all = self.table().await?;
+        let parts = select(&self.servers, &all)?.into_iter();
+        let parts = parts.map(|(server, at)| (server.name.clone(), server.part(at)));
+        Ok(ControlState { parts: parts.collect() })
+    }
+
+    async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
+        survivors(&self.servers, &self.table().await?, order.datacenter)
+    }
+
+    async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
         let mode = order.mode.kind();
         if !self.spec.provider.modes().contains(&mode) {
             return Err(ControlError {
@@ -114,80 +181,31 @@ impl Haproxy {
         Ok(())
     }
 
-    /// Gives all of `commands`, whatever becomes of one of them, and says what was refused.
-    async fn order(&self, commands: Vec<String>, problem: &str) -> Result<(), ControlError> {
-        let refusals = self.socket.order(&commands).await?;
-        let Some(first) = refusals.first() else { return Ok(()) };
-        let all: Vec<&str> = refusals.iter().map(|refusal| refusal.what.as_str()).collect();
-        Err(ControlError {
-            what: format!("{problem}: {}", all.join("; ")),
-            hint: first.hint.clone(),
-        })
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
+        let mut state = snapshot.cuttable(order.datacenter);
+        for part in state.parts.values_mut() {
+            part.passage = Passage::Closed;
+            part.settings.insert(STATE.to_owned(), "maint".to_owned());
+            if let Some(agent) = part.settings.get_mut(AGENT) {
+                *agent = "disabled".to_owned();
+            }
+        }
+        state
     }
 
     /// Goes on after a refusal, so that one server that is gone keeps no other cut.
-    async fn put_back(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        let mut commands = Vec::new();
-        for (server, part) in &snapshot.parts {
-            if let Some(state) = setting(part, STATE) {
-                commands.push(command(&["set server", server, "state", state]));
-            }
-            if let Some(weight) = setting(part, WEIGHT) {
-                commands.push(command(&["set server", server, "weight", weight]));
-            }
-            match setting(part, AGENT) {
-                Some("enabled") => commands.push(command(&["enable agent", server])),
-                Some(_) => commands.push(command(&["disable agent", server])),
-                None => {}
-            }
-        }
-        let (good, bad): (Vec<_>, Vec<_>) = commands.into_iter().partition(Result::is_ok);
-        self.order(good.into_iter().flatten().collect(), "not put back").await?;
-        bad.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
-    }
-}
-
-/// A command of `words`, some of which may come from a journal.
-///
-/// # Errors
-/// When a word could end the command and begin another.
-fn command(words: &[&str]) -> Result<String, ControlError> {
-    let plain = words.iter().all(|word| word.split(' ').all(is_plain));
-    let command = words.join(" ");
-    if plain {
-        return Ok(command);
-    }
-    Err(ControlError {
-        what: format!("`{command}` is no command for HAProxy"),
-        hint: "see whether the journal was changed by hand".into(),
-    })
-}
-
-fn setting<'a>(part: &'a PartState, key: &str) -> Option<&'a str> {
-    part.settings.get(key).map(String::as_str)
-}
-
-impl TrafficControl for Haproxy {
-    fn spec(&self) -> &ControlSpec {
-        &self.spec
+    async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
+        let (commands, bad) = way_back(snapshot);
+        self.order(commands, "not put back").await?;
+        bad
     }
 
-    fn inspect(&self) -> BoxFuture<'_, Result<ControlState, ControlError>> {
-        self.read().boxed()
-    }
-
-    fn cut<'a>(
-        &'a self,
-        order: &'a CutOrder,
-        snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.close(order, snapshot).boxed()
-    }
-
-    fn restore<'a>(
-        &'a self,
-        snapshot: &'a ControlState,
-    ) -> BoxFuture<'a, Result<(), ControlError>> {
-        self.put_back(snapshot).boxed()
+    fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
+        let to = self.socket.socat();
+        way_back(snapshot)
+            .0
+            .iter()
+            .map(|command| format!("echo '{command}' | socat - {to}"))
+            .collect()
     }
 }

@@ -1,15 +1,17 @@
 //! Which servers stand in which datacenter.
 
+use std::collections::BTreeSet;
+
 use wildmatch::WildMatch;
 
 use super::state::Server;
 use crate::model::{DatacenterId, HaproxyServers};
-use crate::traffic::ControlError;
+use crate::traffic::{ControlError, Survivors};
 
-/// Finds the servers of every datacenter by the plan's patterns.
+/// Finds the servers of every datacenter by the plan's patterns. One that matches nothing finds nothing.
 ///
 /// # Errors
-/// When a pattern matches no server, or a server stands in two datacenters.
+/// When a server stands in two datacenters.
 pub(super) fn select<'a>(
     wanted: &[HaproxyServers],
     all: &'a [Server],
@@ -18,12 +20,7 @@ pub(super) fn select<'a>(
     for servers in wanted {
         for pattern in &servers.patterns {
             let matcher = WildMatch::new(pattern);
-            let matches: Vec<&Server> =
-                all.iter().filter(|server| matcher.matches(&server.name)).collect();
-            if matches.is_empty() {
-                return Err(nothing_matches(pattern, all));
-            }
-            for server in matches {
+            for server in all.iter().filter(|server| matcher.matches(&server.name)) {
                 match found.iter().find(|(known, ..)| known.name == server.name) {
                     None => found.push((server, servers.datacenter, pattern)),
                     Some((_, datacenter, _)) if *datacenter == servers.datacenter => {}
@@ -33,6 +30,61 @@ pub(super) fn select<'a>(
         }
     }
     Ok(found.into_iter().map(|(server, datacenter, _)| (server, datacenter)).collect())
+}
+
+/// Holds that every pattern of the plan matches a server.
+///
+/// # Errors
+/// When one matches none.
+pub(super) fn all_match(wanted: &[HaproxyServers], all: &[Server]) -> Result<(), ControlError> {
+    for pattern in wanted.iter().flat_map(|servers| &servers.patterns) {
+        let matcher = WildMatch::new(pattern);
+        if !all.iter().any(|server| matcher.matches(&server.name)) {
+            return Err(nothing_matches(pattern, all));
+        }
+    }
+    Ok(())
+}
+
+/// Who serves on without `datacenter`, backend by backend.
+///
+/// Servers stand in for each other within a backend. A backend that has servers of this datacenter
+/// alone is stood in for by servers of the plan's other datacenters in other backends, if there are any;
+/// else nobody here can tell.
+///
+/// # Errors
+/// When a server stands in two datacenters.
+pub(super) fn survivors(
+    wanted: &[HaproxyServers],
+    all: &[Server],
+    datacenter: DatacenterId,
+) -> Result<Vec<Survivors>, ControlError> {
+    let known = select(wanted, all)?;
+    let lost: BTreeSet<&str> = known
+        .iter()
+        .filter(|(_, at)| *at == datacenter)
+        .map(|(server, _)| server.name.as_str())
+        .collect();
+    let backends: BTreeSet<&str> = known
+        .iter()
+        .filter(|(server, _)| lost.contains(server.name.as_str()))
+        .map(|(server, _)| server.backend())
+        .collect();
+    let elsewhere: Vec<&Server> =
+        known.iter().filter(|(_, at)| *at != datacenter).map(|(server, _)| *server).collect();
+    let mut judged = Vec::new();
+    for backend in backends {
+        let beside: Vec<&Server> = all
+            .iter()
+            .filter(|server| server.backend() == backend && !lost.contains(server.name.as_str()))
+            .collect();
+        let stand_in = if beside.is_empty() { &elsewhere } else { &beside };
+        if !stand_in.is_empty() {
+            let left = stand_in.iter().filter(|server| server.serves()).count();
+            judged.push(Survivors { group: format!("backend {backend}"), left });
+        }
+    }
+    Ok(judged)
 }
 
 fn in_two(server: &str, one: &str, other: &str) -> ControlError {
@@ -101,10 +153,10 @@ mod tests {
     #[test]
     fn a_pattern_that_matches_nothing_is_named_with_what_comes_near() {
         let all = servers(&["app/dc-a-web1", "app/dc-b-web1"]);
-        let error = select(&wanted(&[(0, &["app/dc-c-web1"])]), &all).unwrap_err();
+        let error = all_match(&wanted(&[(0, &["app/dc-c-web1"])]), &all).unwrap_err();
         assert!(error.what.contains("`app/dc-c-web1`"), "{error}");
         assert!(error.hint.starts_with("did you mean `app/dc-"), "{error}");
-        let error = select(&wanted(&[(0, &["zzz/*"])]), &all).unwrap_err();
+        let error = all_match(&wanted(&[(0, &["zzz/*"])]), &all).unwrap_err();
         assert_eq!(error.hint, "it has `app/dc-a-web1`, `app/dc-b-web1`");
     }
 
@@ -113,5 +165,33 @@ mod tests {
         let all = servers(&["app/web1"]);
         let error = select(&wanted(&[(0, &["app/*"]), (1, &["*/web1"])]), &all).unwrap_err();
         assert!(error.what.contains("`app/*` and by `*/web1`"), "{error}");
+    }
+
+    fn left(rows: &str, patterns: &[(u16, &[&str])]) -> Vec<(String, usize)> {
+        let header =
+            "1\n# be_name srv_name srv_op_state srv_admin_state srv_uweight srv_agent_state";
+        let all = parse(&format!("{header}\n{rows}")).unwrap();
+        let judged = survivors(&wanted(patterns), &all, DatacenterId(0)).unwrap();
+        judged.into_iter().map(|survivors| (survivors.group, survivors.left)).collect()
+    }
+
+    #[test]
+    fn only_servers_that_are_up_and_open_serve_on() {
+        let patterns: &[(u16, &[&str])] = &[(0, &["*/a"]), (1, &["*/b"])];
+        for (other, count) in [("2 0 1 0", 1), ("0 0 1 0", 0), ("2 1 1 0", 0), ("2 0 0 0", 0)] {
+            let rows = format!("app a 2 0 1 0\napp b {other}\n");
+            assert_eq!(left(&rows, patterns), [("backend app".to_owned(), count)], "{other}");
+        }
+        let backup = left("app a 2 0 1 0\napp b 0 0 1 0\napp spare 2 0 1 0\n", patterns);
+        assert_eq!(backup[0].1, 1, "one that the plan does not name serves too");
+    }
+
+    #[test]
+    fn a_backend_of_one_datacenter_is_stood_in_for_by_the_others_backends() {
+        let patterns: &[(u16, &[&str])] = &[(0, &["east/*"]), (1, &["west/*"])];
+        let two = |west| format!("east a 2 0 1 0\nwest b {west}\n");
+        assert_eq!(left(&two("2 0 1 0"), patterns), [("backend east".to_owned(), 1)]);
+        assert_eq!(left(&two("0 0 1 0"), patterns), [("backend east".to_owned(), 0)]);
+        assert_eq!(left("east a 2 0 1 0\n", &patterns[..1]), [], "nobody here can tell");
     }
 }

@@ -91,6 +91,14 @@ impl Socket {
         Ok(refusals)
     }
 
+    /// Its address in the form that `socat` takes.
+    pub(super) fn socat(&self) -> String {
+        match &self.at {
+            HaproxySocket::Unix(path) => format!("UNIX-CONNECT:{path}"),
+            HaproxySocket::Tcp(address) => format!("TCP:{address}"),
+        }
+    }
+
     async fn exchange<S>(&self, mut stream: S, command: &str) -> Result<String, ControlError>
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -19,6 +19,10 @@ const ANY_DRAIN: u32 = 8 | 16;
 const AGENT_CONFIGURED: u32 = 2;
 const AGENT_ENABLED: u32 = 4;
 
+/// Values of `srv_op_state` (HAProxy's `server-t.h`) in which a server takes new sessions.
+const STARTING: u32 = 1;
+const RUNNING: u32 = 2;
+
 /// Keys of [`PartState::settings`].
 pub(super) const STATE: &str = "state";
 pub(super) const WEIGHT: &str = "weight";
@@ -32,6 +36,8 @@ pub(super) struct Server {
     admin: u32,
     weight: u32,
     agent: u32,
+    /// Whether its checks let it serve.
+    up: bool,
 }
 
 impl Server {
@@ -55,9 +61,22 @@ impl Server {
         if !agent_steers {
             settings.insert(WEIGHT.to_owned(), self.weight.to_string());
         }
-        let closed = self.admin & (ANY_MAINT | ANY_DRAIN) != 0 || self.weight == 0;
-        let passage = if closed { Passage::Closed } else { Passage::Open };
+        let passage = if self.is_open() { Passage::Open } else { Passage::Closed };
         PartState { datacenter, passage, settings }
+    }
+
+    fn is_open(&self) -> bool {
+        self.admin & (ANY_MAINT | ANY_DRAIN) == 0 && self.weight != 0
+    }
+
+    /// Whether it takes new sessions now.
+    pub(super) fn serves(&self) -> bool {
+        self.up && self.is_open()
+    }
+
+    /// The backend that it stands in.
+    pub(super) fn backend(&self) -> &str {
+        self.name.split_once('/').map_or(self.name.as_str(), |(backend, _)| backend)
     }
 }
 
@@ -83,7 +102,7 @@ pub(super) fn parse(answer: &str) -> Result<Vec<Server>, String> {
     };
     let (backend, server) = (at("be_name")?, at("srv_name")?);
     let (admin, weight) = (at("srv_admin_state")?, at("srv_uweight")?);
-    let agent = at("srv_agent_state")?;
+    let (agent, operation) = (at("srv_agent_state")?, at("srv_op_state")?);
     let mut servers = Vec::new();
     for line in lines.filter(|line| !line.trim().is_empty()) {
         let cells: Vec<&str> = line.split_whitespace().collect();
@@ -108,6 +127,7 @@ pub(super) fn parse(answer: &str) -> Result<Vec<Server>, String> {
             admin: number(admin)?,
             weight: number(weight)?,
             agent: number(agent)?,
+            up: matches!(number(operation)?, STARTING | RUNNING),
         });
     }
     Ok(servers)
@@ -135,7 +155,7 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_wherever_they_stand() {
-        let other_order = "1\n# srv_uweight new srv_agent_state srv_name be_name srv_admin_state\n7 x 0 w app 8\n\n";
+        let other_order = "1\n# srv_uweight new srv_agent_state srv_op_state srv_name be_name srv_admin_state\n7 x 0 2 w app 8\n\n";
         let servers = parse(other_order).unwrap();
         assert_eq!(servers[0].name, "app/w");
         let part = servers[0].part(DatacenterId(3));

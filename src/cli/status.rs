@@ -1,0 +1,97 @@
+//! `firedrill status`: what is cut right now, and by which run.
+
+use clap::Args;
+
+use super::state::{Found, State};
+use super::{Exit, StateArgs, output, restore};
+use crate::journal::{Entry, Last, Run};
+
+/// Options of `firedrill status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The controls of this machine are those of the machine that the drill ran on
+    #[arg(long)]
+    any_host: bool,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Lists the runs that may have traffic cut now. Reads only.
+pub(super) fn status(args: &StatusArgs) -> Exit {
+    match list(args) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::say(format_args!("error: {error}"));
+            Exit::NotRestored
+        }
+    }
+}
+
+fn list(args: &StatusArgs) -> Result<Exit, String> {
+    let mut journals = State::of(&args.state)?.journals()?;
+    journals.retain(|found| found.live || found.is_left());
+    if journals.is_empty() {
+        output::line("nothing is cut: every run has put its traffic back");
+        return Ok(Exit::Pass);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not be started: {error}"))?;
+    let mut left = false;
+    for found in &journals {
+        left |= found.is_left();
+        output::line(&runtime.block_on(told(args, found)));
+    }
+    Ok(if left { Exit::NotRestored } else { Exit::Pass })
+}
+
+/// A paragraph about a run.
+async fn told(args: &StatusArgs, found: &Found) -> String {
+    let run = match &found.run {
+        Ok(run) => run,
+        Err(error) => return format!("{}: {}: {error}", found.id, found.journal.display()),
+    };
+    let opened = &run.opened;
+    let mode = opened.order.mode.kind();
+    let what = if found.live { "is going on" } else { "LEFT TRAFFIC CUT" };
+    let mut lines = vec![format!(
+        "{} {what}: {} ({mode}), plan {}, begun {:.0} on {}",
+        found.id,
+        run.datacenter(),
+        opened.plan,
+        opened.at,
+        opened.host
+    )];
+    for entry in &run.controls {
+        // A drill that goes on knows best, and its controls are busy with it.
+        let now = match found.live || !entry.last.is_open() {
+            true => String::new(),
+            false => format!("; {}", restore::look(args.any_host, run, entry).await.text),
+        };
+        lines.push(format!("  {}: {}{now}", entry.control.name, last(entry)));
+    }
+    lines.extend(run.lost().map(|name| format!("  {name}: its line in the journal is damaged")));
+    if !found.live {
+        lines.push(format!("  put it back: firedrill restore {}", restore_name(run, found)));
+    }
+    lines.join("\n")
+}
+
+fn restore_name(run: &Run, found: &Found) -> String {
+    let directory = found.journal.parent();
+    match directory.and_then(|directory| directory.file_name()) {
+        Some(name) if name.to_string_lossy() == run.opened.run => run.opened.run.clone(),
+        _ => found.journal.display().to_string(),
+    }
+}
+
+fn last(entry: &Entry) -> &'static str {
+    match entry.last {
+        Last::None => "not touched",
+        Last::CutIntended => "perhaps cut",
+        Last::CutConfirmed => "cut",
+        Last::RestoreIntended => "a restore was begun",
+        Last::RestoreConfirmed => "restored",
+    }
+}

@@ -1,0 +1,195 @@
+//! The watchdog's process: in a session of its own, it waits for the drill to die or to hang, and puts its
+//! traffic back.
+
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::{Exit, output, reach, restore, state};
+use crate::clock::Clock;
+use crate::drill::RESTORE_LIMITS;
+use crate::journal::{Append, Aside, Hand, Journal, Record, Run};
+use crate::restore::{Limits, restore_run};
+use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
+
+/// The byte that says that the watchdog watches.
+pub(super) const READY: u8 = b'+';
+
+/// The byte of a sign of life.
+const ALIVE: u8 = b'.';
+
+/// Nobody else is left to restore, so it goes on for long.
+const LIMITS: Limits =
+    Limits { total: Duration::from_secs(15 * 60), call: Duration::from_secs(15) };
+
+/// A process that was killed is gone by then, or hangs in the kernel where it can do nothing.
+const DEATH: Duration = Duration::from_secs(5);
+
+/// What the drill tells its watchdog.
+#[derive(Debug, Args)]
+pub(super) struct WatchdogArgs {
+    /// The drill's process
+    #[arg(long)]
+    drill: i32,
+    /// The longest that traffic may stay cut
+    #[arg(long)]
+    at_most_ms: u64,
+    /// The run's journal
+    journal: PathBuf,
+}
+
+/// Watches until the drill has ended, one way or another.
+pub(super) fn watchdog(args: &WatchdogArgs) -> Exit {
+    match watch(args) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::say(format_args!("error: the watchdog: {error}"));
+            Exit::NotStarted
+        }
+    }
+}
+
+fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
+    // What ends the drill's session, a closed terminal or Ctrl-C, must not end us with it.
+    rustix::process::setsid()?;
+    let pid = Pid::from_raw(args.drill).ok_or(io::ErrorKind::InvalidInput)?;
+    let drill = pidfd_open(pid, PidfdFlags::empty())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        // Caught and let go: who stops everything at once stops the drill too, and that restores.
+        let _deaf: Vec<_> = kinds.into_iter().map(signal).collect::<Result<_, _>>()?;
+        let beats = listen()?;
+        let cause = guard(args, beats).await;
+        match cause {
+            None => Ok(Exit::Pass),
+            Some(cause) => {
+                kill(&drill);
+                Ok(take_over(&args.journal, cause).await)
+            }
+        }
+    })
+}
+
+/// The drill's signs of life, read in a thread of their own; closed when the pipe is.
+fn listen() -> io::Result<mpsc::UnboundedReceiver<Phase>> {
+    let (tell, told) = mpsc::unbounded_channel();
+    let read = move || {
+        let mut bytes = [0; 64];
+        while let Ok(count @ 1..) = io::stdin().read(&mut bytes) {
+            for phase in bytes[..count].iter().filter_map(|byte| Phase::of(*byte)) {
+                if tell.send(phase).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::Builder::new().name("beats".to_owned()).spawn(read)?;
+    Ok(told)
+}
+
+/// Watches. `Some`: the drill's traffic has to be put back.
+async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -> Option<Cause> {
+    let clock = Clock::start();
+    let at_most = Duration::from_millis(args.at_most_ms);
+    // A late cut is looked for and restored once more.
+    let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
+    let limits = watchdog::Limits { at_most, restore };
+    let mut watchdog = Watchdog::new(limits, clock.now());
+    sign(READY);
+    loop {
+        let next = clock.now().plus(BEAT);
+        let order = tokio::select! {
+            beat = beats.recv() => match beat {
+                None => watchdog.closed(),
+                Some(phase) => {
+                    watchdog.heard(clock.now(), phase);
+                    continue;
+                }
+            },
+            () = clock.sleep_until(next) => {
+                sign(ALIVE);
+                watchdog.look(clock.now())
+            }
+        };
+        match order {
+            Order::Wait => {}
+            Order::End => return None,
+            Order::TakeOver(cause) => return Some(cause),
+        }
+    }
+}
+
+/// A sign of life for the drill, which may be gone.
+fn sign(byte: u8) {
+    let mut out = io::stdout();
+    let _ = out.write_all(&[byte]).and_then(|()| out.flush());
+}
+
+/// Makes sure that the drill cuts nothing any more.
+fn kill(drill: &OwnedFd) {
+    let _ = pidfd_send_signal(drill, Signal::KILL);
+    let mut ends = [PollFd::new(drill, PollFlags::IN)];
+    let limit = Timespec::try_from(DEATH).ok();
+    while let Err(rustix::io::Errno::INTR) = poll(&mut ends, limit.as_ref()) {}
+}
+
+/// Puts back what the journal says may be cut.
+async fn take_over(path: &Path, cause: Cause) -> Exit {
+    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume(path) {
+        Ok((run, journal)) => match Aside::new(journal) {
+            Ok(aside) => (run, Box::new(aside)),
+            Err(_) => (run, Box::new(Nowhere)),
+        },
+        // Restoring matters more than writing it down: the next reader comes to the same end.
+        Err(error) => match state::find(path).map(|found| found.run) {
+            Ok(Ok(run)) => (run, Box::new(Nowhere)),
+            _ => {
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    output::say(format_args!(
+                        "firedrill: {cause}, and {}: {error}",
+                        path.display()
+                    ));
+                    return Exit::NotRestored;
+                }
+                return Exit::Pass;
+            }
+        },
+    };
+    if run.open().next().is_none() {
+        return Exit::Pass;
+    }
+    let (datacenter, id) = (run.datacenter().to_owned(), run.opened.run.clone());
+    output::say(format_args!(
+        "firedrill: {cause}; its watchdog puts the traffic to {datacenter} back (run {id})"
+    ));
+    let reach = |spec: &_| reach::reach(&run, spec, false);
+    let hurry = tokio::sync::watch::Sender::new(false);
+    let work = restore_run(
+        &run,
+        &reach,
+        Hand::Watchdog,
+        &mut *journal,
+        Clock::start(),
+        LIMITS,
+        hurry.subscribe(),
+    );
+    let outcomes = work.await;
+    if restore::told(&run, &outcomes) { Exit::Pass } else { Exit::NotRestored }
+}
+
+/// A journal that cannot be written.
+struct Nowhere;
+
+impl Append for Nowhere {
+    fn append(&mut self, _: &Record) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}

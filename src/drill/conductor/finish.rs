@@ -1,0 +1,85 @@
+//! The end: what was measured is judged, and everything is written into the record.
+
+use std::time::Duration;
+
+use super::super::controls::Held;
+use super::super::setup::summary;
+use super::Conductor;
+use crate::journal::Record;
+use crate::measure::{judge, prove};
+use crate::model::{ControlProof, ControlRecord, DrillEvent, Proof, Restored, RunRecord};
+use crate::watchdog::Phase;
+
+impl Conductor {
+    /// Ends the probes, judges, and says what came of it all.
+    pub(super) async fn finish(mut self) -> RunRecord {
+        let hurry = self.ending.stopped.is_some();
+        let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
+        let grace = if hurry { Duration::ZERO } else { longest.unwrap_or_default() };
+        self.watch.during(self.probing.stop(grace)).await;
+        self.watch.drain();
+        let now = self.clock.now();
+        self.watch.observation.marks.ended = Some(now);
+        let proof = self.proof();
+        let judged =
+            judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
+        let verdict = judged.verdict;
+        if self.opened {
+            // Without this line a reader of the journal looks at the controls once more: no harm.
+            let _ = self.journal.append(&Record::Closed { verdict });
+        }
+        // Whatever is left is a person's work from here on.
+        self.watch.beat(Phase::Ended);
+        self.watch.tell(DrillEvent::Ended { at: now, verdict });
+        RunRecord {
+            format: RunRecord::FORMAT,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.run,
+            started_at: self.started_at,
+            plan: summary(&self.plan, self.file),
+            verdict,
+            reasons: judged.reasons,
+            marks: self.watch.observation.marks,
+            services: judged.services,
+            proof,
+            controls: self.held.into_iter().map(control_record).collect(),
+            calls: self.calls,
+            guardrails: self.watch.guards.records(),
+            lab: None,
+        }
+    }
+
+    fn proof(&self) -> Proof {
+        if self.watch.observation.marks.cut_issued.is_none() {
+            return Proof::default();
+        }
+        let controls = self
+            .held
+            .iter()
+            .map(|held| ControlProof {
+                control: held.name(),
+                reads: held.reads,
+                reads_cut: held.reads_cut,
+                path: held.path,
+            })
+            .collect();
+        prove(&self.plan, &self.watch.observation, controls)
+    }
+}
+
+fn control_record(held: Held) -> ControlRecord {
+    let restored = match (held.is_touched(), held.is_restored) {
+        (false, _) => Restored::Untouched,
+        (true, true) => Restored::Yes,
+        (true, false) => Restored::No,
+    };
+    let spec = held.control.spec();
+    ControlRecord {
+        name: spec.name.clone(),
+        provider: spec.provider.clone(),
+        before: held.before,
+        cut: held.cut,
+        after: held.after,
+        restored,
+    }
+}

@@ -1,0 +1,128 @@
+//! A journal on disk.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::read::{Run, Unusable};
+use super::record::{Record, line};
+
+/// The name of the journal in a run's directory.
+pub const FILE: &str = "journal";
+
+/// Where records are written down before the acts that they stand for.
+pub trait Append: Send {
+    /// Writes `record` so that it survives a crash of the machine.
+    ///
+    /// # Errors
+    /// When it is not certain that it does. The act must then not follow.
+    fn append(&mut self, record: &Record) -> io::Result<()>;
+}
+
+/// What a journal needs of a file.
+pub trait Disk: Send {
+    /// Adds `bytes` at the end. Some of them may be there after an error.
+    ///
+    /// # Errors
+    /// When not all could be written.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was written survive a crash of the machine.
+    ///
+    /// # Errors
+    /// When that is not certain.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file off after `length` bytes.
+    ///
+    /// # Errors
+    /// When it could not be cut.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// A journal that is being written.
+#[derive(Debug)]
+pub struct Journal<D = File> {
+    disk: D,
+    /// Bytes of whole records.
+    length: u64,
+}
+
+impl Journal {
+    /// Creates `directory` with an empty journal in it, both for the owner alone.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or holds a journal already.
+    pub fn create(directory: &Path) -> io::Result<Journal> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let path = directory.join(FILE);
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        // The entries of the new directories must survive too, not only the file's contents.
+        for place in directory.ancestors().take(3).filter(|place| !place.as_os_str().is_empty()) {
+            File::open(place)?.sync_all()?;
+        }
+        file.lock()?;
+        Ok(Journal { disk: file, length: 0 })
+    }
+
+    /// Opens the journal at `path` to go on with it, and reads it: a line that a crash tore off is taken away. It
+    /// is locked for as long as this lives.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process has it, so that its run is still going on; `UnexpectedEof` when it is
+    /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or cut off.
+    pub fn resume(path: &Path) -> io::Result<(Run, Journal)> {
+        let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+        file.try_lock()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let run = Run::read(&bytes).map_err(|error| {
+            let kind = match error {
+                Unusable::Empty => io::ErrorKind::UnexpectedEof,
+                Unusable::NotAJournal | Unusable::OtherFormat { .. } => io::ErrorKind::InvalidData,
+            };
+            io::Error::new(kind, error)
+        })?;
+        let journal = Journal::on(file, run.whole)?;
+        Ok((run, journal))
+    }
+}
+
+impl<D: Disk> Journal<D> {
+    /// A journal on `disk`, of which the first `whole` bytes are whole records.
+    ///
+    /// # Errors
+    /// When what follows them cannot be taken away.
+    pub fn on(mut disk: D, whole: u64) -> io::Result<Journal<D>> {
+        disk.truncate(whole)?;
+        Ok(Journal { disk, length: whole })
+    }
+}
+
+impl<D: Disk> Append for Journal<D> {
+    fn append(&mut self, record: &Record) -> io::Result<()> {
+        let line = line(record)?;
+        if let Err(error) = self.disk.write(line.as_bytes()) {
+            // A full disk may have taken half of it; what is written next must not follow on that.
+            let _ = self.disk.truncate(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        self.disk.sync()
+    }
+}

@@ -1,0 +1,137 @@
+//! Journals read back: what a run did, as far as it is durable.
+
+use super::record::{Opened, Record, parse};
+use super::table::Last;
+use super::{FORMAT, Hand};
+use crate::model::{ControlSpec, ControlState, Name, Verdict};
+
+/// What a journal says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The first record.
+    pub opened: Opened,
+    /// The controls, in the order of the cut.
+    pub controls: Vec<Entry>,
+    /// How the drill ended; `None` when it did not, or was ended by another hand.
+    pub closed: Option<Verdict>,
+    /// Bytes of the lines that are whole: what follows was torn off by a crash.
+    pub whole: u64,
+    /// Lines that are not what was written, from 1. What stood there nobody knows.
+    pub damaged: Vec<usize>,
+}
+
+/// A control in a journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// How to reach it.
+    pub control: ControlSpec,
+    /// Its state before any change.
+    pub before: ControlState,
+    /// What the parts that the cut may change say once it is in force.
+    pub cut: ControlState,
+    /// The last durable record.
+    pub last: Last,
+    /// Who restored it, if somebody did.
+    pub by: Option<Hand>,
+}
+
+/// Why a journal says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// No whole record is in it: its run touched nothing.
+    #[error("it is empty: its run was ended before it touched anything")]
+    Empty,
+    /// It begins with something else.
+    #[error("it does not begin as a journal of firedrill does, so nothing of it can be trusted")]
+    NotAJournal,
+    /// It was written by another version.
+    #[error(
+        "it has the format {found}, and this firedrill reads {FORMAT}; restore with the firedrill that wrote it"
+    )]
+    OtherFormat {
+        /// Its format.
+        found: u64,
+    },
+}
+
+impl Run {
+    /// Reads a journal. A torn last line is left out; a damaged one before it is named, and the
+    /// controls are then taken to be cut as far as nothing else is known.
+    ///
+    /// # Errors
+    /// When it holds nothing that can be used.
+    pub fn read(bytes: &[u8]) -> Result<Run, Unusable> {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').zip(1..);
+        let Some((first, _)) = lines.next() else { return Err(Unusable::Empty) };
+        let opened = match (record(first), first.ends_with(b"\n")) {
+            (_, false) => return Err(Unusable::Empty),
+            (Some(Ok(Record::Opened(opened))), true) => opened,
+            (Some(Err(super::record::NotOurs { format: Some(found) })), true) => {
+                return Err(Unusable::OtherFormat { found });
+            }
+            _ => return Err(Unusable::NotAJournal),
+        };
+        if opened.format != FORMAT {
+            return Err(Unusable::OtherFormat { found: u64::from(opened.format) });
+        }
+        let whole = first.len() as u64;
+        let mut run =
+            Run { opened, controls: Vec::new(), closed: None, whole, damaged: Vec::new() };
+        for (line, number) in lines.filter(|(line, _)| line.ends_with(b"\n")) {
+            run.whole += line.len() as u64;
+            match record(line) {
+                Some(Ok(record)) => run.take(record),
+                _ => run.damaged.push(number),
+            }
+        }
+        if !run.damaged.is_empty() {
+            // The line may have been the intent; restoring what is as it was changes nothing.
+            let silent = run.controls.iter_mut().filter(|entry| entry.last == Last::None);
+            silent.for_each(|entry| entry.last = Last::CutIntended);
+        }
+        Ok(run)
+    }
+
+    fn take(&mut self, record: Record) {
+        let (control, last, hand) = match record {
+            Record::Opened(_) => return,
+            Record::Closed { verdict } => {
+                self.closed = Some(verdict);
+                return;
+            }
+            Record::Snapshot { control, before, cut } => {
+                let last = Last::None;
+                self.controls.push(Entry { control, before, cut, last, by: None });
+                return;
+            }
+            Record::CutIntended { control } => (control, Last::CutIntended, None),
+            Record::CutConfirmed { control } => (control, Last::CutConfirmed, None),
+            Record::RestoreIntended { control, by } => (control, Last::RestoreIntended, Some(by)),
+            Record::RestoreConfirmed { control, by } => (control, Last::RestoreConfirmed, Some(by)),
+        };
+        if let Some(entry) = self.controls.iter_mut().find(|entry| entry.control.name == control) {
+            (entry.last, entry.by) = (last, hand);
+        }
+    }
+
+    /// The controls whose traffic may be cut by this run.
+    pub fn open(&self) -> impl Iterator<Item = &Entry> {
+        self.controls.iter().filter(|entry| entry.last.is_open())
+    }
+
+    /// The controls that may be cut and whose snapshot is damaged: nobody can put them back from this journal.
+    pub fn lost(&self) -> impl Iterator<Item = &Name> {
+        let known = |name: &Name| self.controls.iter().any(|entry| entry.control.name == *name);
+        self.opened.through.iter().filter(move |name| !self.damaged.is_empty() && !known(name))
+    }
+
+    /// The name of the datacenter to be cut.
+    pub fn datacenter(&self) -> &str {
+        let place = self.opened.order.datacenter.index();
+        self.opened.datacenters.get(place).map_or("?", Name::as_str)
+    }
+}
+
+fn record(line: &[u8]) -> Option<Result<Record, super::record::NotOurs>> {
+    parse(std::str::from_utf8(line).ok()?.strip_suffix('\n')?)
+}

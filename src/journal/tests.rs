@@ -1,0 +1,189 @@
+//! What is read back of journals, whole and broken.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::*;
+use crate::model::{ControlSpec, ControlState, CutOrder, DatacenterId, Mode, Provider, Verdict};
+
+pub(super) fn opened() -> Record {
+    Record::Opened(Opened {
+        format: FORMAT,
+        firedrill: "0.1.0".into(),
+        run: "20221015T063319Z-0001".into(),
+        host: "here".into(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        plan: "test".into(),
+        datacenters: vec!["east".into(), "west".into()],
+        order: CutOrder { datacenter: DatacenterId(0), mode: Mode::Blackhole },
+        through: vec!["wan".into(), "lan".into()],
+        at_most: Duration::from_secs(60),
+    })
+}
+
+fn records() -> Vec<Record> {
+    let spec = |name: &str| ControlSpec { name: name.into(), provider: Provider::Lab };
+    let snapshot = |name| Record::Snapshot {
+        control: spec(name),
+        before: ControlState::default(),
+        cut: ControlState::default(),
+    };
+    vec![
+        opened(),
+        snapshot("wan"),
+        snapshot("lan"),
+        Record::CutIntended { control: "wan".into() },
+        Record::CutConfirmed { control: "wan".into() },
+        Record::RestoreIntended { control: "wan".into(), by: Hand::Drill },
+        Record::RestoreConfirmed { control: "wan".into(), by: Hand::Drill },
+        Record::Closed { verdict: Verdict::Pass },
+    ]
+}
+
+fn text(records: &[Record]) -> Vec<u8> {
+    records.iter().map(|record| line(record).unwrap()).collect::<String>().into_bytes()
+}
+
+fn lasts(run: &Run) -> Vec<Last> {
+    run.controls.iter().map(|entry| entry.last).collect()
+}
+
+#[test]
+fn what_was_written_to_disk_is_read_back() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("runs/one");
+    let mut journal = Journal::create(&directory).unwrap();
+    records().iter().for_each(|record| journal.append(record).unwrap());
+    let bytes = std::fs::read(directory.join(FILE)).unwrap();
+    assert_eq!(bytes, text(&records()));
+    let run = Run::read(&bytes).unwrap();
+    assert_eq!(lasts(&run), [Last::RestoreConfirmed, Last::None]);
+    assert_eq!(run.controls[0].by, Some(Hand::Drill));
+    assert_eq!((run.closed, run.open().count()), (Some(Verdict::Pass), 0));
+    assert_eq!((run.whole, run.datacenter()), (bytes.len() as u64, "east"));
+}
+
+#[test]
+fn a_journal_cut_off_at_any_byte_says_what_its_whole_lines_say() {
+    let (records, bytes) = (records(), text(&records()));
+    for end in 0..bytes.len() {
+        let whole = bytes[..end].iter().filter(|byte| **byte == b'\n').count();
+        let read = Run::read(&bytes[..end]);
+        if whole == 0 {
+            assert_eq!(read, Err(Unusable::Empty), "cut off at {end}");
+        } else {
+            let wanted = Run::read(&text(&records[..whole])).unwrap();
+            assert_eq!(read, Ok(wanted), "cut off at {end}");
+        }
+    }
+}
+
+#[test]
+fn no_flipped_bit_is_believed() {
+    let bytes = text(&records());
+    let good = Run::read(&bytes).unwrap();
+    for place in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1 << bit;
+            match Run::read(&flipped) {
+                Ok(read) => {
+                    // A checksum in capitals is the same number: nothing was changed then.
+                    let same = read == good && flipped[place].eq_ignore_ascii_case(&bytes[place]);
+                    let noticed = !read.damaged.is_empty() || read.whole < good.whole;
+                    assert!(noticed || same, "byte {place}, bit {bit}");
+                    assert!(
+                        lasts(&read).iter().all(|last| *last != Last::None)
+                            || same
+                            || read.damaged.is_empty()
+                    );
+                }
+                Err(error) => assert_eq!(error, Unusable::NotAJournal, "byte {place}, bit {bit}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stood_in_a_damaged_line_is_taken_to_be_an_intent() {
+    let mut records = records();
+    records.truncate(4);
+    let mut bytes = text(&records);
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    let run = Run::read(&bytes).unwrap();
+    assert_eq!(run.damaged, [4]);
+    assert_eq!(lasts(&run), [Last::CutIntended, Last::CutIntended]);
+    assert_eq!(run.lost().count(), 0);
+}
+
+#[test]
+fn a_control_whose_snapshot_is_damaged_is_lost_and_named() {
+    let mut bytes = text(&records());
+    let second = text(&records()[..1]).len() + 20;
+    bytes[second] ^= 1;
+    let run = Run::read(&bytes).unwrap();
+    assert_eq!(run.lost().map(|name| name.as_str()).collect::<Vec<_>>(), ["wan"]);
+    let early = Run::read(&text(&records()[..2])).unwrap();
+    assert_eq!(early.lost().count(), 0, "a crash before the snapshots were complete cut nothing");
+}
+
+#[test]
+fn another_format_is_refused_by_its_number_whatever_it_looks_like() {
+    let Record::Opened(newer) = opened() else { unreachable!() };
+    let known = text(&[Record::Opened(Opened { format: 9, ..newer })]);
+    assert_eq!(Run::read(&known), Err(Unusable::OtherFormat { found: 9 }));
+    let json = r#"{"opened":{"format":10,"nothing":"we know"}}"#;
+    let unknown = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    assert_eq!(Run::read(unknown.as_bytes()), Err(Unusable::OtherFormat { found: 10 }));
+    for no_journal in [&b"hello\n"[..], b"\n", b"\xff\xfe\n", &text(&records()[1..])] {
+        assert_eq!(Run::read(no_journal), Err(Unusable::NotAJournal));
+    }
+}
+
+#[test]
+fn only_the_owner_can_read_it_and_it_is_never_overwritten() {
+    let home = tempfile::tempdir().unwrap();
+    let _journal = Journal::create(home.path()).unwrap();
+    let mode = std::fs::metadata(home.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = Journal::create(home.path()).unwrap_err();
+    assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn who_goes_on_with_a_journal_finds_it_locked_or_takes_the_torn_line_away() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(FILE);
+    let mut journal = Journal::create(home.path()).unwrap();
+    journal.append(&opened()).unwrap();
+    let busy = Journal::resume(&path).unwrap_err();
+    assert_eq!(busy.kind(), std::io::ErrorKind::WouldBlock);
+    drop(journal);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let whole = bytes.len() as u64;
+    bytes.extend(b"0123abcd {\"cut-int");
+    std::fs::write(&path, &bytes).unwrap();
+    let (run, mut journal) = Journal::resume(&path).unwrap();
+    assert_eq!(run.whole, whole);
+    journal.append(&Record::Closed { verdict: Verdict::Stopped }).unwrap();
+    let run = Run::read(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((run.closed, run.damaged), (Some(Verdict::Stopped), vec![]));
+}
+
+#[test]
+fn a_disk_that_hangs_holds_nobody_up_for_long() {
+    struct Hangs(std::sync::mpsc::Receiver<()>);
+    impl Append for Hangs {
+        fn append(&mut self, _: &Record) -> std::io::Result<()> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+    }
+    let (_never, hangs) = std::sync::mpsc::channel();
+    let mut aside = Aside::new(Hangs(hangs)).unwrap();
+    for _ in 0..100 {
+        let error = aside.append(&opened()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+}
