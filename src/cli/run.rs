@@ -14,7 +14,7 @@ use super::state::{Found, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
 use crate::drill::{Charge, conduct};
 use crate::journal::{self, Aside, Journal};
-use crate::lease::{Holder, Lease, Leases};
+use crate::lease::{Holder, Lease, Leases, NotTaken};
 use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text};
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
@@ -104,7 +104,7 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
 }
 
 fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, String> {
-    raise_file_limit();
+    raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
     absolute(&mut plan);
@@ -121,15 +121,16 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
     let at_most = plan.timing.at_most;
-    let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let record = runtime.block_on(async {
+    let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
         let (listener, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
+        // Last, because it takes a drill that goes away without a word for one that died.
+        let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
             file,
@@ -145,7 +146,7 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
         // Traffic is back by now: whoever stopped the terminal may let it wait. A screen that
         // panicked has said so, and takes nothing away from the drill.
         let _ = shown.join();
-        Ok::<_, String>(record)
+        Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
     runtime.shutdown_background();
@@ -179,7 +180,11 @@ fn leases(state: &State, plan: &Plan, run: &str) -> Result<Vec<Box<dyn Lease>>, 
     for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
         for place in control.provider.places() {
             let lease = files.take(&place, &holder).map_err(|error| {
-                format!("{} cannot be drilled now: {error}; wait until it has ended", control.name)
+                let hint = match error {
+                    NotTaken::Held(_) => "wait until it has ended",
+                    NotTaken::Failed(_) => "give a writable directory with --state-dir",
+                };
+                format!("{} cannot be drilled now: {error}; {hint}", control.name)
             })?;
             leases.push(lease);
         }
@@ -244,12 +249,22 @@ fn keep(directory: &Path, record: &RunRecord) {
     }
 }
 
+/// Fewer file descriptors are not even enough for a drill of one probe.
+const DESCRIPTORS: u64 = 128;
+
 /// Every sample in flight needs a file descriptor, and the default soft limit is often 1024.
-fn raise_file_limit() {
+fn raise_file_limit() -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // If it is refused, samples that find no descriptor say so: they end as unknown.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    match getrlimit(Resource::Nofile).current {
+        Some(few) if few < DESCRIPTORS => Err(format!(
+            "only {few} file descriptors are allowed, and a drill needs at least {DESCRIPTORS}; raise the \
+             limit with `ulimit -n`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::probe::Connector;
 /// How often samples are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How long the first look at the kill switch may take. It is looked at again all along.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
 /// The guardrails of a plan made ready. The default guards nothing.
 #[derive(Default)]
 pub struct Guards {
@@ -163,7 +166,9 @@ pub(super) async fn kill_switch(
         let Ok(Some(reader)) = Reader::prepare(guardrail, &|_| None, connector.clone()) else {
             continue;
         };
-        let reading = reader.read(&clock).await;
+        let Ok(reading) = tokio::time::timeout(FIRST_LOOK, reader.read(&clock)).await else {
+            continue;
+        };
         if matches!(reading, GuardrailReading::Beyond { .. }) {
             let mut guard = Guard::new(guardrail.clone(), clock.now());
             return guard.take(clock.now(), reading);

@@ -18,6 +18,7 @@ use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
+use crate::watchdog::Phase;
 
 /// Who a drill is, and whom it tells.
 pub struct Charge {
@@ -44,10 +45,11 @@ pub struct Charge {
 /// Builds what the plan names, runs the drill, and takes it down again.
 ///
 /// What cannot be built ends in a record with the verdict NOT STARTED.
-pub async fn conduct(charge: Charge) -> RunRecord {
+pub async fn conduct(mut charge: Charge) -> RunRecord {
     let clock = Clock::start();
     let (plan, file, run) = (charge.plan.clone(), charge.file.clone(), charge.run.clone());
     if let Some(why) = may_not_begin(&plan, clock).await {
+        charge.guardian.beat(Phase::Ended);
         return not_started(&plan, file, run, why);
     }
     let lab = match &plan.lab {
@@ -56,6 +58,7 @@ pub async fn conduct(charge: Charge) -> RunRecord {
             Ok(lab) => Some(lab),
             Err(error) => {
                 let text = format!("the lab could not be started: {error}");
+                charge.guardian.beat(Phase::Ended);
                 return not_started(&plan, file, run, Why::new("lab", text));
             }
         },
@@ -71,7 +74,10 @@ pub async fn conduct(charge: Charge) -> RunRecord {
         Ok((controls(&plan, lab.as_ref()).await?, probes, guards))
     };
     let record = match ready.await {
-        Err(why) => not_started(&plan, file, run, why),
+        Err(why) => {
+            charge.guardian.beat(Phase::Ended);
+            not_started(&plan, file, run, why)
+        }
         Ok((controls, probes, guards)) => {
             let drill = Drill {
                 plan: charge.plan,

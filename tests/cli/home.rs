@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -75,6 +76,10 @@ impl Home {
         self
     }
 
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -113,7 +118,6 @@ impl Home {
     /// Runs the binary as a user who may read only what everybody may: root reads everything.
     pub fn run_as_nobody(&self, args: &[&str]) -> Ended {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        use std::os::unix::process::CommandExt;
         const NOBODY: u32 = 65534;
         let home = self.directory.path();
         if fs::metadata(home).unwrap().uid() != 0 {
@@ -174,6 +178,11 @@ pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_firedrill"))
 }
 
+/// Sends a signal to a process, or with a `-` in front to a group of them.
+pub fn kill(signal: &str, whom: &str) {
+    assert!(Command::new("kill").args(["-s", signal, "--", whom]).status().unwrap().success());
+}
+
 /// Waits for the end of `child`, with all that it wrote.
 #[track_caller]
 pub fn end(mut child: Child) -> Ended {
@@ -216,7 +225,8 @@ pub struct Running {
 
 impl Running {
     pub fn start(home: &Home, args: &[&str]) -> Running {
-        let mut child = home.command(args).spawn().unwrap();
+        // A group of its own, as a shell gives it.
+        let mut child = home.command(args).process_group(0).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Running { child, stderr, said: String::new() }
     }
@@ -236,8 +246,37 @@ impl Running {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        kill(name, &self.child.id().to_string());
+    }
+
+    /// Signals its process group.
+    pub fn signal_group(&self, name: &str) {
+        kill(name, &format!("-{}", self.child.id()));
+    }
+
+    /// The process of its watchdog.
+    #[track_caller]
+    pub fn watchdog(&self) -> String {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let children = fs::read_to_string(children).unwrap();
+        let [watchdog] = children.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("children: {children:?}");
+        };
+        watchdog.to_owned()
+    }
+
+    /// Goes away as a reader of its stdout.
+    pub fn close_stdout(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
+    /// All that it and its watchdog say until both have ended, of a drill that a signal ended.
+    #[track_caller]
+    pub fn rest(mut self) -> String {
+        let rest = drain(Some(self.stderr));
+        let said = self.said + &rest.join().unwrap();
+        self.child.wait().unwrap();
+        said
     }
 
     #[track_caller]
