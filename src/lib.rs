@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod clock;
 pub mod drill;
+pub mod guard;
 pub mod journal;
 pub mod lab;
 pub mod lease;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch as channel;
 
+use super::guards::OnGuard;
 use crate::clock::Clock;
 use crate::measure::Observation;
 use crate::model::{DrillEvent, Offset, Sampled, Why};
@@ -30,6 +31,8 @@ pub(super) struct Watch {
     pub guardian: Box<dyn Guardian>,
     pub phase: Phase,
     pub told: Offset,
+    /// What may stop the drill. It sees every sample that is taken in.
+    pub guards: OnGuard,
     /// Set when what is seen does not matter any more: samples are let go.
     pub deaf: bool,
 }
@@ -120,6 +123,13 @@ impl Watch {
         }
     }
 
+    /// Waits until every guardrail is clear: nothing is cut beside one that is not. It becomes clear, or it
+    /// breaks.
+    pub async fn until_clear(&mut self) -> Woken {
+        let patience = self.clock.now().plus(self.guards.patience());
+        self.until(patience, |watch| watch.guards.is_clear()).await
+    }
+
     /// Takes in what has come but was not looked at yet.
     pub fn drain(&mut self) {
         while let Ok(sampled) = self.samples.try_recv() {
@@ -129,6 +139,7 @@ impl Watch {
 
     fn take(&mut self, sampled: Sampled) {
         if !self.deaf {
+            self.guards.push(&sampled);
             self.observation.push(sampled);
         }
     }
@@ -140,6 +151,7 @@ impl Watch {
         if self.deaf {
             return;
         }
+        self.guards.look(at);
         let services = self.observation.now(at);
         self.tell(DrillEvent::Watched { at, services });
     }

@@ -49,6 +49,18 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// As [`Ended::has`], for sentences that the report may break into lines.
+    #[track_caller]
+    pub fn says(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, code, "{self}");
+        let flat = self.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in texts {
+            assert!(flat.contains(text), "no {text:?} in {self}");
+        }
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit {}\n-- stdout\n{}-- stderr\n{}--", self.code, self.stdout, self.stderr)

@@ -48,6 +48,7 @@ impl Conductor {
                 .map(|held| control_record(held, &self.plan.cut))
                 .collect(),
             calls: self.calls,
+            guardrails: self.watch.guards.records(),
             lab: None,
         }
     }

@@ -64,6 +64,7 @@ pub fn passed() -> RunRecord {
         },
         controls: vec![control()],
         calls: vec![],
+        guardrails: vec![],
         lab: Some(truth()),
     }
 }
@@ -266,6 +267,55 @@ pub fn stopped() -> RunRecord {
     service.promises[1].why = "the drill ended before failback".into();
     service.probes[0].outages[0].ended_by = None;
     record.lab = None;
+    record
+}
+
+/// Stopped by a guardrail, beside others that held.
+pub fn guarded() -> RunRecord {
+    let mut record = stopped();
+    let limit = "`job:errors:ratio_rate1m` above 0.05 for 10 s";
+    let why = format!("guardrail errors is broken: the query gives 0.0731 (limit: {limit})");
+    record.reasons = vec![Why::new("guardrail-broken", why.clone())];
+    let held = |name: &str, kind, limit: &str, worst| GuardrailRecord {
+        name: name.into(),
+        kind,
+        limit: limit.into(),
+        last: None,
+        worst,
+        reads: 42,
+        unreadable: 0,
+        broken: None,
+        why: None,
+    };
+    record.guardrails = vec![
+        held(
+            "talk-good-share",
+            GuardrailKind::GoodShare,
+            "below 20 % good for 30 s",
+            Some(0.99951),
+        ),
+        held("talk-latency", GuardrailKind::Latency, "p95 above 2 s for 10 s", Some(1234.5)),
+        GuardrailRecord {
+            last: Some(0.0731),
+            broken: Some(at(4188)),
+            why: Some(why),
+            ..held("errors", GuardrailKind::Prometheus, limit, Some(0.0731))
+        },
+        GuardrailRecord {
+            unreadable: 2,
+            ..held(
+                "alertmanager",
+                GuardrailKind::Alertmanager,
+                "an alert with severity=\"critical\" fires",
+                Some(0.0),
+            )
+        },
+        GuardrailRecord {
+            unreadable: 42,
+            ..held("shop", GuardrailKind::Http, "a bad answer", None)
+        },
+        held("kill-switch", GuardrailKind::KillSwitch, "/etc/firedrill.stop exists", Some(0.0)),
+    ];
     record
 }
 

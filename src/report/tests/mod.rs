@@ -12,12 +12,13 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("inconclusive-leak", build::leaking),
     ("not-started", build::not_started),
     ("stopped", build::stopped),
+    ("guarded", build::guarded),
     ("not-restored", build::not_restored),
     ("seamless", build::seamless),
     ("unmeasured", build::unmeasured),
