@@ -11,6 +11,8 @@ mod home;
 mod plans;
 #[path = "../tests/crash/site.rs"]
 mod site;
+#[path = "../tests/cli/plans.rs"]
+mod texts;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +22,7 @@ use comfy_table::Table;
 use home::{Home, Running};
 use site::{Site, until};
 
-/// From the start to well behind the end of a short drill.
+/// From the start to behind the restore of such a drill; it is cut from some 0.4 s to 1.5 s.
 const SPAN: Duration = Duration::from_millis(2200);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,7 @@ fn trial(fate: Fate, seed: u64) -> Trial {
     let mut random = fastrand::Rng::with_seed(seed);
     let home = Home::new();
     let site = Site::start(&home.root());
-    home.file("plan.yaml", plans::short(&site));
+    home.file("plan.yaml", plans::half(&site));
     let drill = Running::start(&home, &["run", "plan.yaml", "--yes", "--quiet"]);
     std::thread::sleep(SPAN.mul_f64(random.f64()));
     drill.signal(if fate == Fate::Killed { "KILL" } else { "STOP" });

@@ -16,3 +16,5 @@ mod refused;
 mod site;
 #[path = "crash/stopped.rs"]
 mod stopped;
+#[path = "cli/plans.rs"]
+mod texts;

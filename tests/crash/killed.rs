@@ -53,11 +53,11 @@ fn a_drill_killed_while_cut_is_restored_by_its_watchdog_which_says_so() {
     site.becomes_whole();
     // Its stderr is the drill's, and ends with it.
     let said = drill.rest();
-    for text in ["the drill died", "puts the traffic to east back", "edge: restored"] {
+    for text in ["the drill died", "puts the traffic to east back", "wan: restored"] {
         assert!(said.contains(text), "{said}");
     }
-    let edge = &run(&home).controls[0];
-    assert_eq!((edge.last, edge.by), (Last::RestoreConfirmed, Some(Hand::Watchdog)));
+    let wan = &run(&home).controls[0];
+    assert_eq!((wan.last, wan.by), (Last::RestoreConfirmed, Some(Hand::Watchdog)));
 }
 
 #[test]

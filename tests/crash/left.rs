@@ -30,7 +30,7 @@ fn status_names_it_the_next_drill_is_refused_and_restore_puts_it_back() {
     let id = id(&home);
     let restore = format!("put it back: firedrill restore {id}");
     home.run(&["status"])
-        .has(6, &["LEFT TRAFFIC CUT: east (reset)", "edge: cut; now 2 cut", &restore]);
+        .has(6, &["LEFT TRAFFIC CUT: east (reset)", "wan: cut; now 2 cut", &restore]);
     home.run(&["run", "plan.yaml", "--yes"])
         .has(3, &["an earlier run left traffic cut", &id, "`firedrill restore`"]);
     assert_eq!(home.journals().len(), 1, "the refused drill left nothing");
@@ -38,13 +38,13 @@ fn status_names_it_the_next_drill_is_refused_and_restore_puts_it_back() {
     let dry = home.run(&["restore", "--dry-run"]);
     dry.has(
         6,
-        &["edge: now 2 cut: put back:", "echo 'set server app/east-1 state ready' | socat - "],
+        &["wan: now 2 cut: put back:", "echo 'set server app/east-1 state ready' | socat - "],
     );
     assert!(!site.is_whole(), "a dry run touches nothing");
 
-    home.run(&["restore"]).has(0, &["edge: restored: read back as it was before the drill"]);
+    home.run(&["restore"]).has(0, &["wan: restored: read back as it was before the drill"]);
     assert!(site.is_whole());
-    home.run(&["restore", &id]).has(0, &["edge: it was restored before; nothing was touched"]);
+    home.run(&["restore", &id]).has(0, &["wan: it was restored before; nothing was touched"]);
     home.run(&["status"]).is(0, "nothing is cut: every run has put its traffic back\n", "");
     home.run(&["restore", "--dry-run", &id]).has(0, &["nothing: it was restored before"]);
 }
@@ -59,7 +59,7 @@ fn what_the_report_tells_people_to_type_puts_it_back() {
         assert_eq!(site.by_hand(command).trim(), "", "{command}");
     }
     assert!(site.is_whole());
-    home.run(&["restore"]).has(0, &["edge: it was as before the drill already"]);
+    home.run(&["restore"]).has(0, &["wan: it was as before the drill already"]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_another_hand_changed_meanwhile_is_not_touched_and_the_rest_is_restored()
     assert_eq!(state("east-1"), ("east-1".to_owned(), 1, 3));
     assert_eq!(state("east-2"), ("east-2".to_owned(), 0, 10));
     site.by_hand("set server app/east-1 weight 10");
-    home.run(&["restore"]).has(0, &["edge: restored"]);
+    home.run(&["restore"]).has(0, &["wan: restored"]);
     assert!(site.is_whole());
 }
 
@@ -89,7 +89,7 @@ fn a_control_that_is_gone_is_not_restored_and_people_are_told_how() {
     let (home, mut site) = left();
     site.stop();
     let ended = home.run(&["restore", "--try-for", "1s"]);
-    ended.has(6, &["edge: NOT RESTORED", "by hand:", "echo 'set server app/east-2 state ready'"]);
+    ended.has(6, &["wan: NOT RESTORED", "by hand:", "echo 'set server app/east-2 state ready'"]);
     home.run(&["status"]).has(6, &["a restore was begun; unreachable"]);
 }
 
@@ -105,7 +105,7 @@ fn a_journal_restores_from_wherever_it_was_copied_to_and_another_machines_addres
     home.run(&["restore", "copy"])
         .has(6, &["means something only on elsewhere", "--any-host", "NOT RESTORED"]);
     assert!(!site.is_whole());
-    home.run(&["restore", "copy/journal", "--any-host"]).has(0, &["edge: restored"]);
+    home.run(&["restore", "copy/journal", "--any-host"]).has(0, &["wan: restored"]);
     assert!(site.is_whole());
 }
 
@@ -137,7 +137,7 @@ fn a_damaged_journal_restores_what_it_can() {
     bytes[place] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     home.run(&["restore"])
-        .has(0, &["warning: ", "damaged lines in the journal: 3", "edge: restored"]);
+        .has(0, &["warning: ", "damaged lines in the journal: 3", "wan: restored"]);
     assert!(site.is_whole());
 }
 
@@ -149,9 +149,9 @@ fn a_journal_without_its_snapshot_cannot_restore_and_says_so() {
     let place = home.journal().find("snapshot").unwrap();
     bytes[place] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    home.run(&["restore"]).has(6, &["the state of edge is damaged"]);
+    home.run(&["restore"]).has(6, &["the state of wan is damaged"]);
     assert!(!site.is_whole());
-    home.run(&["status"]).has(6, &["edge: its line in the journal is damaged"]);
+    home.run(&["status"]).has(6, &["wan: its line in the journal is damaged"]);
     home.file("plan.yaml", endless(&site, "10m"));
     home.run(&["run", "plan.yaml", "--yes"]).has(3, &["an earlier run left traffic cut"]);
 }

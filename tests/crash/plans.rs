@@ -4,6 +4,7 @@
 
 use crate::home::{Home, Running};
 use crate::site::Site;
+use crate::texts;
 
 /// A drill that stays cut until something happens to it, for at most `at_most`.
 pub fn endless(site: &Site, at_most: &str) -> String {
@@ -15,28 +16,20 @@ pub fn short(site: &Site) -> String {
     plan(site, "300ms", "20s")
 }
 
+/// A drill that is cut for half of its time.
+pub fn half(site: &Site) -> String {
+    plan(site, "1s", "20s")
+}
+
 fn plan(site: &Site, stable_for: &str, at_most: &str) -> String {
-    format!(
-        r#"version: 1
-name: crash
-datacenters: [east, west]
-traffic:
-  edge: {provider}
-services:
-  web:
-    probes:
-      get:
-        http: {{ url: "http://{front}/" }}
-        every: 20ms
-        timeout: 500ms
-        served_by: {{ header: x-datacenter }}
-    promises: {{ recover_within: 5s, failback_within: 5s }}
-cut: {{ datacenter: east, mode: reset, through: [edge] }}
-timing: {{ baseline: 300ms, stable_for: {stable_for}, hold: 100ms, at_most: {at_most} }}
-"#,
-        provider = site.provider(),
-        front = site.front(),
-    )
+    let stable_for = format!("stable_for: {stable_for}");
+    let at_most = format!("at_most: {at_most}");
+    let changes = [
+        ("baseline: 1s", "baseline: 300ms"),
+        ("stable_for: 500ms", stable_for.as_str()),
+        ("at_most: 5s", at_most.as_str()),
+    ];
+    texts::own(site.front(), &site.provider(), &changes)
 }
 
 /// A home with a site in it, and a drill of it that is cut now.

@@ -10,8 +10,8 @@ use crate::site::Site;
 fn a_second_drill_on_the_same_control_is_told_of_the_first() {
     let (home, site, drill) = cut("10m");
     let second = home.run(&["run", "plan.yaml", "--yes"]);
-    second.has(3, &["edge cannot be touched now: the run ", "of `crash` has it (process "]);
-    home.run(&["status"]).has(0, &["is going on: east (reset), plan crash"]);
+    second.has(3, &["wan cannot be touched now: the run ", "of `own` has it (process "]);
+    home.run(&["status"]).has(0, &["is going on: east (reset), plan own"]);
     let id = second.stderr.split_once("the run ").unwrap().1.split_once(' ').unwrap().0.to_owned();
     home.run(&["restore", &id]).has(6, &["its drill is still going on"]);
     drill.signal("TERM");
@@ -40,7 +40,7 @@ fn a_way_back_that_leads_through_the_cut_is_refused() {
     for (from, to) in [
         (socket.as_str(), "address: 127.0.0.1:1"),
         ("services:", &format!("{gate}\nservices:")),
-        ("through: [edge]", "through: [edge, gate]"),
+        ("through: [wan]", "through: [wan, gate]"),
     ] {
         assert!(plan.contains(from), "{from} in {plan}");
         plan = plan.replacen(from, to, 1);

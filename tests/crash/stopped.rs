@@ -13,10 +13,10 @@ fn the_third_time_tells_how_to_restore_by_hand_and_the_restore_goes_on() {
     drill.signal("TERM");
     drill.until("SIGTERM again: traffic is being put back");
     drill.signal("INT");
-    drill.until("to put edge back by hand:");
+    drill.until("to put wan back by hand:");
     drill.until("echo 'set server app/east-1 state ready' | socat - UNIX-CONNECT:");
     site.resume();
-    drill.end().has(5, &["STOPPED", "SIGINT was received", "edge (haproxy)  restored"]);
+    drill.end().has(5, &["STOPPED", "SIGINT was received", "wan (haproxy)  restored"]);
     assert!(site.is_whole());
 }
 
