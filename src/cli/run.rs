@@ -12,9 +12,11 @@ use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
-use crate::drill::{Charge, conduct};
+use crate::drill::{Charge, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
-use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text, Verdict};
+use crate::model::{
+    DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text, Verdict, Why,
+};
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
 
@@ -55,20 +57,17 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     if let Err(error) = confirm(&plan, args.yes) {
         return refuse(&error);
     }
-    match drill(args, plan, file) {
-        Ok(record) => {
-            reports.write(&record);
-            if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
-                let (run, state) = (&record.run, state.display());
-                output::say(format_args!("firedrill restore {run} --state-dir {state}"));
-            }
-            record.verdict.into()
-        }
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            Exit::NotStarted
-        }
+    let run = state::run_id();
+    let record = drill(args, &plan, &file, &run).unwrap_or_else(|error| {
+        output::say(format_args!("error: {error}"));
+        not_started(&plan, file, run, Why::new("not-ready", error))
+    });
+    reports.write(&record);
+    if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
+        let (run, state) = (&record.run, state.display());
+        output::say(format_args!("firedrill restore {run} --state-dir {state}"));
     }
+    record.verdict.into()
 }
 
 fn refuse(error: &str) -> Exit {
@@ -106,15 +105,15 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, String> {
+fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord, String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
+    let mut plan = plan.clone();
     absolute(&mut plan);
-    let run = state::run_id();
-    let directory = state.run(&run);
+    let directory = state.run(run);
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
-    let leases = state.take(&through.collect::<Vec<_>>(), &run, &plan.name)?;
+    let leases = state.take(&through.collect::<Vec<_>>(), run, &plan.name)?;
     let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
         format!(
             "the journal could not be created in {}: {error}; without it a crash could leave \
@@ -137,8 +136,8 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
         let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
-            file,
-            run,
+            file: file.to_owned(),
+            run: run.to_owned(),
             host: state::host(),
             journal: Box::new(journal),
             stop: stop.why(),
@@ -253,7 +252,7 @@ fn raise_file_limit() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Offset, Why};
+    use crate::model::Offset;
 
     #[test]
     fn a_terminal_that_was_stopped_does_not_hold_the_drill_up() {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::model::*;
 
+mod truth;
+use truth::truth;
+
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -164,28 +167,6 @@ pub fn control() -> ControlRecord {
         restored: Restored::Yes,
         by_hand: Vec::new(),
     }
-}
-
-pub fn truth() -> LabTruth {
-    let change = |millis, replica, is_in| LabChange {
-        at: at(millis),
-        datacenter: "east".into(),
-        replica,
-        is_in,
-    };
-    let answers = LabAnswers { first: at(3), last: at(2990), count: 30 };
-    let talk = LabServiceTruth {
-        changes: vec![
-            change(3640, 1, false),
-            change(3702, 2, false),
-            change(9290, 2, true),
-            change(9310, 1, true),
-        ],
-        answers: [("east".into(), answers)].into(),
-        recovery: Some(ms(702)),
-        failback: Some(ms(190)),
-    };
-    LabTruth { services: [("talk".into(), talk)].into() }
 }
 
 /// Three of the two budgets' worth: the promise was broken.
