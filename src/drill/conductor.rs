@@ -57,6 +57,7 @@ impl Conductor {
             guardian: drill.guardian,
             phase: Phase::Quiet,
             told: clock.now(),
+            taken: 0,
             deaf: false,
         };
         Conductor {
@@ -220,6 +221,7 @@ impl Conductor {
                 }
             };
             let is_cut = state.is_cut(&order);
+            self.held[place].note_foreign(&state, &order);
             self.held[place].cut = Some(state);
             if is_cut {
                 self.note(read.call);
