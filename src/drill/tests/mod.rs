@@ -1,6 +1,7 @@
 //! Whole drills in virtual time: the real conductor over a simulated control and service.
 
 mod faults;
+mod simulation;
 mod stages;
 mod world;
 
