@@ -10,6 +10,7 @@ extern crate self as firedrill;
 pub mod cli;
 pub mod clock;
 pub mod drill;
+pub mod guard;
 pub mod journal;
 pub mod lab;
 pub mod lease;

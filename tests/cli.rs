@@ -6,8 +6,14 @@
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/guards.rs"]
+mod guards;
 #[path = "cli/home.rs"]
 mod home;
+#[path = "cli/metrics.rs"]
+mod metrics;
+#[path = "cli/page.rs"]
+mod page;
 #[path = "cli/plans.rs"]
 mod plans;
 #[path = "cli/readme.rs"]

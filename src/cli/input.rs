@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::{VarArgs, output};
 use crate::plan::{self, Inputs, Outcome};
@@ -55,4 +56,11 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
     }
+}
+
+/// Parses a duration with its unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "write it with a unit, as 90s or 2m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "it must not be negative".to_owned())
 }

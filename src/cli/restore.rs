@@ -7,14 +7,15 @@ use std::time::Duration;
 use clap::Args;
 
 use super::state::{Found, State};
-use super::{Exit, StateArgs, by_hand, output, reach, state};
+use super::{Exit, StateArgs, by_hand, input, output, reach, state};
 use crate::clock::Clock;
-use crate::journal::{Action, Entry, Hand, Journal, Run, Says, action};
+use crate::journal::{Action, Entry, Hand, Journal, Run, Says, Unusable, action};
+use crate::lease::Lease;
 use crate::model::{Act, ControlState};
 use crate::restore::{End, Limits, Outcome, Reading, Restored, call_within, restore_run};
 
-/// A person waits for it: after this it is given up, and can be called again.
-const LIMITS: Limits = Limits { total: Duration::from_secs(60), call: Duration::from_secs(15) };
+/// The longest that one call may take.
+const CALL: Duration = Duration::from_secs(15);
 
 /// Options of `firedrill restore`.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub(super) struct RestoreArgs {
     /// The controls of this machine are those of the machine that the drill ran on
     #[arg(long)]
     any_host: bool,
+    /// How long to go on trying when a control does not answer
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = input::duration)]
+    try_for: Duration,
     #[command(flatten)]
     state: StateArgs,
 }
@@ -82,6 +86,10 @@ fn choose(args: &RestoreArgs) -> Result<Vec<Found>, String> {
 fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
     let run = match &found.run {
         Ok(run) => run,
+        Err(error @ Unusable::Empty) => {
+            output::say(format_args!("{}: {error}", found.id));
+            return Ok(true);
+        }
         Err(error) => return Err(format!("{}: {error}", found.journal.display())),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,6 +110,7 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         }
         format!("{} cannot be written: {error}", found.journal.display())
     })?;
+    let _leases = leases(args, &run)?;
     let reach = |spec: &_| reach::reach(&run, spec, args.any_host);
     let hurry = tokio::sync::watch::Sender::new(false);
     let work = restore_run(
@@ -110,11 +119,18 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         Hand::Person,
         &mut journal,
         Clock::start(),
-        LIMITS,
+        Limits { total: args.try_for, call: CALL },
         hurry.subscribe(),
     );
     let outcomes = runtime.block_on(work);
     Ok(told(&run, &outcomes))
+}
+
+/// The controls to restore, for us alone: no drill may begin on them meanwhile.
+fn leases(args: &RestoreArgs, run: &Run) -> Result<Vec<Box<dyn Lease>>, String> {
+    let state = State::of(&args.state)?;
+    let controls: Vec<_> = run.open().map(|entry| &entry.control).collect();
+    state.take(&controls, &run.opened.run, &run.opened.plan)
 }
 
 fn warn(run: &Run) {
@@ -240,8 +256,7 @@ pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
         Err(error) => return Look { says: Says::Unreachable, text: error.to_string() },
     };
     let name = entry.control.name.clone();
-    let read =
-        call_within(LIMITS.call, Clock::start(), name, Act::Inspect, control.inspect()).await;
+    let read = call_within(CALL, Clock::start(), name, Act::Inspect, control.inspect()).await;
     match read.result {
         Err(error) => Look { says: Says::Unreachable, text: format!("unreachable: {error}") },
         Ok(state) => {

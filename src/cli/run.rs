@@ -12,10 +12,11 @@ use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
-use crate::drill::{Charge, conduct};
+use crate::drill::{Charge, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
-use crate::lease::{Holder, Lease, Leases};
-use crate::model::{DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text};
+use crate::model::{
+    DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text, Verdict, Why,
+};
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
 
@@ -56,16 +57,17 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     if let Err(error) = confirm(&plan, args.yes) {
         return refuse(&error);
     }
-    match drill(args, plan, file) {
-        Ok(record) => {
-            reports.write(&record);
-            record.verdict.into()
-        }
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            Exit::NotStarted
-        }
+    let run = state::run_id();
+    let record = drill(args, &plan, &file, &run).unwrap_or_else(|error| {
+        output::say(format_args!("error: {error}"));
+        not_started(&plan, file, run, Why::new("not-ready", error))
+    });
+    reports.write(&record);
+    if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
+        let (run, state) = (&record.run, state.display());
+        output::say(format_args!("firedrill restore {run} --state-dir {state}"));
     }
+    record.verdict.into()
 }
 
 fn refuse(error: &str) -> Exit {
@@ -103,14 +105,15 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, String> {
-    raise_file_limit();
+fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord, String> {
+    raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
+    let mut plan = plan.clone();
     absolute(&mut plan);
-    let run = state::run_id();
-    let directory = state.run(&run);
-    let leases = leases(&state, &plan, &run)?;
+    let directory = state.run(run);
+    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let leases = state.take(&through.collect::<Vec<_>>(), run, &plan.name)?;
     let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
         format!(
             "the journal could not be created in {}: {error}; without it a crash could leave \
@@ -121,19 +124,20 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
     let at_most = plan.timing.at_most;
-    let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let record = runtime.block_on(async {
+    let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
         let (listener, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
+        // Last, because it takes a drill that goes away without a word for one that died.
+        let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
-            file,
-            run,
+            file: file.to_owned(),
+            run: run.to_owned(),
             host: state::host(),
             journal: Box::new(journal),
             stop: stop.why(),
@@ -145,8 +149,10 @@ fn drill(args: &RunArgs, mut plan: Plan, file: String) -> Result<RunRecord, Stri
         // Traffic is back by now: whoever stopped the terminal may let it wait. A screen that
         // panicked has said so, and takes nothing away from the drill.
         let _ = shown.join();
-        Ok::<_, String>(record)
+        Ok::<_, String>((record, leash))
     })?;
+    // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
+    runtime.shutdown_background();
     leash.wait();
     keep(&directory, &record);
     Ok(record)
@@ -166,23 +172,6 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
          back",
         first.id
     ))
-}
-
-/// The controls of the plan, for this drill alone.
-fn leases(state: &State, plan: &Plan, run: &str) -> Result<Vec<Box<dyn Lease>>, String> {
-    let files = state.leases();
-    let (plan_name, host, pid) = (plan.name.to_string(), state::host(), std::process::id());
-    let holder = Holder { run: run.to_owned(), plan: plan_name, host, pid };
-    let mut leases = Vec::new();
-    for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
-        for place in control.provider.places() {
-            let lease = files.take(&place, &holder).map_err(|error| {
-                format!("{} cannot be drilled now: {error}; wait until it has ended", control.name)
-            })?;
-            leases.push(lease);
-        }
-    }
-    Ok(leases)
 }
 
 /// Makes the paths of sockets absolute: the watchdog and `firedrill restore` may stand elsewhere.
@@ -242,18 +231,28 @@ fn keep(directory: &Path, record: &RunRecord) {
     }
 }
 
+/// Fewer file descriptors are not even enough for a drill of one probe.
+const DESCRIPTORS: u64 = 128;
+
 /// Every sample in flight needs a file descriptor, and the default soft limit is often 1024.
-fn raise_file_limit() {
+fn raise_file_limit() -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // If it is refused, samples that find no descriptor say so: they end as unknown.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    match getrlimit(Resource::Nofile).current {
+        Some(few) if few < DESCRIPTORS => Err(format!(
+            "only {few} file descriptors are allowed, and a drill needs at least {DESCRIPTORS}; raise the \
+             limit with `ulimit -n`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Offset, Why};
+    use crate::model::Offset;
 
     #[test]
     fn a_terminal_that_was_stopped_does_not_hold_the_drill_up() {

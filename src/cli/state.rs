@@ -8,7 +8,8 @@ use etcetera::BaseStrategy;
 
 use super::StateArgs;
 use crate::journal::{FILE, Run, Unusable};
-use crate::lease::LockFiles;
+use crate::lease::{Holder, Lease, Leases, LockFiles, NotTaken};
+use crate::model::{ControlSpec, Name};
 
 /// Where runs are kept.
 pub(super) struct State {
@@ -51,9 +52,33 @@ impl State {
         self.root.join("runs").join(id)
     }
 
-    /// The locks of the controls.
-    pub fn leases(&self) -> LockFiles {
-        LockFiles::new(self.root.join("locks"))
+    /// The leases of `controls`, for `run` alone.
+    ///
+    /// # Errors
+    /// A sentence for people, naming who has one already.
+    pub fn take(
+        &self,
+        controls: &[&ControlSpec],
+        run: &str,
+        plan: &Name,
+    ) -> Result<Vec<Box<dyn Lease>>, String> {
+        let files = LockFiles::new(self.root.join("locks"));
+        let (plan, pid) = (plan.to_string(), std::process::id());
+        let holder = Holder { run: run.to_owned(), plan, host: host(), pid };
+        let mut leases = Vec::new();
+        for control in controls {
+            for place in control.provider.places() {
+                let lease = files.take(&place, &holder).map_err(|error| {
+                    let hint = match error {
+                        NotTaken::Held(_) => "wait until it has ended",
+                        NotTaken::Failed(_) => "give a writable directory with --state-dir",
+                    };
+                    format!("{} cannot be touched now: {error}; {hint}", control.name)
+                })?;
+                leases.push(lease);
+            }
+        }
+        Ok(leases)
     }
 
     /// Every journal, the oldest first.
@@ -121,8 +146,9 @@ impl Found {
     pub fn is_left(&self) -> bool {
         let cut = match &self.run {
             Ok(run) => run.open().next().is_some() || run.lost().next().is_some(),
+            Err(Unusable::Empty | Unusable::OtherFormat { ended: true, .. }) => false,
             // What it did is not known.
-            Err(error) => *error != Unusable::Empty,
+            Err(_) => true,
         };
         cut && !self.live
     }

@@ -50,7 +50,11 @@ fn list(args: &StatusArgs) -> Result<Exit, String> {
 async fn told(args: &StatusArgs, found: &Found) -> String {
     let run = match &found.run {
         Ok(run) => run,
-        Err(error) => return format!("{}: {}: {error}", found.id, found.journal.display()),
+        Err(error) => {
+            let journal = found.journal.display();
+            let known = "if you know that its traffic is back, remove its directory";
+            return format!("{}: {journal}: {error}; {known}", found.id);
+        }
     };
     let opened = &run.opened;
     let mode = opened.order.mode.kind();

@@ -29,6 +29,9 @@ const ALIVE: u8 = b'.';
 const LIMITS: Limits =
     Limits { total: Duration::from_secs(15 * 60), call: Duration::from_secs(15) };
 
+/// A restore that is given up still waits for the calls that it has made.
+const LAST_CALLS: Duration = Duration::from_secs(20);
+
 /// A process that was killed is gone by then, or hangs in the kernel where it can do nothing.
 const DEATH: Duration = Duration::from_secs(5);
 
@@ -99,8 +102,7 @@ fn listen() -> io::Result<mpsc::UnboundedReceiver<Phase>> {
 async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -> Option<Cause> {
     let clock = Clock::start();
     let at_most = Duration::from_millis(args.at_most_ms);
-    // A late cut is looked for and restored once more.
-    let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
+    let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1) + LAST_CALLS;
     let limits = watchdog::Limits { at_most, restore };
     let mut watchdog = Watchdog::new(limits, clock.now());
     sign(READY);

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch as channel;
 
 use super::controls::Held;
+use super::guards;
 use super::probing::Probing;
 use super::watch::{Watch, Woken};
 use super::{CALL_LIMIT, Drill, LAST_READ_LIMIT, READ_EVERY};
@@ -48,16 +49,18 @@ impl Conductor {
         let (out, samples) = mpsc::unbounded_channel();
         let clock = drill.clock;
         let observation = Observation::new(drill.plan.clone(), clock.now());
+        let (guards, stop) = drill.guards.start(&drill.plan, clock, drill.stop);
         let watch = Watch {
             clock,
             observation,
             samples,
-            stop: drill.stop,
+            stop,
             listener: drill.listener,
             guardian: drill.guardian,
             phase: Phase::Quiet,
             told: clock.now(),
-            taken: 0,
+            learned: 0,
+            guards,
             deaf: false,
         };
         Conductor {
@@ -143,21 +146,28 @@ impl Conductor {
         self.enter(Stage::Baseline, Some(length));
         let start = self.clock.now();
         self.watch.observation.marks.started = start;
+        self.watch.guards.probing(start);
         if let Some(out) = self.out.take() {
             self.probing.start(self.clock, start, out);
         }
-        let woken = self.watch.until(start.plus(length), |_| false).await;
+        let mut woken = self.watch.until(start.plus(length), |_| false).await;
+        if woken == Woken::TimeUp {
+            woken = self.watch.until_clear().await;
+        }
         if let (Woken::Stopped, Some(why)) = (woken, self.watch.stopped()) {
             self.stopping(why);
             return false;
         }
         self.watch.drain();
         self.ending.not_started = self.watch.observation.unsteady(self.clock.now());
+        self.ending.not_started.extend(self.watch.guards.unclear());
         self.ending.not_started.is_empty()
     }
 
     fn stopping(&mut self, why: Why) {
-        if self.ending.stopped.is_none() {
+        if self.watch.observation.marks.cut_issued.is_none() && guards::refuses(&why) {
+            self.refuse(why);
+        } else if self.ending.stopped.is_none() {
             let at = self.clock.now();
             self.watch.tell(DrillEvent::Stopping { at, why: why.clone() });
             self.ending.stopped = Some(why);

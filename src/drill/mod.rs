@@ -9,6 +9,7 @@
 mod conductor;
 mod controls;
 mod escalation;
+mod guards;
 mod path;
 mod probing;
 mod setup;
@@ -29,6 +30,7 @@ use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
 
 pub use escalation::{Escalation, Step};
+pub use guards::Guards;
 pub use probing::{Probes, Probing};
 pub use setup::{Charge, conduct, not_started};
 
@@ -72,6 +74,8 @@ pub struct Drill {
     pub controls: Vec<Arc<dyn TrafficControl>>,
     /// What asks the services.
     pub probing: Box<dyn Probing>,
+    /// What may stop it.
+    pub guards: Guards,
     /// Where intents are written down before the acts.
     pub journal: Box<dyn Append>,
     /// The drill's clock.

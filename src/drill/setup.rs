@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::guards::kill_switch;
 use super::path::through_the_cut;
-use super::{Drill, Guardian, Probes};
+use super::{Drill, Guardian, Guards, Probes};
 use crate::clock::Clock;
 use crate::journal::Append;
 use crate::lab::Lab;
+use crate::measure::closed;
 use crate::model::{
     ControlSpec, CutOrder, DatacenterId, DrillEvent, Name, Plan, PlanSummary, Proof, Provider,
     RunRecord, Verdict, Why,
 };
-use crate::probe::{Connector, Prober, SystemConnector};
+use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
+use crate::watchdog::Phase;
 
 /// Who a drill is, and whom it tells.
 pub struct Charge {
@@ -42,15 +45,20 @@ pub struct Charge {
 /// Builds what the plan names, runs the drill, and takes it down again.
 ///
 /// What cannot be built ends in a record with the verdict NOT STARTED.
-pub async fn conduct(charge: Charge) -> RunRecord {
+pub async fn conduct(mut charge: Charge) -> RunRecord {
     let clock = Clock::start();
     let (plan, file, run) = (charge.plan.clone(), charge.file.clone(), charge.run.clone());
+    if let Some(why) = may_not_begin(&plan, clock).await {
+        charge.guardian.beat(Phase::Ended);
+        return not_started(&plan, file, run, why);
+    }
     let lab = match &plan.lab {
         None => None,
         Some(spec) => match Lab::start(spec, &plan.datacenters, clock).await {
             Ok(lab) => Some(lab),
             Err(error) => {
                 let text = format!("the lab could not be started: {error}");
+                charge.guardian.beat(Phase::Ended);
                 return not_started(&plan, file, run, Why::new("lab", text));
             }
         },
@@ -59,12 +67,18 @@ pub async fn conduct(charge: Charge) -> RunRecord {
         if let Some(why) = through_the_cut(&plan).await.into_iter().next() {
             return Err(why);
         }
-        let probes = probes(&plan, lab.as_ref())?;
-        Ok((controls(&plan, lab.as_ref()).await?, probes))
+        let connector = connector()?;
+        let probes = probes(&plan, lab.as_ref(), &connector)?;
+        let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
+        let guards = Guards::prepare(&plan, &address, connector)?;
+        Ok((controls(&plan, lab.as_ref()).await?, probes, guards))
     };
     let record = match ready.await {
-        Err(why) => not_started(&plan, file, run, why),
-        Ok((controls, probes)) => {
+        Err(why) => {
+            charge.guardian.beat(Phase::Ended);
+            not_started(&plan, file, run, why)
+        }
+        Ok((controls, probes, guards)) => {
             let drill = Drill {
                 plan: charge.plan,
                 file: charge.file,
@@ -72,6 +86,7 @@ pub async fn conduct(charge: Charge) -> RunRecord {
                 host: charge.host,
                 controls,
                 probing: Box::new(probes),
+                guards,
                 journal: charge.journal,
                 clock,
                 stop: charge.stop,
@@ -122,6 +137,23 @@ async fn control(
     })
 }
 
+/// Whatever forbids a drill before anything is opened: the calendar, then the kill switch.
+async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
+    if let Some(why) = closed(&plan.calendar, jiff::Timestamp::now()) {
+        return Some(why);
+    }
+    // Without a connector there is no drill: that is said when the probes are made ready.
+    kill_switch(plan, clock, connector().ok()?).await
+}
+
+fn connector() -> Result<Arc<dyn Connector>, Why> {
+    let refused = |error| Why::new("probe-not-ready", format!("{error}"));
+    let connector = SystemConnector::from_system();
+    connector
+        .map(|ready| Arc::new(ready) as Arc<dyn Connector>)
+        .map_err(|e: PrepareError| refused(e))
+}
+
 /// Who serves on in each service of the lab that the cut datacenter has a part in.
 fn survivors(
     serving: &[(Name, BTreeMap<DatacenterId, usize>)],
@@ -137,10 +169,8 @@ fn survivors(
         .collect()
 }
 
-fn probes(plan: &Plan, lab: Option<&Lab>) -> Result<Probes, Why> {
+fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Result<Probes, Why> {
     let refused = |error: &dyn std::fmt::Display| Why::new("probe-not-ready", error.to_string());
-    let connector: Arc<dyn Connector> =
-        Arc::new(SystemConnector::from_system().map_err(|error| refused(&error))?);
     let address = |service: &str| lab.and_then(|lab| lab.address(service));
     let mut ready = Vec::new();
     for (id, service, probe) in plan.probes() {
@@ -166,6 +196,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         proof: Proof::default(),
         controls: Vec::new(),
         calls: Vec::new(),
+        guardrails: Vec::new(),
         lab: None,
     }
 }

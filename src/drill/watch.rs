@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch as channel;
 
+use super::guards::OnGuard;
 use crate::clock::Clock;
 use crate::measure::Observation;
 use crate::model::{DrillEvent, Offset, Sampled, Why};
@@ -30,8 +31,10 @@ pub(super) struct Watch {
     pub guardian: Box<dyn Guardian>,
     pub phase: Phase,
     pub told: Offset,
-    /// How many samples were taken in.
-    pub taken: u64,
+    /// How often something was learned: a sample taken in, or the guardrails looked at.
+    pub learned: u64,
+    /// What may stop the drill. It sees every sample that is taken in.
+    pub guards: OnGuard,
     /// Set when what is seen does not matter any more: samples are let go.
     pub deaf: bool,
 }
@@ -101,9 +104,9 @@ impl Watch {
                 return Woken::Stopped;
             }
             let now = self.clock.now();
-            // What is known changes with the samples alone: without a new one the answer is the same.
-            if looked_at != Some(self.taken) && (now >= next_look || now >= until) {
-                looked_at = Some(self.taken);
+            // Where nothing was learned, the answer is the same.
+            if looked_at != Some(self.learned) && (now >= next_look || now >= until) {
+                looked_at = Some(self.learned);
                 if met(self) {
                     return Woken::Met;
                 }
@@ -114,14 +117,14 @@ impl Watch {
             if self.clock.now() >= until {
                 return Woken::TimeUp;
             }
-            let nothing_new = looked_at == Some(self.taken);
+            let nothing_new = looked_at == Some(self.learned);
             let wake = if nothing_new { until } else { next_look.min(until) };
             self.pause(wake, nothing_new).await;
         }
     }
 
-    /// Takes in samples until `at`, the drill has to stop, or one has come `or_sampled`.
-    async fn pause(&mut self, at: Offset, or_sampled: bool) {
+    /// Takes in samples until `at`, the drill has to stop, or something was learned, if `or_learned`.
+    async fn pause(&mut self, at: Offset, or_learned: bool) {
         let (mut stop, clock) = (self.stop.clone(), self.clock);
         let mut stopped = pin!(async move {
             if stop.wait_for(Option::is_some).await.is_err() {
@@ -138,13 +141,25 @@ impl Watch {
                 () = &mut stopped => return,
                 Some(sampled) = self.samples.recv() => {
                     self.take(sampled);
-                    if or_sampled {
+                    if or_learned {
                         return;
                     }
                 }
-                () = clock.sleep_until(tell) => self.tell_now(),
+                () = clock.sleep_until(tell) => {
+                    self.tell_now();
+                    if or_learned {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// Waits until every guardrail is clear: nothing is cut beside one that is not. It becomes clear, or it
+    /// breaks.
+    pub async fn until_clear(&mut self) -> Woken {
+        let patience = self.clock.now().plus(self.guards.patience());
+        self.until(patience, |watch| watch.guards.is_clear()).await
     }
 
     /// Takes in what has come but was not looked at yet.
@@ -155,8 +170,9 @@ impl Watch {
     }
 
     fn take(&mut self, sampled: Sampled) {
-        self.taken += 1;
+        self.learned += 1;
         if !self.deaf {
+            self.guards.push(&sampled);
             self.observation.push(sampled);
         }
     }
@@ -168,6 +184,8 @@ impl Watch {
         if self.deaf {
             return;
         }
+        self.learned += 1;
+        self.guards.look(at);
         let services = self.observation.now(at);
         self.tell(DrillEvent::Watched { at, services });
     }

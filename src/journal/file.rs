@@ -1,9 +1,10 @@
 //! A journal on disk.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use super::read::{Run, Unusable};
 use super::record::{Record, line};
@@ -90,7 +91,7 @@ impl Journal {
     /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or cut off.
     pub fn resume(path: &Path) -> io::Result<(Run, Journal)> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
-        file.try_lock()?;
+        lock(&file)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let run = Run::read(&bytes).map_err(|error| {
@@ -102,6 +103,18 @@ impl Journal {
         })?;
         let journal = Journal::on(file, run.whole)?;
         Ok((run, journal))
+    }
+}
+
+/// Who only looks at a journal holds it for a moment; who writes it, for long.
+fn lock(file: &File) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if tries < 20 => tries += 1,
+            result => return Ok(result?),
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Journals read back: what a run did, as far as it is durable.
 
-use super::record::{Opened, Record, parse};
+use super::record::{NotOurs, Opened, Record, parse};
 use super::table::Last;
 use super::{FORMAT, Hand};
 use crate::model::{ControlSpec, ControlState, Name, Verdict};
@@ -51,6 +51,8 @@ pub enum Unusable {
     OtherFormat {
         /// Its format.
         found: u64,
+        /// Whether it says, in the way of all formats, that its run ended with its traffic back.
+        ended: bool,
     },
 }
 
@@ -66,13 +68,14 @@ impl Run {
         let opened = match (record(first), first.ends_with(b"\n")) {
             (_, false) => return Err(Unusable::Empty),
             (Some(Ok(Record::Opened(opened))), true) => opened,
-            (Some(Err(super::record::NotOurs { format: Some(found) })), true) => {
-                return Err(Unusable::OtherFormat { found });
+            (Some(Err(NotOurs { format: Some(found) })), true) => {
+                return Err(Unusable::OtherFormat { found, ended: ended(bytes) });
             }
             _ => return Err(Unusable::NotAJournal),
         };
         if opened.format != FORMAT {
-            return Err(Unusable::OtherFormat { found: u64::from(opened.format) });
+            let found = u64::from(opened.format);
+            return Err(Unusable::OtherFormat { found, ended: ended(bytes) });
         }
         let whole = first.len() as u64;
         let mut run =
@@ -132,6 +135,12 @@ impl Run {
     }
 }
 
-fn record(line: &[u8]) -> Option<Result<Record, super::record::NotOurs>> {
+/// Whether the last line is the end of a run that left nothing cut.
+fn ended(bytes: &[u8]) -> bool {
+    let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back().and_then(record);
+    matches!(last, Some(Ok(Record::Closed { verdict })) if verdict != Verdict::NotRestored)
+}
+
+fn record(line: &[u8]) -> Option<Result<Record, NotOurs>> {
     parse(std::str::from_utf8(line).ok()?.strip_suffix('\n')?)
 }

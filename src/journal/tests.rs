@@ -132,10 +132,17 @@ fn a_control_whose_snapshot_is_damaged_is_lost_and_named() {
 fn another_format_is_refused_by_its_number_whatever_it_looks_like() {
     let Record::Opened(newer) = opened() else { unreachable!() };
     let known = text(&[Record::Opened(Opened { format: 9, ..newer })]);
-    assert_eq!(Run::read(&known), Err(Unusable::OtherFormat { found: 9 }));
+    assert_eq!(Run::read(&known), Err(Unusable::OtherFormat { found: 9, ended: false }));
+    let back = [known, text(&[Record::Closed { verdict: Verdict::Fail }])].concat();
+    assert_eq!(Run::read(&back), Err(Unusable::OtherFormat { found: 9, ended: true }));
+    let cut = [back, text(&[Record::Closed { verdict: Verdict::NotRestored }])].concat();
+    assert_eq!(Run::read(&cut), Err(Unusable::OtherFormat { found: 9, ended: false }));
     let json = r#"{"opened":{"format":10,"nothing":"we know"}}"#;
     let unknown = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-    assert_eq!(Run::read(unknown.as_bytes()), Err(Unusable::OtherFormat { found: 10 }));
+    assert_eq!(
+        Run::read(unknown.as_bytes()),
+        Err(Unusable::OtherFormat { found: 10, ended: false })
+    );
     for no_journal in [&b"hello\n"[..], b"\n", b"\xff\xfe\n", &text(&records()[1..])] {
         assert_eq!(Run::read(no_journal), Err(Unusable::NotAJournal));
     }

@@ -33,7 +33,9 @@ impl LockFiles {
 
 impl Leases for LockFiles {
     fn take(&self, place: &str, holder: &Holder) -> Result<Box<dyn Lease>, NotTaken> {
-        let mut file = self.open(place)?;
+        let mut file = self.open(place).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", self.directory.display()))
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

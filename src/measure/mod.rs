@@ -2,6 +2,9 @@
 //!
 //! Pure: values in, values out, and `now` is an argument. Can be run again on what was kept.
 
+mod calendar;
+mod gauge;
+mod guard;
 mod observation;
 mod outage;
 mod promise;
@@ -14,6 +17,9 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use calendar::closed;
+pub use gauge::Gauge;
+pub use guard::Guard;
 pub use observation::{Observation, Series};
 pub use outage::{Episode, Stable, episodes};
 pub use proof::prove;

@@ -3,8 +3,10 @@
 //! Values only: nothing here reads a clock, opens a file or waits. Every other room imports these
 //! types and none of them imports another room.
 
+mod calendar;
 mod control;
 mod event;
+mod guardrail;
 mod judgement;
 mod names;
 mod plan;
@@ -14,8 +16,10 @@ mod sample;
 mod text;
 mod time;
 
+pub use calendar::*;
 pub use control::*;
 pub use event::*;
+pub use guardrail::*;
 pub use judgement::*;
 pub use names::*;
 pub use plan::*;

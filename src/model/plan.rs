@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ControlSpec, CutOrder, DatacenterId, Name, ProbeId, Text};
+use super::{Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, Name, ProbeId, Text};
 
 /// A drill, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,10 @@ pub struct Plan {
     pub through: Vec<usize>,
     /// How long the stages take.
     pub timing: Timing,
+    /// What stops the drill: its guardrails in the plan's order, then the kill switch.
+    pub guardrails: Vec<Guardrail>,
+    /// When it may begin.
+    pub calendar: Calendar,
 }
 
 impl Plan {

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, Latency, Marks, Name, Offset, Outage, ProbeCounts,
-    PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis, optional_millis,
+    ControlCall, ControlState, CutOrder, GuardrailRecord, Latency, Marks, Name, Offset, Outage,
+    ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
+    optional_millis,
 };
 
 /// Everything a drill saw and decided.
@@ -38,6 +39,9 @@ pub struct RunRecord {
     pub controls: Vec<ControlRecord>,
     /// Every call that was made at a control, in order.
     pub calls: Vec<ControlCall>,
+    /// What the guardrails and the kill switch saw. Records of older versions have none.
+    #[serde(default)]
+    pub guardrails: Vec<GuardrailRecord>,
     /// What the lab knows to be true, if it was drilled.
     pub lab: Option<LabTruth>,
 }
@@ -131,6 +135,9 @@ pub struct ControlRecord {
     pub after: Option<ControlState>,
     /// Whether traffic is as it was.
     pub restored: Restored,
+    /// If not: what a person would do to put it back, a command or a sentence each.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
 }
 
 /// What became of a control.

@@ -7,13 +7,27 @@ use crate::model::{BalancerSpec, Degrade, LabSpec, Mode, ModeKind, Name, Spread,
 
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
 use super::finding::{is_hostile, quote};
+use super::guardrail::{self, Services};
 use super::read::{At, Fields, LabNames, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
-use super::{service, traffic};
+use super::{calendar, kill_switch, service, traffic};
 
-const TOP: &[&str] =
-    &["version", "name", "about", "datacenters", "lab", "traffic", "services", "cut", "timing"];
+const TOP: &[&str] = &[
+    "version",
+    "name",
+    "about",
+    "datacenters",
+    "lab",
+    "traffic",
+    "services",
+    "cut",
+    "timing",
+    "guardrails",
+    "kill_switch",
+    "allowed",
+    "blocked",
+];
 
 /// Reads everything that can be read.
 pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
@@ -39,6 +53,12 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
+    let known = Services { drafts: &services, complete: services_complete };
+    let mut guardrails = match top.get("guardrails") {
+        Some(value) => guardrail::guardrails(reader, value, known, timing.timing.at_most),
+        None => Vec::new(),
+    };
+    guardrails.extend(top.get("kill_switch").and_then(|value| kill_switch::read(reader, value)));
     Some(Draft {
         name: name.map(|name| name.value),
         about,
@@ -50,6 +70,8 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         services_complete,
         cut,
         timing,
+        guardrails,
+        calendar: calendar::calendar(reader, &top),
     })
 }
 

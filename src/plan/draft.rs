@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::model::{ControlSpec, DatacenterId, LabSpec, Mode, Name, Plan, Service, Timing};
+use crate::model::{
+    Calendar, ControlSpec, DatacenterId, Guardrail, LabSpec, Mode, Name, Plan, Service, Timing,
+};
 
 use super::finding::quote;
 use super::read::{At, Reader, Value};
@@ -153,6 +155,8 @@ pub(super) struct Draft {
     pub services_complete: bool,
     pub cut: Option<CutDraft>,
     pub timing: TimingDraft,
+    pub guardrails: Vec<Guardrail>,
+    pub calendar: Calendar,
 }
 
 impl Draft {
@@ -171,6 +175,8 @@ impl Draft {
             cut: order,
             through: cut.through.into_iter().map(|at| at.value).collect(),
             timing: self.timing.timing,
+            guardrails: self.guardrails,
+            calendar: self.calendar,
         })
     }
 }

@@ -5,10 +5,13 @@
 //! reads a file or the environment: both come in from outside.
 
 mod address;
+mod calendar;
 mod decode;
 mod draft;
 mod fill;
 mod finding;
+mod guardrail;
+mod kill_switch;
 mod probe;
 mod read;
 mod render;

@@ -10,7 +10,7 @@ use super::read::{At, Label, Reader, Value};
 use super::tree::Kind;
 
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
-const SUCCESS: (u16, u16) = (200, 299);
+pub(super) const SUCCESS: (u16, u16) = (200, 299);
 
 /// Reads `http: URL` or `http: { url: … }`.
 pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
@@ -69,12 +69,12 @@ fn tcp_address(reader: &mut Reader, value: Value) -> Option<Text> {
     address::host_and_port(reader, &text, real).then_some(text.value)
 }
 
-fn url(reader: &mut Reader, value: Value) -> Option<Text> {
+pub(super) fn url(reader: &mut Reader, value: Value) -> Option<Text> {
     let text = reader.text(value, true)?;
     address::url(reader, &text).then_some(text.value)
 }
 
-fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
+pub(super) fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
     let filled = reader.word(value, "the path of a PEM file")?;
     if filled.real.is_empty() || filled.real.contains('\0') {
         let what = format!("{} is no path", quote(filled.raw));
@@ -102,7 +102,7 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= 256 && text.bytes().all(fits)
 }
 
-fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> {
+pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> {
     const OURS: &[&str] = &["content-length", "transfer-encoding", "connection", "upgrade"];
     let entries = reader.map(value, "header fields by name").unwrap_or_default();
     let mut headers: Vec<(String, Text)> = Vec::with_capacity(entries.len());

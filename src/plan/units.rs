@@ -112,7 +112,7 @@ pub(super) fn integer(text: &str) -> Result<u64, Malformed> {
 }
 
 /// A finite decimal number; `inf`, `nan` and hexadecimal ones are none.
-fn decimal(text: &str) -> Result<f64, Malformed> {
+pub(super) fn decimal(text: &str) -> Result<f64, Malformed> {
     let plain = !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'e'));
     let number: Option<f64> = if plain { text.parse().ok() } else { None };

@@ -73,7 +73,7 @@ impl HttpAsker {
         if !self.expect.allows(status) {
             progress.wrong_status = Some(status);
         }
-        let body = self.read(&mut line, head.into_body()).await?;
+        let body = self.read(&mut line, head.into_body(), self.inspects()).await?;
         if let (Some(pool), Body::Whole(_) | Body::Skipped) = (&self.pool, &body) {
             pool.put(line, clock.now()).await;
         }
@@ -86,6 +86,17 @@ impl HttpAsker {
             Body::Skipped => Ok(()),
             Body::TooLong if self.inspects() => Err(Outcome::Bad(Reason::Body)),
             Body::TooLong => Ok(()),
+        }
+    }
+
+    /// Sends the request and gives the status and the whole body of the answer, whatever they are.
+    pub(super) async fn answer(&self, progress: &mut Progress) -> Result<(u16, Vec<u8>), Outcome> {
+        let (mut line, head) = self.exchange(progress).await?;
+        progress.phase = Phase::Body;
+        let status = head.status().as_u16();
+        match self.read(&mut line, head.into_body(), true).await? {
+            Body::Whole(bytes) => Ok((status, bytes)),
+            Body::Skipped | Body::TooLong => Err(Outcome::Bad(Reason::Body)),
         }
     }
 
@@ -126,9 +137,8 @@ impl HttpAsker {
         Line::new(stream, peer).await.map_err(|error| failure::of_http(&error, Phase::Answer))
     }
 
-    /// Reads a body to its end, or to the limit.
-    async fn read(&self, line: &mut Line, mut body: Incoming) -> Result<Body, Outcome> {
-        let keep = self.inspects();
+    /// Reads a body to its end, or to the limit; keeps it if `keep`.
+    async fn read(&self, line: &mut Line, mut body: Incoming, keep: bool) -> Result<Body, Outcome> {
         let mut kept = Vec::new();
         let mut length = 0;
         while let Some(piece) = line.next(&mut body).await {

@@ -7,6 +7,7 @@
 mod connector;
 mod expect;
 mod failure;
+mod fetch;
 mod http;
 mod line;
 mod look_up;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use connector::{Connector, LookUpError, Stream, SystemConnector};
+pub use fetch::{Answer, Fetcher};
 pub use schedule::Running;
 
 use crate::clock::Clock;

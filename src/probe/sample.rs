@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// How much later than its time-out a sample may end before it proves that we were the ones who stalled.
-const OUR_STALL: Duration = Duration::from_millis(50);
+pub(super) const OUR_STALL: Duration = Duration::from_millis(50);
 
 /// What was learned of a sample so far. It outlives the request, so that a time-out can say where it hung.
 pub(super) struct Progress {

@@ -1,5 +1,6 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
+mod guardrails;
 mod headline;
 mod lab;
 mod page;
@@ -34,6 +35,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     split::write(record, &mut page);
     proof::write(record, &mut page);
     probes::write(record, &mut page);
+    guardrails::write(record, &mut page);
     traffic::write(record, &mut page);
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);

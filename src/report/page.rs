@@ -138,6 +138,11 @@ impl Page {
         self.lay(&" ".repeat(first), first, rest, text);
     }
 
+    /// A line to be copied: it is never broken.
+    pub fn verbatim(&mut self, indent: usize, line: &str) {
+        let _ = writeln!(self.out, "{}{}", " ".repeat(indent), printable(line));
+    }
+
     /// A list in two columns: names, and what there is to say of them.
     pub fn entries(&mut self, entries: &[Entry]) {
         self.entries_at(INDENT, entries);

@@ -18,9 +18,11 @@ pub fn write_alarm(record: &RunRecord, page: &mut Page) {
     let alarm = " TRAFFIC MAY STILL BE CUT. Do this now: ".replace(' ', "\u{a0}");
     page.paragraph(0, 0, &[(Ink::Alarm, alarm)]);
     page.entries(&[
-        Entry::plain("1.", "put back by hand what differs, at each place below"),
-        Entry::plain("2.", "read it back there, and see that users are served"),
+        Entry::plain("1.", "call the line below, which tries it all once more"),
+        Entry::plain("2.", "if that fails, put back by hand what differs, at each place below"),
+        Entry::plain("3.", "read it back there, and see that users are served"),
     ]);
+    page.verbatim(4, &format!("firedrill restore {}", record.run));
     for control in broken {
         page.paragraph(4, 6, &[(Ink::Bold, place(control))]);
         if let Some(error) = last_error(record, control) {
@@ -108,8 +110,14 @@ fn by_hand(control: &ControlRecord, page: &mut Page) {
         })
         .collect();
     page.entries_at(6, &entries);
+    for command in control.by_hand.iter().take(PARTS) {
+        page.verbatim(6, command);
+    }
     if names.len() > PARTS {
-        let more = format!("and {} more, in the run record", names.len() - PARTS);
+        let more = format!(
+            "and {} more, in the run record, and by `firedrill restore --dry-run`",
+            names.len() - PARTS
+        );
         page.paragraph(6, 8, &[(Ink::Plain, more)]);
     }
 }

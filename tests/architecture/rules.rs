@@ -38,6 +38,8 @@ pub const ROOMS: &[Room] = &[
     Room { name: "traffic", imports: &["model", "proxy"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
     Room { name: "probe", imports: &["model", "clock"], never: &[] },
+    // The kill switch may be a file.
+    Room { name: "guard", imports: &["model", "clock", "probe"], never: &[] },
     Room {
         name: "restore",
         imports: &["model", "clock", "journal", "traffic"],
@@ -50,7 +52,7 @@ pub const ROOMS: &[Room] = &[
         name: "drill",
         imports: &[
             "model", "clock", "measure", "journal", "traffic", "restore", "watchdog", "proxy",
-            "probe", "lab",
+            "probe", "guard", "lab",
         ],
         never: &["std::fs", "io::stdout", "io::stderr"],
     },
@@ -117,7 +119,7 @@ pub const MACROS: &[Only] = &[
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
-    ("tokio", &["clock", "traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
+    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill"]),
     ("async_trait", &["traffic", "drill"]),
     ("hyper", &["probe", "lab", "plan"]),
@@ -132,15 +134,18 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     ("serde", &["model", "plan", "journal", "lease"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
-    ("serde_json", &["model", "plan", "report", "journal", "lease", "traffic", "probe", "lab"]),
+    (
+        "serde_json",
+        &["model", "plan", "report", "journal", "lease", "traffic", "probe", "guard", "lab"],
+    ),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal", "lease"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
-    // Time stamps in records; the plan reads durations with it.
-    ("jiff", &["model", "plan", "journal", "drill", "cli"]),
+    // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
+    ("jiff", &["model", "plan", "measure", "journal", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     ("comfy_table", &["report"]),

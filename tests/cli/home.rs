@@ -1,7 +1,10 @@
 //! The one place that starts the binary: in a home of its own, with an empty environment.
 
+#![allow(dead_code, reason = "several binaries share it, and each uses a part")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -46,6 +49,18 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// As [`Ended::has`], for sentences that the report may break into lines.
+    #[track_caller]
+    pub fn says(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, code, "{self}");
+        let flat = self.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in texts {
+            assert!(flat.contains(text), "no {text:?} in {self}");
+        }
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit {}\n-- stdout\n{}-- stderr\n{}--", self.code, self.stdout, self.stderr)
@@ -61,6 +76,10 @@ impl Home {
     pub fn with_env(mut self, name: &str, value: &str) -> Home {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().to_owned()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -101,7 +120,6 @@ impl Home {
     /// Runs the binary as a user who may read only what everybody may: root reads everything.
     pub fn run_as_nobody(&self, args: &[&str]) -> Ended {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        use std::os::unix::process::CommandExt;
         const NOBODY: u32 = 65534;
         let home = self.directory.path();
         if fs::metadata(home).unwrap().uid() != 0 {
@@ -162,6 +180,11 @@ pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_firedrill"))
 }
 
+/// Sends a signal to a process, or with a `-` in front to a group of them.
+pub fn kill(signal: &str, whom: &str) {
+    assert!(Command::new("kill").args(["-s", signal, "--", whom]).status().unwrap().success());
+}
+
 /// Waits for the end of `child`, with all that it wrote.
 #[track_caller]
 pub fn end(mut child: Child) -> Ended {
@@ -204,7 +227,8 @@ pub struct Running {
 
 impl Running {
     pub fn start(home: &Home, args: &[&str]) -> Running {
-        let mut child = home.command(args).spawn().unwrap();
+        // A group of its own, as a shell gives it.
+        let mut child = home.command(args).process_group(0).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Running { child, stderr, said: String::new() }
     }
@@ -224,8 +248,37 @@ impl Running {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        kill(name, &self.child.id().to_string());
+    }
+
+    /// Signals its process group.
+    pub fn signal_group(&self, name: &str) {
+        kill(name, &format!("-{}", self.child.id()));
+    }
+
+    /// The process of its watchdog.
+    #[track_caller]
+    pub fn watchdog(&self) -> String {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let children = fs::read_to_string(children).unwrap();
+        let [watchdog] = children.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("children: {children:?}");
+        };
+        watchdog.to_owned()
+    }
+
+    /// Goes away as a reader of its stdout.
+    pub fn close_stdout(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
+    /// All that it and its watchdog say until both have ended, of a drill that a signal ended.
+    #[track_caller]
+    pub fn rest(mut self) -> String {
+        let rest = drain(Some(self.stderr));
+        let said = self.said + &rest.join().unwrap();
+        self.child.wait().unwrap();
+        said
     }
 
     #[track_caller]

@@ -55,6 +55,20 @@ fn when_the_control_is_lost() {
 }
 
 #[test]
+fn when_a_guardrail_is_refused_and_given_the_secret_back() {
+    let page = crate::page::Page::new("");
+    page.serve(403, &format!("{{\"status\": \"error\", \"error\": \"{TOKEN} may not\"}}"));
+    let query = format!(
+        "{{ url: \"http://{}\", query: up, headers: {{ authorization: \"${{env:TOKEN}}\" }} }}",
+        page.address()
+    );
+    let guardrail = format!(
+        "at_most: 5s }}\nguardrails: [{{ prometheus: {query}, every: 100ms, grace: 100ms }}]"
+    );
+    drill(Restores::Done, &[("at_most: 5s }", &guardrail)]);
+}
+
+#[test]
 fn when_the_secret_makes_no_sense_where_it_stands() {
     let home = Home::new().with_env("API", "n0 address at all");
     let provider = "{ haproxy: { address: \"${env:API}\", servers: { east: [app/east-1] } } }";

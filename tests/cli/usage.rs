@@ -9,9 +9,11 @@ traffic back, and say PASS or FAIL with the evidence
 Usage: firedrill <COMMAND>
 
 Commands:
-  run    Run the drill: the report on stdout, progress on stderr
-  check  Print every finding of every plan; touches nothing
-  help   Print this message or the help of the given subcommand(s)
+  run      Run the drill: the report on stdout, progress on stderr
+  check    Print every finding of every plan; touches nothing
+  restore  Put traffic back from the journal
+  status   What is cut right now, and by which run
+  help     Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help

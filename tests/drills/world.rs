@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use firedrill::clock::Clock;
-use firedrill::drill::{Drill, Probes};
+use firedrill::drill::{Drill, Guards, Probes};
 use firedrill::journal::{Append, Record};
 use firedrill::lab::{Lab, LabFaults};
 use firedrill::model::{Plan, RunRecord};
@@ -62,6 +62,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             host: "here".into(),
             controls: vec![control],
             probing: Box::new(Probes::new(probes)),
+            guards: Guards::default(),
             journal: Box::new(Nowhere),
             clock,
             stop: stopped,

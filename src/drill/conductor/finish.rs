@@ -7,7 +7,7 @@ use super::super::setup::summary;
 use super::Conductor;
 use crate::journal::Record;
 use crate::measure::{judge, prove};
-use crate::model::{ControlProof, ControlRecord, DrillEvent, Proof, Restored, RunRecord};
+use crate::model::{ControlProof, ControlRecord, CutOrder, DrillEvent, Proof, Restored, RunRecord};
 use crate::watchdog::Phase;
 
 impl Conductor {
@@ -42,8 +42,13 @@ impl Conductor {
             marks: self.watch.observation.marks,
             services: judged.services,
             proof,
-            controls: self.held.into_iter().map(|held| control_record(held)).collect(),
+            controls: self
+                .held
+                .into_iter()
+                .map(|held| control_record(held, &self.plan.cut))
+                .collect(),
             calls: self.calls,
+            guardrails: self.watch.guards.records(),
             lab: None,
         }
     }
@@ -66,11 +71,15 @@ impl Conductor {
     }
 }
 
-fn control_record(held: Held) -> ControlRecord {
+fn control_record(held: Held, order: &CutOrder) -> ControlRecord {
     let restored = match (held.is_touched(), held.is_restored) {
         (false, _) => Restored::Untouched,
         (true, true) => Restored::Yes,
         (true, false) => Restored::No,
+    };
+    let by_hand = match restored {
+        Restored::No => held.control.by_hand(&held.ours(order)),
+        Restored::Untouched | Restored::Yes => Vec::new(),
     };
     let spec = held.control.spec();
     ControlRecord {
@@ -80,5 +89,6 @@ fn control_record(held: Held) -> ControlRecord {
         cut: held.cut,
         after: held.after,
         restored,
+        by_hand,
     }
 }

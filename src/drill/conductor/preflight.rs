@@ -4,22 +4,18 @@ use futures_util::future::join_all;
 
 use super::super::CALL_LIMIT;
 use super::Conductor;
+use crate::clock::Clock;
 use crate::journal::{self, Opened, Record};
-use crate::model::{Act, ControlState, Stage, Why};
-use crate::restore::{Called, call_within};
-use crate::traffic::Survivors;
+use crate::model::{Act, ControlCall, ControlState, CutOrder, Stage, Why};
+use crate::restore::call_within;
+use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 impl Conductor {
     /// Reads every control and writes its state down. False: the drill does not start.
     pub(super) async fn preflight(&mut self) -> bool {
         self.enter(Stage::Preflight, Some(CALL_LIMIT));
-        for (place, read) in self.read_all().await.into_iter().enumerate() {
-            let (proven, survivors, state) = read;
-            for call in [&proven.call, &survivors.call, &state.call] {
-                self.note(call.clone());
-            }
-            let read =
-                proven.result.and(survivors.result).and_then(|left| Ok((left, state.result?)));
+        for (place, (calls, read)) in self.read_all().await.into_iter().enumerate() {
+            calls.into_iter().for_each(|call| self.note(call));
             match read {
                 Ok((survivors, state)) => self.take(place, &survivors, state),
                 Err(error) => self.refuse(Why::new("control-unreadable", error.to_string())),
@@ -42,17 +38,10 @@ impl Conductor {
         let (clock, order) = (self.clock, self.plan.cut.clone());
         let reads = self.held.iter().map(|held| {
             let (control, order) = (held.control.clone(), order.clone());
-            let name = held.name();
             async move {
-                let within = |act| (CALL_LIMIT, clock, name.clone(), act);
-                let (limit, clock, name, act) = within(Act::Preflight);
-                let proven = call_within(limit, clock, name, act, control.preflight()).await;
-                let (limit, clock, name, act) = within(Act::Preflight);
-                let survivors =
-                    call_within(limit, clock, name, act, control.survivors(&order)).await;
-                let (limit, clock, name, act) = within(Act::Inspect);
-                let state = call_within(limit, clock, name, act, control.inspect()).await;
-                (proven, survivors, state)
+                let mut calls = Vec::new();
+                let read = read(&*control, &order, clock, &mut calls).await;
+                (calls, read)
             }
         });
         let reads = join_all(reads);
@@ -114,5 +103,25 @@ impl Conductor {
     }
 }
 
-/// What a control said: whether all can work, who serves on, how it is.
-type Reads = (Called<()>, Called<Vec<Survivors>>, Called<ControlState>);
+/// The calls that were made at a control, and who serves on and how it is.
+type Reads = (Vec<ControlCall>, Result<(Vec<Survivors>, ControlState), ControlError>);
+
+/// Asks one control, up to the first thing that fails.
+async fn read(
+    control: &dyn TrafficControl,
+    order: &CutOrder,
+    clock: Clock,
+    calls: &mut Vec<ControlCall>,
+) -> Result<(Vec<Survivors>, ControlState), ControlError> {
+    let name = &control.spec().name;
+    let (limit, act) = (CALL_LIMIT, Act::Preflight);
+    let proven = call_within(limit, clock, name.clone(), act, control.preflight()).await;
+    calls.push(proven.call);
+    proven.result?;
+    let survivors = call_within(limit, clock, name.clone(), act, control.survivors(order)).await;
+    calls.push(survivors.call);
+    let survivors = survivors.result?;
+    let state = call_within(limit, clock, name.clone(), Act::Inspect, control.inspect()).await;
+    calls.push(state.call);
+    Ok((survivors, state.result?))
+}

@@ -1,8 +1,10 @@
 //! Whole drills in virtual time: the real conductor over a simulated control and service.
 
 mod faults;
+mod guards;
 mod simulation;
 mod stages;
+mod web;
 mod world;
 
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch as channel;
 
-use super::Drill;
+use super::{Drill, Guards};
 use crate::clock::Clock;
 use crate::model::{DrillEvent, Plan, RunRecord, Why};
 use world::{Faults, World};
@@ -62,7 +64,18 @@ struct Ended {
 
 /// Runs a drill. `stop_at` stops it that long after its start.
 async fn drill(plan: Plan, faults: Faults, stop_at: Option<Duration>) -> Ended {
+    drill_beside(plan, faults, stop_at, web::Web::default()).await
+}
+
+/// As [`drill`], beside a web that its guardrails look at.
+async fn drill_beside(
+    plan: Plan,
+    faults: Faults,
+    stop_at: Option<Duration>,
+    web: web::Web,
+) -> Ended {
     let clock = Clock::start();
+    let guards = Guards::prepare(&plan, &|_| None, Arc::new(web.at(clock))).unwrap();
     let world = World::new(clock, faults);
     let plan = Arc::new(plan);
     let (stop, stopped) = channel::channel(None);
@@ -80,6 +93,7 @@ async fn drill(plan: Plan, faults: Faults, stop_at: Option<Duration>) -> Ended {
         host: "here".into(),
         controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
         probing: Box::new(world::Probing::new(world.clone(), &plan)),
+        guards,
         journal: Box::new(world::Paper(world.clone())),
         clock,
         stop: stopped,

@@ -13,8 +13,8 @@ use super::span;
 use crate::clock::Clock;
 use crate::journal::{Append, Record};
 use crate::model::{
-    ControlSpec, ControlState, CutOrder, DatacenterId, Offset, Outcome, PartState, Passage,
-    PathCounters, Phase, Plan, ProbeId, Reason, Sample, Sampled, ServedBy, VantageId,
+    Blindness, ControlSpec, ControlState, CutOrder, DatacenterId, Offset, Outcome, PartState,
+    Passage, PathCounters, Phase, Plan, ProbeId, Reason, Sample, Sampled, ServedBy, VantageId,
 };
 use crate::traffic::{ControlError, TrafficControl};
 
@@ -50,6 +50,8 @@ pub struct Faults {
     pub panicking_read: Option<u32>,
     /// A refused cut comes into force all the same, so long after the refusal.
     pub cut_late: Option<Duration>,
+    /// From then on our own network is gone.
+    pub blind_from: Option<Offset>,
 }
 
 impl Default for Faults {
@@ -68,6 +70,7 @@ impl Default for Faults {
             hanging_read: None,
             panicking_read: None,
             cut_late: None,
+            blind_from: None,
         }
     }
 }
@@ -117,6 +120,9 @@ impl World {
         let state = self.state.lock().unwrap();
         let now = self.clock.now();
         let good = |by| (span(2), Outcome::Good, ServedBy::Datacenter(by));
+        if self.faults.blind_from.is_some_and(|from| now >= from) {
+            return (span(0), Outcome::Unknown(Blindness::NoNetwork), ServedBy::Unnamed);
+        }
         match (self.cut_since(&state), state.restored_at) {
             (Some(_), _) if self.faults.leaks => good(EAST),
             (Some(since), _) if now < since.plus(self.faults.failover) => {

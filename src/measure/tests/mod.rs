@@ -1,6 +1,8 @@
 //! The measuring against an oracle that replays every sample, against known truths, and against
 //! sequences that try to earn a pass without proof.
 
+mod calendar;
+mod guards;
 mod oracle;
 mod overtaking;
 mod scenario;

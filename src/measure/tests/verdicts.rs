@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::measure::{Ending, Judged, Observation, judge, prove};
 use crate::model::{
-    Blindness, Connection, ControlProof, CutOrder, HttpExpect, HttpProbe, Judgement, Mode,
-    PathCounters, Plan, ProbeId, ProbeKind, ProbeSpec, Promises, Sampled, ServedBySource,
+    Blindness, Calendar, Connection, ControlProof, CutOrder, HttpExpect, HttpProbe, Judgement,
+    Mode, PathCounters, Plan, ProbeId, ProbeKind, ProbeSpec, Promises, Sampled, ServedBySource,
     ServedByValues, Service, Text, Timing, VantageId, Verdict, Why,
 };
 
@@ -17,7 +17,7 @@ const CUT_AT: u64 = 1000;
 const RESTORED_AT: u64 = 3000;
 const END: u64 = 4500;
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let http = HttpProbe {
         url: Text::from("http://127.0.0.1/"),
         method: "GET".into(),
@@ -65,6 +65,8 @@ fn plan() -> Plan {
             hold: span(0),
             at_most: span(10_000),
         },
+        guardrails: Vec::new(),
+        calendar: Calendar::default(),
     }
 }
 

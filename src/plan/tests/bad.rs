@@ -186,6 +186,77 @@ fn combinations_that_cannot_work_are_refused() {
     );
 }
 
+/// The good plan with more at its end.
+fn album_below(cases: &[&str]) -> String {
+    let end = "hold: 3s, at_most: 60s }\n";
+    let cases: Vec<(&str, String)> =
+        cases.iter().map(|below| (end, format!("{end}{below}\n"))).collect();
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(from, to)| (*from, to.as_str())).collect();
+    album(&cases)
+}
+
+#[test]
+fn guardrails_that_cannot_work_are_refused() {
+    let prometheus = "prometheus: { url: \"http://p.example\", query: up }";
+    let with = |more: &str| format!("guardrails: [{{ {prometheus}, {more} }}]");
+    snapshot(
+        "guardrails",
+        &album_below(&[
+            "guardrails: {}",
+            "guardrails: [{}]",
+            "guardrails: [{ service: talk, good_share_bellow: 20%, for: 10s }]",
+            "guardrails: [{ service: tlak, good_share_below: 20%, for: 10s }]",
+            "guardrails: [{ good_share_below: 20% }]",
+            "guardrails: [{ service: talk, good_share_below: 0%, for: 10s }]",
+            "guardrails: [{ service: talk, good_share_below: 20, for: 10s, every: 1s, timeout: 1s }]",
+            "guardrails: [{ service: talk, good_share_below: 20%, latency_above: 1s, for: 10s }]",
+            "guardrails: [{ service: talk, latency_above: 1s, for: 10s }]",
+            "guardrails: [{ service: talk, latency_above: 500ms, for: 1999ms, grace: 1s }]",
+            "guardrails: [{ service: talk, latency_above: 500ms, for: 2m }]",
+            &with("service: talk"),
+            &with("every: 10ms, timeout: 1s"),
+            &with("every: 20s, grace: 10s"),
+            &with("name: a }, { name: a, http: \"http://a.example\""),
+            "guardrails: [{ prometheus: { url: p.example, query: \" \" } }]",
+            "guardrails: [{ prometheus: { url: \"http://p/x?y=z\", qurey: up, above: 1, below: 0 } }]",
+            "guardrails: [{ prometheus: { url: \"http://p\", query: \"${env:TOKEN}\", above: lots } }]",
+            "guardrails: [{ alertmanager: { url: \"http://a\", matchers: [severity, \"a==b\"] } }]",
+            "guardrails: [{ alertmanager: { url: \"http://a\", matchers: [] } }]",
+            "guardrails: [{ alertmanager: { url: \"http://a\" } }]",
+            "guardrails: [{ http: { url: \"${lab:tlak}/\" } }]",
+        ]),
+    );
+    let optional = GOOD.replace("timeout: 1s", "required: false").replace(
+        "timing:",
+        "guardrails: [{ service: talk, good_share_below: 20%, for: 10s }]\ntiming:",
+    );
+    snapshot("guardrail_without_probe", &drawn(optional.as_bytes()));
+}
+
+#[test]
+fn kill_switches_windows_and_dates_are_held_to_their_form() {
+    snapshot(
+        "calendar",
+        &album_below(&[
+            "kill_switch: /etc/stop",
+            "kill_switch: {}",
+            "kill_switch: { file: /etc/stop, url: \"http://a\" }",
+            "kill_switch: { file: /etc/stop, headers: { a: b }, ca: x.pem }",
+            "kill_switch: { file: \"\", every: 10ms }",
+            "kill_switch: { url: \"${lab:talk}/stop\" }",
+            "kill_switch: { url: stop.example, grace: 500ms }",
+            "allowed: { windows: [\"10:00-16:00\"] }",
+            "allowed: { zone: Europe/Berln, windows: [\"10:00-16:00\"] }",
+            "allowed: { zone: Nowhere, windows: [] }",
+            "allowed: { zone: UTC, windows: [\"Thur 10:00-16:00\", \"10-16\", \"Mon 10:00\"] }",
+            "allowed: { zone: UTC, windows: [\"25:00-26:00\", \"24:00-01:00\", \"10:00-10:00\", \"\"] }",
+            "blocked: { zone: UTC, dates: [2026-02-30, \"2027-01-06..2026-12-20\", christmas] }",
+            "blocked: { zone: UTC, dates: \"2026-11-27T10:00\" }",
+            "blocked: { zone: UTC }",
+        ]),
+    );
+}
+
 #[test]
 fn a_cut_that_nothing_could_prove_is_refused() {
     let text = GOOD

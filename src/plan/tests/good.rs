@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{GOOD, SECRET, broken, parsed, parsed_with};
 use crate::model::{
-    BalancerSpec, Connection, ControlSpec, CutOrder, DatacenterId, Degrade, HaproxyServers,
-    HaproxySettings, HaproxySocket, HttpExpect, HttpProbe, LabSpec, Mode, Name, Part, Plan,
-    ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute, ProxySettings, ServedBySource,
-    ServedByValues, Service, Spread, TcpProbe, Text, Timing,
+    BalancerSpec, Calendar, Connection, ControlSpec, CutOrder, DatacenterId, Degrade, Guardrail,
+    GuardrailCheck, HaproxyServers, HaproxySettings, HaproxySocket, HttpExpect, HttpProbe, LabSpec,
+    Mode, Name, Part, Plan, ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute, ProxySettings,
+    QueryLimit, ServedBySource, ServedByValues, Service, Spread, TcpProbe, Text, Timing,
 };
 
 const EAST: DatacenterId = DatacenterId(0);
@@ -113,6 +113,8 @@ fn a_plan_means_exactly_what_it_says() {
             hold: millis(3_000),
             at_most: millis(60_000),
         },
+        guardrails: Vec::new(),
+        calendar: Calendar::default(),
     };
     assert_eq!(plan(GOOD), expected);
 }
@@ -221,6 +223,76 @@ fn a_sick_network_is_described_by_numbers() {
         bandwidth: Some(1_000_000),
     };
     assert_eq!(plan(&broken("mode: blackhole", to)).cut.mode, Mode::Degrade(degrade));
+}
+
+#[test]
+fn guardrails_mean_what_they_say_and_have_their_defaults() {
+    let text = format!(
+        "{GOOD}guardrails:\n\
+         - {{ service: talk, good_share_below: 20%, for: 30s }}\n\
+         - {{ name: slow, service: talk, latency_above: 500ms, for: 10s, grace: 20s }}\n\
+         - {{ prometheus: {{ url: 'http://p.example:9090/', query: up == 0 }} }}\n\
+         - {{ prometheus: {{ url: 'http://p', query: errors, above: -0.5, headers: {{ A: '${{env:TOKEN}}' }} }}, \
+              every: 10s, timeout: 1s, for: 20s, grace: 30s }}\n\
+         - {{ alertmanager: {{ url: 'http://a', matchers: severity=critical }} }}\n\
+         - {{ http: '${{lab:talk}}/' }}\n\
+         kill_switch: {{ file: stop, every: 2s }}\n"
+    );
+    let plan = plan(&text);
+    let names: Vec<&str> =
+        plan.guardrails.iter().map(|guardrail| guardrail.name.as_str()).collect();
+    let wanted = ["talk-good-share", "slow", "prometheus", "prometheus-2", "alertmanager", "http"];
+    assert_eq!(names, [&wanted[..], &["kill-switch"]].concat());
+    let times = |place: usize| {
+        let Guardrail { every, timeout, lasting, grace, .. } = &plan.guardrails[place];
+        [every, timeout, lasting, grace].map(|time| time.as_millis())
+    };
+    // A second more: the probe's time-out.
+    assert_eq!(times(0), [100, 100, 30_000, 16_000]);
+    assert_eq!(times(1), [100, 100, 10_000, 20_000]);
+    assert_eq!(times(2), [5_000, 5_000, 0, 15_000]);
+    assert_eq!(times(3), [10_000, 1_000, 20_000, 30_000]);
+    assert_eq!(times(6), [2_000, 2_000, 0, 15_000]);
+    assert_eq!(plan.guardrails[0].check, GuardrailCheck::GoodShareBelow { service: 0, limit: 0.2 });
+    let GuardrailCheck::Prometheus(query) = &plan.guardrails[3].check else { panic!() };
+    assert_eq!((query.limit, &*query.query), (QueryLimit::Above(-0.5), "errors"));
+    assert_eq!(query.headers[0].1.reveal_plain(), SECRET);
+    assert!(!format!("{plan:?}").contains(SECRET));
+    let GuardrailCheck::Alertmanager(query) = &plan.guardrails[4].check else { panic!() };
+    assert_eq!(query.matchers, ["severity=critical"]);
+    assert_eq!(plan.guardrails[6].check, GuardrailCheck::KillSwitchFile("stop".into()));
+}
+
+#[test]
+fn windows_and_dates_mean_what_they_say() {
+    let text = format!(
+        "{GOOD}allowed: {{ zone: europe/berlin, windows: ['Tue-Thu 10:00-16:00', 'sat,SUN 22:00-4:00', \
+         'Sat-Mon 00:00-24:00', '9:30-17:00'] }}\n\
+         blocked: {{ zone: UTC, dates: [2026-11-27, '2026-12-20 .. 2027-01-06'] }}\n"
+    );
+    let calendar = plan(&text).calendar;
+    let allowed = calendar.allowed.unwrap();
+    assert_eq!(allowed.zone.iana_name(), Some("Europe/Berlin"));
+    let shown: Vec<String> = allowed
+        .windows
+        .iter()
+        .map(|window| {
+            let days: String = window.days.map(|day| if day { 'x' } else { '-' }).iter().collect();
+            format!("{days} {} {}", window.from, window.to)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "-xxx--- 10:00:00 16:00:00",
+            "-----xx 22:00:00 04:00:00",
+            "x----xx 00:00:00 00:00:00",
+            "xxxxxxx 09:30:00 17:00:00",
+        ]
+    );
+    let dates = calendar.blocked.unwrap().dates;
+    let shown: Vec<String> = dates.iter().map(|(a, b)| format!("{a} {b}")).collect();
+    assert_eq!(shown, ["2026-11-27 2026-11-27", "2026-12-20 2027-01-06"]);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::model::*;
 
+mod truth;
+use truth::truth;
+
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -64,6 +67,7 @@ pub fn passed() -> RunRecord {
         },
         controls: vec![control()],
         calls: vec![],
+        guardrails: vec![],
         lab: Some(truth()),
     }
 }
@@ -161,29 +165,8 @@ pub fn control() -> ControlRecord {
         cut: None,
         after: Some(state),
         restored: Restored::Yes,
+        by_hand: Vec::new(),
     }
-}
-
-pub fn truth() -> LabTruth {
-    let change = |millis, replica, is_in| LabChange {
-        at: at(millis),
-        datacenter: "east".into(),
-        replica,
-        is_in,
-    };
-    let answers = LabAnswers { first: at(3), last: at(2990), count: 30 };
-    let talk = LabServiceTruth {
-        changes: vec![
-            change(3640, 1, false),
-            change(3702, 2, false),
-            change(9290, 2, true),
-            change(9310, 1, true),
-        ],
-        answers: [("east".into(), answers)].into(),
-        recovery: Some(ms(702)),
-        failback: Some(ms(190)),
-    };
-    LabTruth { services: [("talk".into(), talk)].into() }
 }
 
 /// Three of the two budgets' worth: the promise was broken.
@@ -268,6 +251,55 @@ pub fn stopped() -> RunRecord {
     record
 }
 
+/// Stopped by a guardrail, beside others that held.
+pub fn guarded() -> RunRecord {
+    let mut record = stopped();
+    let limit = "`job:errors:ratio_rate1m` above 0.05 for 10 s";
+    let why = format!("guardrail errors is broken: the query gives 0.0731 (limit: {limit})");
+    record.reasons = vec![Why::new("guardrail-broken", why.clone())];
+    let held = |name: &str, kind, limit: &str, worst| GuardrailRecord {
+        name: name.into(),
+        kind,
+        limit: limit.into(),
+        last: None,
+        worst,
+        reads: 42,
+        unreadable: 0,
+        broken: None,
+        why: None,
+    };
+    record.guardrails = vec![
+        held(
+            "talk-good-share",
+            GuardrailKind::GoodShare,
+            "below 20 % good for 30 s",
+            Some(0.99951),
+        ),
+        held("talk-latency", GuardrailKind::Latency, "p95 above 2 s for 10 s", Some(1234.5)),
+        GuardrailRecord {
+            last: Some(0.0731),
+            broken: Some(at(4188)),
+            why: Some(why),
+            ..held("errors", GuardrailKind::Prometheus, limit, Some(0.0731))
+        },
+        GuardrailRecord {
+            unreadable: 2,
+            ..held(
+                "alertmanager",
+                GuardrailKind::Alertmanager,
+                "an alert with severity=\"critical\" fires",
+                Some(0.0),
+            )
+        },
+        GuardrailRecord {
+            unreadable: 42,
+            ..held("shop", GuardrailKind::Http, "a bad answer", None)
+        },
+        held("kill-switch", GuardrailKind::KillSwitch, "/etc/firedrill.stop exists", Some(0.0)),
+    ];
+    record
+}
+
 /// The control could not be put back as it was.
 pub fn not_restored() -> RunRecord {
     let mut record = failed();
@@ -299,6 +331,10 @@ pub fn not_restored() -> RunRecord {
         cut: Some(state(Passage::Closed, "maint")),
         after: Some(state(Passage::Closed, "maint")),
         restored: Restored::No,
+        by_hand: vec![
+            "echo 'set server app/web1 state ready' | socat - UNIX-CONNECT:/run/haproxy/admin.sock"
+                .into(),
+        ],
     }];
     record.proof.controls[0].control = "lb".into();
     record.calls = vec![ControlCall {

@@ -161,6 +161,7 @@ pub fn start_drill(
         probing: Box::new(Probes::new(world, setting, who)),
         journal: Box::new(journal),
         clock: world.clock,
+        guards: crate::drill::Guards::default(),
         stop: levers.stop.subscribe(),
         hurry: levers.hurry.subscribe(),
         guardian: Box::new(Pipe(beat)),

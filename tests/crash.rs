@@ -1,0 +1,20 @@
+//! Traffic comes back whatever happens to firedrill: the real binary and a real HAProxy.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/home.rs"]
+mod home;
+#[path = "crash/killed.rs"]
+mod killed;
+#[path = "crash/left.rs"]
+mod left;
+#[path = "crash/plans.rs"]
+mod plans;
+#[path = "crash/refused.rs"]
+mod refused;
+#[path = "crash/site.rs"]
+mod site;
+#[path = "crash/stopped.rs"]
+mod stopped;
+#[path = "cli/plans.rs"]
+mod texts;

@@ -1,0 +1,95 @@
+//! Drills that must not start.
+
+use std::process::Command;
+
+use crate::home::{Home, end};
+use crate::plans::{cut, endless, short};
+use crate::site::Site;
+
+#[test]
+fn a_second_drill_on_the_same_control_is_told_of_the_first() {
+    let (home, site, drill) = cut("10m");
+    let second = home.run(&["run", "plan.yaml", "--yes"]);
+    second.has(3, &["wan cannot be touched now: the run ", "of `own` has it (process "]);
+    home.run(&["status"]).has(0, &["is going on: east (reset), plan own"]);
+    let id = second.stderr.split_once("the run ").unwrap().1.split_once(' ').unwrap().0.to_owned();
+    home.run(&["restore", &id]).has(6, &["its drill is still going on"]);
+    drill.signal("TERM");
+    drill.end().has(5, &["STOPPED"]);
+    assert!(site.is_whole());
+}
+
+#[test]
+fn the_last_datacenter_that_serves_is_not_cut() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    home.file("plan.yaml", short(&site));
+    site.by_hand("set server app/west-1 state maint");
+    home.run(&["run", "plan.yaml", "--yes"])
+        .has(3, &["NOT STARTED", "nothing but east serves backend app now"]);
+    assert!(!home.journal().contains("cut-intended"));
+}
+
+#[test]
+fn a_way_back_that_leads_through_the_cut_is_refused() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let socket = format!("socket: {}", home.path("admin.sock").display());
+    let gate = "  gate: { proxy: { routes: [{ datacenter: east, listen: '127.0.0.1:1', to: '127.0.0.1:2' }] } }";
+    let mut plan = short(&site);
+    for (from, to) in [
+        (socket.as_str(), "address: 127.0.0.1:1"),
+        ("services:", &format!("{gate}\nservices:")),
+        ("through: [wan]", "through: [wan, gate]"),
+    ] {
+        assert!(plan.contains(from), "{from} in {plan}");
+        plan = plan.replacen(from, to, 1);
+    }
+    home.file("plan.yaml", plan);
+    home.run(&["run", "plan.yaml", "--yes"]).has(
+        3,
+        &["NOT STARTED", "would go to 127.0.0.1:1, which is the route of gate that is cut"],
+    );
+}
+
+#[test]
+fn without_a_watchdog_no_drill() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let plan = home.file("plan.yaml", short(&site));
+    // Started through the loader, it is the loader that the drill finds to be itself, and no watchdog comes of that.
+    let loaders = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+    let loader = loaders.into_iter().find(|path| std::fs::exists(path).unwrap()).unwrap();
+    let mut command = Command::new(loader);
+    home.prepare(command.arg(crate::home::binary()).args(["run", plan, "--yes"]));
+    let ended = end(command.spawn().unwrap());
+    ended.has(3, &["the watchdog could not be started: it did not get ready"]);
+    assert!(site.is_whole());
+    assert!(!home.journal().contains("cut-intended"));
+}
+
+#[test]
+fn with_too_few_file_descriptors_nothing_is_begun() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let plan = home.file("plan.yaml", short(&site));
+    let drill = crate::home::binary().display();
+    let run = format!("exec prlimit --nofile=20 '{drill}' run {plan} --yes");
+    let mut command = Command::new("sh");
+    home.prepare(command.args(["-c", &run]));
+    end(command.spawn().unwrap()).has(3, &["only 20 file descriptors", "ulimit -n"]);
+    assert!(site.is_whole());
+}
+
+#[test]
+fn a_state_directory_of_somebody_else_is_no_place_for_a_journal() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let plan = home.file("plan.yaml", endless(&site, "10m"));
+    std::fs::create_dir(home.path("theirs")).unwrap();
+    let ended = home.run_as_nobody(&["run", plan, "--yes", "--state-dir", "theirs"]);
+    ended.has(3, &["Permission denied", "--state-dir"]);
+    let ended = home.run_as_nobody(&["run", plan, "--yes", "--state-dir", "/proc/none"]);
+    ended.has(3, &["/proc/none", "--state-dir"]);
+    assert!(site.is_whole());
+}
