@@ -3,6 +3,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+// Tests that also stand in `tests/` name the crate from outside.
+#[cfg(test)]
+extern crate self as firedrill;
+
 pub mod cli;
 pub mod clock;
 pub mod drill;

@@ -59,6 +59,7 @@ impl Conductor {
             guardian: drill.guardian,
             phase: Phase::Quiet,
             told: clock.now(),
+            learned: 0,
             guards,
             deaf: false,
         };
@@ -234,6 +235,7 @@ impl Conductor {
                 }
             };
             let is_cut = state.is_cut(&order);
+            self.held[place].note_foreign(&state, &order);
             self.held[place].cut = Some(state);
             if is_cut {
                 self.note(read.call);

@@ -19,8 +19,8 @@ pub(super) struct Held {
     pub last: Last,
     /// Whether a call that cuts was made and not read back, so that it may land later.
     pub unsure: bool,
-    /// Whether another hand was seen in its last reading.
-    pub foreign: bool,
+    /// The parts that its last reading showed to be another hand's.
+    pub foreign: Vec<String>,
     /// Whether it was read back as it was, after it had been cut.
     pub is_restored: bool,
     pub reads: u64,
@@ -39,7 +39,7 @@ impl Held {
             expected: ControlState::default(),
             last: Last::None,
             unsure: false,
-            foreign: false,
+            foreign: Vec::new(),
             is_restored: false,
             reads: 0,
             reads_cut: 0,
@@ -69,7 +69,8 @@ impl Held {
             before: self.ours(order),
             cut: self.expected.clone(),
             last: self.last,
-            fresh: !self.foreign,
+            fresh: self.foreign.is_empty(),
+            foreign: self.foreign.clone(),
             look_again: self.unsure,
         }
     }
@@ -79,8 +80,12 @@ impl Held {
         if let Ok(state) = read {
             self.reads += 1;
             self.reads_cut += u64::from(state.is_cut(order));
-            self.foreign =
-                !Reading::of(&state, &self.ours(order), &self.expected).foreign.is_empty();
+            self.note_foreign(&state, order);
         }
+    }
+
+    /// Notes which parts are another hand's, so that no restore touches them.
+    pub fn note_foreign(&mut self, state: &ControlState, order: &CutOrder) {
+        self.foreign = Reading::of(state, &self.ours(order), &self.expected).foreign;
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Watch {
     pub guardian: Box<dyn Guardian>,
     pub phase: Phase,
     pub told: Offset,
+    /// How often something was learned: a sample taken in, or the guardrails looked at.
+    pub learned: u64,
     /// What may stop the drill. It sees every sample that is taken in.
     pub guards: OnGuard,
     /// Set when what is seen does not matter any more: samples are let go.
@@ -96,30 +98,60 @@ impl Watch {
     /// Takes in samples until `met` holds, `until` has passed or the drill has to stop, whichever
     /// comes first.
     pub async fn until(&mut self, until: Offset, mut met: impl FnMut(&mut Watch) -> bool) -> Woken {
+        let (mut looked_at, mut next_look) = (None, Offset::ZERO);
         loop {
             if self.stopped().is_some() {
                 return Woken::Stopped;
             }
-            let began = self.clock.now();
-            if met(self) {
-                return Woken::Met;
-            }
             let now = self.clock.now();
-            if now >= until {
+            // Where nothing was learned, the answer is the same.
+            if looked_at != Some(self.learned) && (now >= next_look || now >= until) {
+                looked_at = Some(self.learned);
+                if met(self) {
+                    return Woken::Met;
+                }
+                // With very many probes a look takes a while; it must not starve the taking in.
+                let took = self.clock.now().since(now);
+                next_look = self.clock.now().plus(LOOK_EVERY.max(took * 10));
+            }
+            if self.clock.now() >= until {
                 return Woken::TimeUp;
             }
-            // With very many probes a look takes a while; it must not starve the taking in.
-            let pause = LOOK_EVERY.max(now.since(began) * 10);
-            let look = now.plus(pause).min(until);
-            let mut stop = self.stop.clone();
-            let clock = self.clock;
-            self.during(async move {
-                tokio::select! {
-                    () = clock.sleep_until(look) => {}
-                    Ok(_) = stop.wait_for(Option::is_some) => {}
+            let nothing_new = looked_at == Some(self.learned);
+            let wake = if nothing_new { until } else { next_look.min(until) };
+            self.pause(wake, nothing_new).await;
+        }
+    }
+
+    /// Takes in samples until `at`, the drill has to stop, or something was learned, if `or_learned`.
+    async fn pause(&mut self, at: Offset, or_learned: bool) {
+        let (mut stop, clock) = (self.stop.clone(), self.clock);
+        let mut stopped = pin!(async move {
+            if stop.wait_for(Option::is_some).await.is_err() {
+                // Nobody is left who could stop it.
+                std::future::pending().await
+            }
+        });
+        let mut over = pin!(clock.sleep_until(at));
+        loop {
+            let tell = self.told.plus(TELL_EVERY);
+            tokio::select! {
+                biased;
+                () = &mut over => return,
+                () = &mut stopped => return,
+                Some(sampled) = self.samples.recv() => {
+                    self.take(sampled);
+                    if or_learned {
+                        return;
+                    }
                 }
-            })
-            .await;
+                () = clock.sleep_until(tell) => {
+                    self.tell_now();
+                    if or_learned {
+                        return;
+                    }
+                }
+            }
         }
     }
 
@@ -138,6 +170,7 @@ impl Watch {
     }
 
     fn take(&mut self, sampled: Sampled) {
+        self.learned += 1;
         if !self.deaf {
             self.guards.push(&sampled);
             self.observation.push(sampled);
@@ -151,6 +184,7 @@ impl Watch {
         if self.deaf {
             return;
         }
+        self.learned += 1;
         self.guards.look(at);
         let services = self.observation.now(at);
         self.tell(DrillEvent::Watched { at, services });

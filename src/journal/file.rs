@@ -62,6 +62,8 @@ pub struct Journal<D = File> {
     disk: D,
     /// Bytes of whole records.
     length: u64,
+    /// What follows them could not be taken away yet.
+    torn: bool,
 }
 
 impl Journal {
@@ -78,7 +80,7 @@ impl Journal {
             File::open(place)?.sync_all()?;
         }
         file.lock()?;
-        Ok(Journal { disk: file, length: 0 })
+        Ok(Journal { disk: file, length: 0, torn: false })
     }
 
     /// Opens the journal at `path` to go on with it, and reads it: a line that a crash tore off is taken away. It
@@ -123,19 +125,25 @@ impl<D: Disk> Journal<D> {
     /// When what follows them cannot be taken away.
     pub fn on(mut disk: D, whole: u64) -> io::Result<Journal<D>> {
         disk.truncate(whole)?;
-        Ok(Journal { disk, length: whole })
+        Ok(Journal { disk, length: whole, torn: false })
     }
 }
 
 impl<D: Disk> Append for Journal<D> {
     fn append(&mut self, record: &Record) -> io::Result<()> {
         let line = line(record)?;
-        if let Err(error) = self.disk.write(line.as_bytes()) {
-            // A full disk may have taken half of it; what is written next must not follow on that.
-            let _ = self.disk.truncate(self.length);
+        if self.torn {
+            // What is written after half a line is lost with it.
+            self.disk.truncate(self.length)?;
+            self.torn = false;
+        }
+        if let Err(error) = self.disk.write(line.as_bytes()).and_then(|()| self.disk.sync()) {
+            // A full disk may have taken half of it. And the whole of it says that the act may have followed,
+            // which it must not.
+            self.torn = self.disk.truncate(self.length).is_err();
             return Err(error);
         }
         self.length += line.len() as u64;
-        self.disk.sync()
+        Ok(())
     }
 }

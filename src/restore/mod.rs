@@ -5,6 +5,8 @@ mod call;
 mod put_back;
 mod reading;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Called, call_within};
 pub use put_back::{Done, End, Limits, SETTLE, Task, put_all_back};

@@ -24,6 +24,9 @@ const LOOK_TWICE: Duration = Duration::from_millis(250);
 /// The pauses between tries, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
 
+/// A wait that took so much longer than it should: the machine slept, or we were stopped.
+const SLEPT: Duration = Duration::from_secs(1);
+
 /// No pause is longer for somebody who is in a hurry.
 const HURRIED: Duration = Duration::from_millis(200);
 
@@ -39,6 +42,9 @@ pub struct Task {
     pub last: Last,
     /// It was read a moment ago and no other hand was seen: the restore need not wait for a reading.
     pub fresh: bool,
+    /// The parts that the last reading showed to be another hand's. They are left alone even where no further
+    /// reading is to be had.
+    pub foreign: Vec<String>,
     /// A call of ours may still land: it is looked at once more a while after it was put back.
     pub look_again: bool,
 }
@@ -131,17 +137,18 @@ impl Task {
 /// readings may be stale. While nothing can be read, it is put back blindly: what we saw last was ours.
 async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiver<bool>) -> Done {
     let mut work = Work {
+        foreign: task.foreign.clone(),
         unsure: task.look_again,
         last: task.last,
         pause: PAUSES.0,
         give_up: clock.now().plus(limits.total),
+        last_look: false,
         calls: Vec::new(),
         state: None,
         error: None,
         accepted: false,
         undone: false,
         back_since: None,
-        foreign: Vec::new(),
         task,
         clock,
         limits,
@@ -182,6 +189,8 @@ struct Work {
     foreign: Vec<String>,
     pause: Duration,
     give_up: Offset,
+    /// Whether the reading after the last try was made, which may come after `give_up`.
+    last_look: bool,
 }
 
 impl Work {
@@ -195,7 +204,9 @@ impl Work {
                 let again = self.error.replace(error).is_some();
                 self.back_since = None;
                 if again {
-                    self.restore(&[]).await;
+                    // Blindly, but what was seen to be another hand's is not ours to touch.
+                    let foreign = self.foreign.clone();
+                    self.restore(&foreign).await;
                 }
                 return self.wait().await;
             }
@@ -207,7 +218,11 @@ impl Work {
         } else {
             (self.back_since, self.accepted) = (None, false);
         }
-        match action(self.last, reading.says()) {
+        let action = action(self.last, reading.says());
+        if action != Action::AskPerson {
+            self.foreign.clear();
+        }
+        match action {
             Action::Nothing | Action::Tell => Some(End::Untouched),
             Action::Retry => self.wait().await,
             Action::Restore | Action::RestoreAndWait => {
@@ -221,7 +236,7 @@ impl Work {
                     return self.wait().await;
                 }
                 if std::mem::take(&mut self.unsure) {
-                    self.rest(SETTLE).await;
+                    self.settle().await;
                     return None;
                 }
                 Some(End::Restored { undone: self.undone })
@@ -242,9 +257,21 @@ impl Work {
         if twice && !std::mem::take(&mut self.unsure) {
             return Some(End::Foreign(self.foreign.clone()));
         }
-        let pause = if twice { SETTLE } else { LOOK_TWICE };
-        self.rest(pause).await;
+        if twice {
+            self.settle().await;
+        } else {
+            self.rest(LOOK_TWICE).await;
+        }
         None
+    }
+
+    /// Waits until nothing of ours can land any more, and trusts no answer from before that. Nobody's hurry
+    /// shortens it: a cut that lands after we said that traffic is back stays.
+    async fn settle(&mut self) {
+        let begun = self.clock.now();
+        tokio::time::sleep(SETTLE).await;
+        self.awake_again(begun, SETTLE);
+        (self.accepted, self.back_since) = (false, None);
     }
 
     /// A reading alone proves little, it may be older than the cut: the control has accepted a restore
@@ -283,6 +310,11 @@ impl Work {
     async fn wait(&mut self) -> Option<End> {
         let pause = self.pause;
         if self.clock.now().plus(pause) >= self.give_up {
+            if self.accepted && !std::mem::replace(&mut self.last_look, true) {
+                // The machine may have slept through the limit: what was accepted is looked at before it is called
+                // NOT RESTORED.
+                return None;
+            }
             return Some(End::Failed(self.error.take().unwrap_or_else(|| self.not_as_it_was())));
         }
         self.pause = (pause * 2).min(PAUSES.1);
@@ -291,12 +323,25 @@ impl Work {
     }
 
     async fn rest(&mut self, pause: Duration) {
+        let begun = self.clock.now();
         let hurried = tokio::time::sleep(pause.min(HURRIED));
-        tokio::select! {
-            () = tokio::time::sleep(pause) => return,
-            Ok(_) = self.hurry.wait_for(|hurry| *hurry) => {}
+        let hurry = tokio::select! {
+            biased;
+            () = tokio::time::sleep(pause) => false,
+            Ok(_) = self.hurry.wait_for(|hurry| *hurry) => true,
+        };
+        if hurry {
+            hurried.await;
         }
-        hurried.await;
+        self.awake_again(begun, pause);
+    }
+
+    /// After a wait for `pause`: if the machine slept meanwhile, the restore gets that time again.
+    fn awake_again(&mut self, begun: Offset, pause: Duration) {
+        let late = self.clock.now().since(begun).saturating_sub(pause);
+        if late > SLEPT {
+            self.give_up = self.give_up.plus(late);
+        }
     }
 
     fn not_as_it_was(&self) -> ControlError {

@@ -102,5 +102,6 @@ pub async fn restore_run(
 /// What the drill had under way when it ended may still land, and nobody looks after this.
 fn task(entry: &Entry, control: Arc<dyn TrafficControl>) -> Task {
     let (before, cut) = (entry.before.clone(), entry.cut.clone());
-    Task { control, before, cut, last: entry.last, fresh: false, look_again: true }
+    let (last, foreign) = (entry.last, Vec::new());
+    Task { control, before, cut, last, fresh: false, foreign, look_again: true }
 }

@@ -10,6 +10,7 @@ use firedrill::model::{
     BalancerSpec, ControlSpec, ControlState, CutOrder, Degrade, LabSpec, Mode, PathCounters,
     Provider, ProxyRoute, ProxySettings, Spread, Text,
 };
+use firedrill::proxy::Gate;
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::gates::Gates;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,6 +97,20 @@ async fn the_lab_keeps_the_contract_in_every_mode() {
         contract::holds(&control, &CutOrder { datacenter: A, mode }).await;
     }
     lab.stop().await;
+}
+
+#[tokio::test]
+async fn gates_that_another_hand_turned_are_left_alone() {
+    let gates = vec![("a1".into(), A, Gate::new()), ("a2".into(), A, Gate::new())];
+    let spec = ControlSpec { name: "wan".into(), provider: Provider::Lab };
+    let another = Gates::new(spec.clone(), gates.clone());
+    let control = Gates::new(spec, gates);
+    let order = CutOrder { datacenter: A, mode: Mode::Reset };
+    let mut open = control.inspect().await.unwrap();
+    open.parts.remove("a2");
+    let drain = CutOrder { datacenter: A, mode: Mode::Drain };
+    let hand = async { another.cut(&drain, &open).await.unwrap() };
+    contract::leaves_another_hand_alone(&control, &order, "a1", hand).await;
 }
 
 #[tokio::test]

@@ -34,6 +34,26 @@ async fn haproxy_keeps_the_contract_over_tcp() {
 }
 
 #[tokio::test]
+async fn haproxy_leaves_what_another_hand_changed_alone() {
+    let world = World::start("", &[("dc-a-web2", "weight 7")]).await;
+    for order in [RESET, DRAIN] {
+        let hand = async { drop(world.by_hand("set server app/dc-a-web1 state drain").await) };
+        let control = world.control();
+        contract::leaves_another_hand_alone(&control, &order, "app/dc-a-web1", hand).await;
+    }
+}
+
+#[tokio::test]
+async fn a_haproxy_that_never_answers_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("silent.sock");
+    // It takes connections and says nothing.
+    let _silent = tokio::net::UnixListener::bind(&path).unwrap();
+    let control = control(HaproxySocket::Unix(Text::from(path.to_str().unwrap())));
+    contract::gives_up_within(&control, &RESET, std::time::Duration::from_secs(20)).await;
+}
+
+#[tokio::test]
 async fn no_request_reaches_a_cut_datacenter_and_it_serves_again_after_the_restore() {
     let world = World::start("", &[]).await;
     let control = world.control();

@@ -81,6 +81,7 @@ impl Conductor {
             if state.only(&before) == before {
                 continue;
             }
+            self.held[place].note_foreign(&state, &self.plan.cut);
             let whose = if self.held[place].unsure || !is_back {
                 let last = Last::RestoreIntended;
                 let task = self.held[place].task(&self.plan.cut);

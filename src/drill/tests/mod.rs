@@ -2,6 +2,7 @@
 
 mod faults;
 mod guards;
+mod simulation;
 mod stages;
 mod web;
 mod world;
