@@ -1,9 +1,10 @@
 //! The watchdog's process: in a session of its own, it waits for the drill to die or to hang, and puts its
 //! traffic back.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,10 +13,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{Exit, output, reach, restore, state};
+use super::{Exit, output, reach, restore};
 use crate::clock::Clock;
 use crate::drill::RESTORE_LIMITS;
-use crate::journal::{Append, Aside, Hand, Journal, Record, Run};
+use crate::journal::{Append, Aside, Hand, Journal, Run, Unusable, Unwritten};
 use crate::restore::{Limits, restore_run};
 use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
 
@@ -64,6 +65,11 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
     rustix::process::setsid()?;
     let pid = Pid::from_raw(args.drill).ok_or(io::ErrorKind::InvalidInput)?;
     let drill = pidfd_open(pid, PidfdFlags::empty())?;
+    if rustix::process::getppid() != Some(pid) {
+        return Err(io::Error::other("the drill that started it is gone"));
+    }
+    // Held from here on: not even its removal takes it away.
+    let journal = Journal::hold(&args.journal)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
@@ -75,7 +81,7 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
             None => Ok(Exit::Pass),
             Some(cause) => {
                 kill(&drill);
-                Ok(take_over(&args.journal, cause).await)
+                Ok(take_over(journal, cause).await)
             }
         }
     })
@@ -106,9 +112,16 @@ async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -
     let limits = watchdog::Limits { at_most, restore };
     let mut watchdog = Watchdog::new(limits, clock.now());
     sign(READY);
+    let mut next = clock.now().plus(BEAT);
     loop {
-        let next = clock.now().plus(BEAT);
         let order = tokio::select! {
+            // However many signs of life come, the clock is looked at.
+            biased;
+            () = clock.sleep_until(next) => {
+                next = clock.now().plus(BEAT);
+                sign(ALIVE);
+                watchdog.look(clock.now())
+            }
             beat = beats.recv() => match beat {
                 None => watchdog.closed(),
                 Some(phase) => {
@@ -116,10 +129,6 @@ async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -
                     continue;
                 }
             },
-            () = clock.sleep_until(next) => {
-                sign(ALIVE);
-                watchdog.look(clock.now())
-            }
         };
         match order {
             Order::Wait => {}
@@ -144,26 +153,20 @@ fn kill(drill: &OwnedFd) {
 }
 
 /// Puts back what the journal says may be cut.
-async fn take_over(path: &Path, cause: Cause) -> Exit {
-    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume(path) {
+async fn take_over(journal: File, cause: Cause) -> Exit {
+    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume_on(journal) {
         Ok((run, journal)) => match Aside::new(journal) {
             Ok(aside) => (run, Box::new(aside)),
-            Err(_) => (run, Box::new(Nowhere)),
+            Err(_) => (run, Box::new(Unwritten)),
         },
-        // Restoring matters more than writing it down: the next reader comes to the same end.
-        Err(error) => match state::find(path).map(|found| found.run) {
-            Ok(Ok(run)) => (run, Box::new(Nowhere)),
-            _ => {
-                if error.kind() != io::ErrorKind::UnexpectedEof {
-                    output::say(format_args!(
-                        "firedrill: {cause}, and {}: {error}",
-                        path.display()
-                    ));
-                    return Exit::NotRestored;
-                }
-                return Exit::Pass;
-            }
+        // Its run touched nothing.
+        Err((Some(Unusable::Empty), _)) => return Exit::Pass,
+        Err((None, mut file)) => match Run::read_from(&mut file) {
+            // Restoring matters more than writing it down: the next reader comes to the same end.
+            Ok(Ok(run)) => (run, Box::new(Unwritten)),
+            _ => return lost(cause),
         },
+        Err((Some(_), _)) => return lost(cause),
     };
     if run.open().next().is_none() {
         return Exit::Pass;
@@ -172,7 +175,8 @@ async fn take_over(path: &Path, cause: Cause) -> Exit {
     output::say(format_args!(
         "firedrill: {cause}; its watchdog puts the traffic to {datacenter} back (run {id})"
     ));
-    let reach = |spec: &_| reach::reach(&run, spec, false);
+    // We are on the drill's machine, whatever it is called by now.
+    let reach = |spec: &_| reach::reach(&run, spec, true);
     let hurry = tokio::sync::watch::Sender::new(false);
     let work = restore_run(
         &run,
@@ -187,11 +191,7 @@ async fn take_over(path: &Path, cause: Cause) -> Exit {
     if restore::told(&run, &outcomes) { Exit::Pass } else { Exit::NotRestored }
 }
 
-/// A journal that cannot be written.
-struct Nowhere;
-
-impl Append for Nowhere {
-    fn append(&mut self, _: &Record) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
+fn lost(cause: Cause) -> Exit {
+    output::say(format_args!("firedrill: {cause}, and its journal cannot be read: look at its controls"));
+    Exit::NotRestored
 }

@@ -71,6 +71,7 @@ impl Held {
             last: self.last,
             fresh: self.foreign.is_empty(),
             foreign: self.foreign.clone(),
+            blind: true,
             look_again: self.unsure,
         }
     }

@@ -1,8 +1,12 @@
 //! The path that the restore will take must not lead through what is cut.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::model::{ControlSpec, HaproxySocket, Plan, Provider, ServedBySource, Text, Why};
+
+/// A name server that does not answer must not hold up a drill.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Where the calls of a control go, as `HOST:PORT`; `None` for what is reached without a network.
 fn endpoint(control: &ControlSpec) -> Option<&Text> {
@@ -21,18 +25,23 @@ pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
         let Some(endpoint) = endpoint(control) else { continue };
         // A name that cannot be resolved is preflight's to report: it cannot be read either.
-        let Ok(addresses) = tokio::net::lookup_host(endpoint.reveal_plain()).await else {
-            continue;
-        };
-        reasons.extend(addresses.filter_map(|address| leads(plan, control, address)).take(1));
+        let look_up = tokio::net::lookup_host(endpoint.reveal_plain());
+        let Ok(Ok(addresses)) = tokio::time::timeout(LOOK_UP, look_up).await else { continue };
+        let leads = |address| leads(plan, control, endpoint, address);
+        reasons.extend(addresses.filter_map(leads).take(1));
     }
     reasons
 }
 
-fn leads(plan: &Plan, control: &ControlSpec, address: SocketAddr) -> Option<Why> {
+fn leads(
+    plan: &Plan,
+    control: &ControlSpec,
+    endpoint: &Text,
+    address: SocketAddr,
+) -> Option<Why> {
     let through = route(plan, address).or_else(|| network(plan, address))?;
     let text = format!(
-        "the restore of {} would go to {address}, which {through}: the way back would be cut with the \
+        "the restore of {} would go to {endpoint}, which {through}: the way back would be cut with the \
          traffic; reach it by another path",
         control.name
     );

@@ -75,8 +75,9 @@ impl Watch {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                Some(sampled) = self.samples.recv() => self.take(sampled),
+                // Before the samples: however many come, the watchdog hears that we live.
                 () = self.clock.sleep_until(tell) => self.tell_now(),
+                Some(sampled) = self.samples.recv() => self.take(sampled),
             }
         }
     }
@@ -139,14 +140,14 @@ impl Watch {
                 biased;
                 () = &mut over => return,
                 () = &mut stopped => return,
-                Some(sampled) = self.samples.recv() => {
-                    self.take(sampled);
+                () = clock.sleep_until(tell) => {
+                    self.tell_now();
                     if or_learned {
                         return;
                     }
                 }
-                () = clock.sleep_until(tell) => {
-                    self.tell_now();
+                Some(sampled) = self.samples.recv() => {
+                    self.take(sampled);
                     if or_learned {
                         return;
                     }

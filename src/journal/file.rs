@@ -1,7 +1,7 @@
 //! A journal on disk.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -90,11 +90,9 @@ impl Journal {
     /// `WouldBlock` when another process has it, so that its run is still going on; `UnexpectedEof` when it is
     /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or cut off.
     pub fn resume(path: &Path) -> io::Result<(Run, Journal)> {
-        let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+        let mut file = Journal::hold(path)?;
         lock(&file)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let run = Run::read(&bytes).map_err(|error| {
+        let run = Run::read_from(&mut file)?.map_err(|error| {
             let kind = match error {
                 Unusable::Empty => io::ErrorKind::UnexpectedEof,
                 Unusable::NotAJournal | Unusable::OtherFormat { .. } => io::ErrorKind::InvalidData,
@@ -103,6 +101,46 @@ impl Journal {
         })?;
         let journal = Journal::on(file, run.whole)?;
         Ok((run, journal))
+    }
+
+    /// Opens the journal at `path` to go on with it later, even if it is removed meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be opened for reading and writing.
+    pub fn hold(path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).append(true).open(path)
+    }
+
+    /// As [`Journal::resume`], of a file that is held.
+    ///
+    /// # Errors
+    /// The file, with what is wrong with what stands in it; nothing if it could not be locked, read or cut off.
+    pub fn resume_on(mut file: File) -> Result<(Run, Journal), (Option<Unusable>, File)> {
+        if lock(&file).is_err() {
+            return Err((None, file));
+        }
+        let run = match Run::read_from(&mut file) {
+            Ok(Ok(run)) => run,
+            Ok(Err(error)) => return Err((Some(error), file)),
+            Err(_) => return Err((None, file)),
+        };
+        match file.set_len(run.whole) {
+            Ok(()) => {
+                let length = run.whole;
+                Ok((run, Journal { disk: file, length, torn: false }))
+            }
+            Err(_) => Err((None, file)),
+        }
+    }
+}
+
+/// In the place of a journal that cannot be written: a restore goes on all the same.
+#[derive(Debug)]
+pub struct Unwritten;
+
+impl Append for Unwritten {
+    fn append(&mut self, _: &Record) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 

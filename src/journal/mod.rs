@@ -12,7 +12,7 @@ mod table;
 mod tests;
 
 pub use aside::Aside;
-pub use file::{Append, Disk, FILE, Journal};
+pub use file::{Append, Disk, FILE, Journal, Unwritten};
 pub use read::{Entry, Run, Unusable};
 pub use record::{FORMAT, Hand, Opened, Record, line};
 pub use table::{Action, Last, Says, action};

@@ -1,5 +1,8 @@
 //! Journals read back: what a run did, as far as it is durable.
 
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
 use super::record::{NotOurs, Opened, Record, parse};
 use super::table::Last;
 use super::{FORMAT, Hand};
@@ -18,6 +21,8 @@ pub struct Run {
     pub whole: u64,
     /// Lines that are not what was written, from 1. What stood there nobody knows.
     pub damaged: Vec<usize>,
+    /// Controls without a snapshot here that were restored all the same, as a later line says.
+    pub settled: Vec<Name>,
 }
 
 /// A control in a journal.
@@ -45,9 +50,7 @@ pub enum Unusable {
     #[error("it does not begin as a journal of firedrill does, so nothing of it can be trusted")]
     NotAJournal,
     /// It was written by another version.
-    #[error(
-        "it has the format {found}, and this firedrill reads {FORMAT}; restore with the firedrill that wrote it"
-    )]
+    #[error("{}", other_format(*found))]
     OtherFormat {
         /// Its format.
         found: u64,
@@ -57,6 +60,17 @@ pub enum Unusable {
 }
 
 impl Run {
+    /// Reads the journal in `file` from its beginning.
+    ///
+    /// # Errors
+    /// When it cannot be read; inside of that, as [`Run::read`].
+    pub fn read_from(file: &mut File) -> io::Result<Result<Run, Unusable>> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(Run::read(&bytes))
+    }
+
     /// Reads a journal. A torn last line is left out; a damaged one before it is named, and the
     /// controls are then taken to be cut as far as nothing else is known.
     ///
@@ -79,7 +93,7 @@ impl Run {
         }
         let whole = first.len() as u64;
         let mut run =
-            Run { opened, controls: Vec::new(), closed: None, whole, damaged: Vec::new() };
+            Run { opened, controls: Vec::new(), closed: None, whole, damaged: Vec::new(), settled: Vec::new() };
         for (line, number) in lines.filter(|(line, _)| line.ends_with(b"\n")) {
             run.whole += line.len() as u64;
             match record(line) {
@@ -114,6 +128,8 @@ impl Run {
         };
         if let Some(entry) = self.controls.iter_mut().find(|entry| entry.control.name == control) {
             (entry.last, entry.by) = (last, hand);
+        } else if last == Last::RestoreConfirmed {
+            self.settled.push(control);
         }
     }
 
@@ -125,7 +141,8 @@ impl Run {
     /// The controls that may be cut and whose snapshot is damaged: nobody can put them back from this journal.
     pub fn lost(&self) -> impl Iterator<Item = &Name> {
         let known = |name: &Name| self.controls.iter().any(|entry| entry.control.name == *name);
-        self.opened.through.iter().filter(move |name| !self.damaged.is_empty() && !known(name))
+        let lost = move |name: &&Name| !known(name) && !self.settled.contains(name);
+        self.opened.through.iter().filter(move |name| !self.damaged.is_empty() && lost(name))
     }
 
     /// The name of the datacenter to be cut.
@@ -133,6 +150,13 @@ impl Run {
         let place = self.opened.order.datacenter.index();
         self.opened.datacenters.get(place).map_or("?", Name::as_str)
     }
+}
+
+fn other_format(found: u64) -> String {
+    if found == u64::from(FORMAT) {
+        return format!("its first line says format {FORMAT} and is not of it, so nothing of it can be trusted");
+    }
+    format!("it has the format {found}, and this firedrill reads {FORMAT}; restore with the firedrill that wrote it")
 }
 
 /// Whether the last line is the end of a run that left nothing cut.

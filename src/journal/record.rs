@@ -67,6 +67,8 @@ pub struct Opened {
     pub run: String,
     /// The machine that it ran on: sockets and loopback addresses mean something only there.
     pub host: String,
+    /// The drill's process there.
+    pub pid: u32,
     /// When it began, by the wall clock.
     pub at: Timestamp,
     /// The plan's name.

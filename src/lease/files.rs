@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use rustix::fs::OFlags;
 use rustix::io::FdFlags;
 
 use super::{Holder, Lease, Leases, NotTaken};
@@ -27,6 +28,8 @@ impl LockFiles {
         let name = format!("{:08x}.lock", crc32fast::hash(place.as_bytes()));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // What a link leads to is not ours to write to.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         options.open(self.directory.join(name))
     }
 }

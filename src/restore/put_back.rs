@@ -22,7 +22,10 @@ pub const SETTLE: Duration = Duration::from_secs(2);
 const LOOK_TWICE: Duration = Duration::from_millis(250);
 
 /// The pauses between tries, from the first to the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The last call before a restore is given up gets this long at least.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// A wait that took so much longer than it should: the machine slept, or we were stopped.
 const SLEPT: Duration = Duration::from_secs(1);
@@ -45,6 +48,9 @@ pub struct Task {
     /// The parts that the last reading showed to be another hand's. They are left alone even where no further
     /// reading is to be had.
     pub foreign: Vec<String>,
+    /// What was seen of it last, a moment ago, was our cut: while it cannot be read, it is put back blindly. Otherwise
+    /// only after a reading of this restore.
+    pub blind: bool,
     /// A call of ours may still land: it is looked at once more a while after it was put back.
     pub look_again: bool,
 }
@@ -149,6 +155,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
         accepted: false,
         undone: false,
         back_since: None,
+        unread: 0,
         task,
         clock,
         limits,
@@ -185,6 +192,8 @@ struct Work {
     undone: bool,
     /// Since when every reading said that nothing is cut.
     back_since: Option<Offset>,
+    /// How many readings in a row failed.
+    unread: u32,
     /// The parts that the last reading showed to be another hand's.
     foreign: Vec<String>,
     pause: Duration,
@@ -201,9 +210,10 @@ impl Work {
         let state = match read {
             Ok(state) => state,
             Err(error) => {
-                let again = self.error.replace(error).is_some();
+                self.error = Some(error);
                 self.back_since = None;
-                if again {
+                self.unread += 1;
+                if self.unread > 1 && (self.task.blind || self.state.is_some()) {
                     // Blindly, but what was seen to be another hand's is not ours to touch.
                     let foreign = self.foreign.clone();
                     self.restore(&foreign).await;
@@ -213,6 +223,7 @@ impl Work {
         };
         let reading = Reading::of(&state, &self.task.before, &self.task.cut);
         self.state = Some(state);
+        self.unread = 0;
         if reading.cut.is_empty() {
             self.back_since.get_or_insert(self.clock.now());
         } else {
@@ -298,7 +309,7 @@ impl Work {
         act: Act,
         work: impl Future<Output = Result<T, ControlError>>,
     ) -> Result<T, ControlError> {
-        let left = self.give_up.since(self.clock.now()).max(PAUSES.1);
+        let left = self.give_up.since(self.clock.now()).max(LAST_CALL);
         let limit = self.limits.call.min(left);
         let Called { call, result } =
             call_within(limit, self.clock, self.task.name(), act, work).await;
@@ -308,8 +319,8 @@ impl Work {
 
     /// Waits before the next try. `Some`: there is none.
     async fn wait(&mut self) -> Option<End> {
-        let pause = self.pause;
-        if self.clock.now().plus(pause) >= self.give_up {
+        let left = self.give_up.since(self.clock.now());
+        if left.is_zero() {
             if self.accepted && !std::mem::replace(&mut self.last_look, true) {
                 // The machine may have slept through the limit: what was accepted is looked at before it is called
                 // NOT RESTORED.
@@ -317,7 +328,8 @@ impl Work {
             }
             return Some(End::Failed(self.error.take().unwrap_or_else(|| self.not_as_it_was())));
         }
-        self.pause = (pause * 2).min(PAUSES.1);
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(PAUSES.1);
         self.rest(pause).await;
         None
     }

@@ -77,7 +77,7 @@ pub async fn restore_run(
                 Restored::Gone
             }
             Some(Ok(Some(ready))) => {
-                tasks.push(task(entry, ready));
+                tasks.push(task(entry, ready, by));
                 places.push(place);
                 Restored::Untouched
             }
@@ -100,8 +100,10 @@ pub async fn restore_run(
 }
 
 /// What the drill had under way when it ended may still land, and nobody looks after this.
-fn task(entry: &Entry, control: Arc<dyn TrafficControl>) -> Task {
+fn task(entry: &Entry, control: Arc<dyn TrafficControl>, by: Hand) -> Task {
     let (before, cut) = (entry.before.clone(), entry.cut.clone());
     let (last, foreign) = (entry.last, Vec::new());
-    Task { control, before, cut, last, fresh: false, foreign, look_again: true }
+    // A person may come hours later, when others have been there.
+    let blind = by != Hand::Person;
+    Task { control, before, cut, last, fresh: false, foreign, blind, look_again: true }
 }

@@ -189,7 +189,7 @@ async fn a_haproxy_that_is_gone_and_a_socket_without_rights_are_told_apart() {
     let mut world = World::start("", &[]).await;
     let control = world.control();
     world.reload(|config| config.replace("level admin", "level operator")).await;
-    let error = control.inspect().await.unwrap_err();
+    let error = control.preflight().await.unwrap_err();
     assert!(error.what.contains("level operator"), "{error}");
     let path = world.path("admin.sock");
     drop(world);

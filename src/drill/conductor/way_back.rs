@@ -43,7 +43,9 @@ impl Conductor {
         for (place, done) in places.into_iter().zip(done) {
             self.take_back(place, done);
         }
-        self.watch.beat(Phase::Quiet);
+        // What is not restored may be cut: should we stand still now, the watchdog goes on with it.
+        let back = self.ending.not_restored.is_empty();
+        self.watch.beat(if back { Phase::Quiet } else { Phase::Restoring });
     }
 
     fn take_back(&mut self, place: usize, done: Done) {

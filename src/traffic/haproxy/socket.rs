@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::model::HaproxySocket;
+use crate::model::{HaproxySocket, Part};
 use crate::traffic::ControlError;
 
 /// A state of 100,000 servers is some 12 MB; more than this is no runtime API.
@@ -93,10 +93,19 @@ impl Socket {
 
     /// Its address in the form that `socat` takes.
     pub(super) fn socat(&self) -> String {
-        match &self.at {
-            HaproxySocket::Unix(path) => format!("UNIX-CONNECT:{path}"),
-            HaproxySocket::Tcp(address) => format!("TCP:{address}"),
+        let (kind, at) = match &self.at {
+            HaproxySocket::Unix(path) => ("UNIX-CONNECT:", path),
+            HaproxySocket::Tcp(address) => ("TCP:", address),
+        };
+        if at.secrets().next().is_some() {
+            // Whoever types it has the variable, and the shell fills it in.
+            let parts = at.parts().iter().map(|part| match part {
+                Part::Secret { name, .. } => format!("\"${{{name}}}\""),
+                part => quoted(&part.to_string()),
+            });
+            return parts.fold(kind.to_owned(), |whole, part| whole + &part);
         }
+        kind.to_owned() + &quoted(&at.to_string())
     }
 
     async fn exchange<S>(&self, mut stream: S, command: &str) -> Result<String, ControlError>
@@ -176,6 +185,15 @@ impl std::fmt::Display for Socket {
             HaproxySocket::Unix(at) | HaproxySocket::Tcp(at) => write!(f, "HAProxy at {at}"),
         }
     }
+}
+
+/// Text as a word for a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:[]".contains(c);
+    if text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The first of several commands.
