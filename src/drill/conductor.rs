@@ -200,6 +200,7 @@ impl Conductor {
         let control = self.held[place].control.clone();
         let before = self.held[place].before.clone().unwrap_or_default();
         let name = self.held[place].name();
+        self.look_before_the_cut(place).await?;
         self.write(&Record::CutIntended { control: name.clone() })?;
         self.held[place].last = Last::CutIntended;
         self.watch.beat(Phase::Cut);

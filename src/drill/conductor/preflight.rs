@@ -1,12 +1,14 @@
 //! Before anything is touched: can it be cut, can it be put back, and who serves on?
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::super::CALL_LIMIT;
 use super::Conductor;
 use crate::clock::Clock;
 use crate::journal::{self, Opened, Record};
-use crate::model::{Act, ControlCall, ControlState, CutOrder, Stage, Why};
+use crate::model::{Act, ControlCall, ControlState, CutOrder, Name, Offset, Stage, Why};
 use crate::restore::call_within;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
 
@@ -40,7 +42,8 @@ impl Conductor {
             let (control, order) = (held.control.clone(), order.clone());
             async move {
                 let mut calls = Vec::new();
-                let read = read(&*control, &order, clock, &mut calls).await;
+                let limit = |_| CALL_LIMIT;
+                let read = read(&*control, &order, (clock, &limit), &mut calls).await;
                 (calls, read)
             }
         });
@@ -64,16 +67,59 @@ impl Conductor {
         }
         held.expected = held.control.cut_state(&order, &state);
         held.before = Some(state);
+        self.last_datacenter(&name, survivors).into_iter().for_each(|why| self.refuse(why));
+    }
+
+    /// Why cutting would leave somebody without service.
+    fn last_datacenter(&self, name: &Name, survivors: &[Survivors]) -> Option<Why> {
         let last: Vec<&str> =
             survivors.iter().filter(|s| s.left == 0).map(|s| s.group.as_str()).collect();
-        if !last.is_empty() {
-            let text = format!(
-                "nothing but {datacenter} serves {} now, as {name} says, so cutting it would leave nobody \
-                 to serve; bring the others up first",
-                last.join(", ")
-            );
-            self.refuse(Why::new("last-datacenter", text));
+        let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
+        let text = format!(
+            "nothing but {datacenter} serves {} now, as {name} says, so cutting it would leave nobody to \
+             serve; bring the others up first",
+            last.join(", ")
+        );
+        (!last.is_empty()).then(|| Why::new("last-datacenter", text))
+    }
+
+    /// Reads a control once more, right before its cut: between the snapshot and here lies the whole baseline. What
+    /// another hand did meanwhile would be undone by the restore, or the last one who serves would be cut.
+    ///
+    /// # Errors
+    /// Why its cut must not follow.
+    pub(super) async fn look_before_the_cut(&mut self, place: usize) -> Result<(), Why> {
+        let (clock, order) = (self.clock, self.plan.cut.clone());
+        let control = self.held[place].control.clone();
+        let name = self.held[place].name();
+        let mut calls = Vec::new();
+        // Where another control is cut already, looking must not keep it cut beyond the deadline.
+        let cut = self.watch.observation.marks.cut_issued;
+        let until = cut.map_or(clock.now().plus(CALL_LIMIT * 3), |_| self.deadline());
+        let limit = |now| CALL_LIMIT.min(until.since(now));
+        let read = read(&*control, &order, (clock, &limit), &mut calls);
+        let read = self.watch.unless_stopped(read).await;
+        calls.into_iter().for_each(|call| self.note(call));
+        let Some(read) = read else {
+            let text = format!("the drill was stopped before {name} was cut");
+            return Err(Why::new("cut-not-confirmed", text));
+        };
+        let (survivors, state) =
+            read.map_err(|error| Why::new("control-unreadable", error.to_string()))?;
+        if let Some(why) = self.last_datacenter(&name, &survivors) {
+            return Err(why);
         }
+        let before = self.held[place].before.as_ref();
+        let changed = before.map(|before| before.differences(&state)).unwrap_or_default();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "another hand changed {} of {name} after the drill began, so what the drill would put back is \
+             not what is there; see who else steers it, and begin anew",
+            changed.join(", ")
+        );
+        Err(Why::new("changed-before-the-cut", text))
     }
 
     fn write_snapshot(&mut self) -> Result<(), Why> {
@@ -106,22 +152,22 @@ impl Conductor {
 /// The calls that were made at a control, and who serves on and how it is.
 type Reads = (Vec<ControlCall>, Result<(Vec<Survivors>, ControlState), ControlError>);
 
-/// Asks one control, up to the first thing that fails.
+/// Asks one control, up to the first thing that fails. Each call may take as long as is said at its beginning.
 async fn read(
     control: &dyn TrafficControl,
     order: &CutOrder,
-    clock: Clock,
+    (clock, limit): (Clock, &(dyn Fn(Offset) -> Duration + Sync)),
     calls: &mut Vec<ControlCall>,
 ) -> Result<(Vec<Survivors>, ControlState), ControlError> {
-    let name = &control.spec().name;
-    let (limit, act) = (CALL_LIMIT, Act::Preflight);
-    let proven = call_within(limit, clock, name.clone(), act, control.preflight()).await;
+    let (name, act) = (&control.spec().name, Act::Preflight);
+    let now = || limit(clock.now());
+    let proven = call_within(now(), clock, name.clone(), act, control.preflight()).await;
     calls.push(proven.call);
     proven.result?;
-    let survivors = call_within(limit, clock, name.clone(), act, control.survivors(order)).await;
+    let survivors = call_within(now(), clock, name.clone(), act, control.survivors(order)).await;
     calls.push(survivors.call);
     let survivors = survivors.result?;
-    let state = call_within(limit, clock, name.clone(), Act::Inspect, control.inspect()).await;
+    let state = call_within(now(), clock, name.clone(), Act::Inspect, control.inspect()).await;
     calls.push(state.call);
     Ok((survivors, state.result?))
 }
