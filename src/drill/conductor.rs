@@ -211,10 +211,14 @@ impl Conductor {
         let limit = CALL_LIMIT.min(self.deadline().since(clock.now()));
         let work = control.cut(&order, &before);
         let cut = call_within(limit, clock, name.clone(), Act::Cut, work);
-        let cut = self.watch.during(cut).await;
-        self.note(cut.call);
         // Until it is read back as cut, it may still land, even after a restore.
         self.held[place].unsure = true;
+        let Some(cut) = self.watch.unless_stopped(cut).await else {
+            // Whoever stops a drill does not wait for a control that hangs.
+            let text = format!("the drill was stopped before {name} answered the cut");
+            return Err(Why::new("cut-not-confirmed", text));
+        };
+        self.note(cut.call);
         cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
         let give_up = clock.now().plus(CALL_LIMIT).min(self.deadline());
         loop {

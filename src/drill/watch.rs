@@ -82,7 +82,7 @@ impl Watch {
     }
 
     /// Takes in samples until `work` is done; `None` when the drill has to stop before that. The work is
-    /// given up then, so it must be a reading only.
+    /// given up then, so it must be a reading, or a call that is taken to land late.
     pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
         self.during(async move {

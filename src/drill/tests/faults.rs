@@ -189,3 +189,13 @@ async fn no_random_fault_leaves_traffic_cut_or_earns_a_pass() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_cut_hangs_is_not_kept_waiting() {
+    let faults = Faults { hanging_cut: true, ..Faults::default() };
+    let ended = drill(plan(&[]), faults, Some(span(1500))).await;
+    assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
+    let asked = ended.record.marks.restore_issued.unwrap();
+    assert!(asked < Offset::ZERO.plus(span(1600)), "{asked:?}");
+    assert!(!ended.world.is_cut());
+}

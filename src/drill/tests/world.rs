@@ -44,6 +44,8 @@ pub struct Faults {
     pub journal_full: Option<usize>,
     /// The cut datacenter goes on answering.
     pub leaks: bool,
+    /// The call that cuts never ends.
+    pub hanging_cut: bool,
     /// This reading never ends.
     pub hanging_read: Option<u32>,
     /// This reading panics.
@@ -67,6 +69,7 @@ impl Default for Faults {
             unreadable: None,
             journal_full: None,
             leaks: false,
+            hanging_cut: false,
             hanging_read: None,
             panicking_read: None,
             cut_late: None,
@@ -228,6 +231,9 @@ impl TrafficControl for Control {
         {
             self.note("cut");
             tokio::time::sleep(self.world.faults.call).await;
+            if self.world.faults.hanging_cut {
+                std::future::pending::<()>().await;
+            }
             let refusal = self.world.faults.cut_refused;
             if let Some(late) = self.world.faults.cut_late {
                 let world = self.world.clone();
