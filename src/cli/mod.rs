@@ -71,11 +71,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if refused.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
-    match cli.command {
+    let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
-    }
+    };
+    output::last_words();
+    exit
 }

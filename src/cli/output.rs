@@ -3,6 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use crate::model::RunRecord;
 use crate::report::{self, TableStyle};
@@ -135,9 +138,55 @@ fn stdout(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Says something on stderr. Nobody may be listening any more, which must not end a drill.
+/// Lines that may wait for a stderr that is slow; more are not said.
+const WAITING: usize = 4096;
+
+/// How long the end of the process waits for what is still to be said.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the thread that talks is given.
+enum Talk {
+    Line(String),
+    /// Everything before it has been said.
+    Done(SyncSender<()>),
+}
+
+static TALK: OnceLock<Option<SyncSender<Talk>>> = OnceLock::new();
+
+/// Says something on stderr, from a thread of its own: a terminal that was stopped, or a pipe that nobody reads, must
+/// not keep traffic cut. Nobody may be listening any more, which must not end a drill either.
 pub(super) fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let line = line.to_string();
+    match talk() {
+        Some(talk) => drop(talk.try_send(Talk::Line(line))),
+        None => drop(writeln!(io::stderr(), "{line}")),
+    }
+}
+
+/// Waits for what is still to be said, but not for long.
+pub(super) fn last_words() {
+    if let Some(Some(talk)) = TALK.get() {
+        let (done, said) = sync_channel(1);
+        if talk.try_send(Talk::Done(done)).is_ok() {
+            let _ = said.recv_timeout(LAST_WORDS);
+        }
+    }
+}
+
+fn talk() -> Option<&'static SyncSender<Talk>> {
+    let start = || {
+        let (talk, told) = sync_channel::<Talk>(WAITING);
+        let work = move || {
+            for what in told {
+                match what {
+                    Talk::Line(line) => drop(writeln!(io::stderr(), "{line}")),
+                    Talk::Done(done) => drop(done.send(())),
+                }
+            }
+        };
+        std::thread::Builder::new().name("talk".to_owned()).spawn(work).ok().map(|_| talk)
+    };
+    TALK.get_or_init(start).as_ref()
 }
 
 /// Prints a line of data on stdout.

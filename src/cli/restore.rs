@@ -9,8 +9,10 @@ use clap::Args;
 use super::state::{Found, State};
 use super::{Exit, StateArgs, by_hand, input, output, reach, state};
 use crate::clock::Clock;
-use crate::journal::{Action, Entry, Hand, Journal, Run, Says, Unusable, action};
-use crate::lease::Lease;
+use crate::journal::{
+    Action, Append, Entry, Hand, Journal, Record, Run, Says, Unusable, Unwritten, action,
+};
+use crate::lease::{Lease, NotTaken};
 use crate::model::{Act, ControlState};
 use crate::restore::{End, Limits, Outcome, Reading, Restored, call_within, restore_run};
 
@@ -26,6 +28,9 @@ pub(super) struct RestoreArgs {
     /// Show what would be called, and call nothing that changes anything
     #[arg(long)]
     dry_run: bool,
+    /// Touch nothing, and write down that a person has put right what the run left
+    #[arg(long)]
+    settled: bool,
     /// The controls of this machine are those of the machine that the drill ran on
     #[arg(long)]
     any_host: bool,
@@ -48,6 +53,9 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
     if chosen.is_empty() {
         output::say(format_args!("no run left traffic cut; nothing to restore"));
     }
+    if args.settled {
+        return settle(&chosen);
+    }
     let mut good = true;
     for found in &chosen {
         match one(args, found) {
@@ -64,8 +72,13 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
 /// The runs that are meant.
 fn choose(args: &RestoreArgs) -> Result<Vec<Found>, String> {
     let Some(name) = &args.run else {
-        let mut left = State::of(&args.state)?.journals()?;
-        left.retain(Found::is_left);
+        if args.settled {
+            return Err("name the run that is settled".to_owned());
+        }
+        let state = State::of(&args.state)?;
+        state.must_be_there()?;
+        let mut left = state.journals()?;
+        left.retain(|found| found.is_left() || found.is_being_restored());
         return Ok(left);
     };
     let path = PathBuf::from(name);
@@ -86,6 +99,11 @@ fn choose(args: &RestoreArgs) -> Result<Vec<Found>, String> {
 fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
     let run = match &found.run {
         Ok(run) => run,
+        Err(Unusable::Empty) if found.live => {
+            return Err(
+                "its drill is getting ready; stop it with SIGTERM if it should not cut".to_owned()
+            );
+        }
         Err(error @ Unusable::Empty) => {
             output::say(format_args!("{}: {error}", found.id));
             return Ok(true);
@@ -101,15 +119,25 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         runtime.block_on(dry_run(args, run));
         return Ok(run.open().next().is_none() && run.lost().next().is_none());
     }
+    if found.is_being_restored() {
+        return Err("it is being put back now, by its watchdog or by another `restore`".to_owned());
+    }
     // Read anew under the lock: whoever held it until now may have gone on with it.
-    let (run, mut journal) = Journal::resume(&found.journal).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::WouldBlock {
-            return "its drill is still going on, or somebody restores it now; stop the drill with SIGTERM, \
-                    then it restores by itself"
-                .to_owned();
+    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume(&found.journal) {
+        Ok((run, journal)) => (run, Box::new(journal)),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            let text = "its drill is still going on, or somebody restores it now; stop the drill with SIGTERM, \
+                        then it restores by itself";
+            return Err(text.to_owned());
         }
-        format!("{} cannot be written: {error}", found.journal.display())
-    })?;
+        Err(error) => {
+            output::say(format_args!(
+                "warning: {} cannot be written ({error}), so nobody will see there that it was restored",
+                found.journal.display()
+            ));
+            (run.clone(), Box::new(Unwritten))
+        }
+    };
     let _leases = leases(args, &run)?;
     let reach = |spec: &_| reach::reach(&run, spec, args.any_host);
     let hurry = tokio::sync::watch::Sender::new(false);
@@ -117,7 +145,7 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         &run,
         &reach,
         Hand::Person,
-        &mut journal,
+        &mut *journal,
         Clock::start(),
         Limits { total: args.try_for, call: CALL },
         hurry.subscribe(),
@@ -130,7 +158,38 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
 fn leases(args: &RestoreArgs, run: &Run) -> Result<Vec<Box<dyn Lease>>, String> {
     let state = State::of(&args.state)?;
     let controls: Vec<_> = run.open().map(|entry| &entry.control).collect();
-    state.take(&controls, &run.opened.run, &run.opened.plan)
+    match state.take(&controls, &run.opened.run, &run.opened.plan) {
+        Ok(leases) => Ok(leases),
+        // Where no lock can be had, none keeps anybody from putting traffic back.
+        Err(refused) if matches!(refused.why, NotTaken::Failed(_)) => {
+            output::say(format_args!("warning: {refused}"));
+            Ok(Vec::new())
+        }
+        Err(refused) => Err(refused.to_string()),
+    }
+}
+
+/// Writes down that a person has decided what is right.
+fn settle(chosen: &[Found]) -> Exit {
+    let mut good = true;
+    for found in chosen {
+        match Journal::resume(&found.journal).and_then(|(run, mut journal)| {
+            let open = run.open().map(|entry| &entry.control.name).chain(run.lost());
+            for control in open.cloned().collect::<Vec<_>>() {
+                journal.append(&Record::RestoreConfirmed { control, by: Hand::Person })?;
+            }
+            Ok(())
+        }) {
+            Ok(()) => {
+                output::say(format_args!("{}: settled by you; nothing was touched", found.id))
+            }
+            Err(error) => {
+                output::say(format_args!("error: {}: {error}", found.id));
+                good = false;
+            }
+        }
+    }
+    if good { Exit::Pass } else { Exit::NotRestored }
 }
 
 fn warn(run: &Run) {
@@ -198,7 +257,10 @@ fn sentence(run: &Run, entry: &Entry, outcome: &Outcome) -> String {
                         of(&now)
                     );
                 }
-                return text + "  decide what is right and set it by hand";
+                return text
+                    + &format!(
+                        "  decide what is right, set it by hand, then `firedrill restore {id} --settled`"
+                    );
             }
         },
         Restored::Unreachable(error) => error.to_string(),

@@ -113,7 +113,11 @@ fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord
     absolute(&mut plan);
     let directory = state.run(run);
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
-    let leases = state.take(&through.collect::<Vec<_>>(), run, &plan.name)?;
+    let leases = state
+        .take(&through.collect::<Vec<_>>(), run, &plan.name)
+        .map_err(|refused| refused.to_string())?;
+    // Once more: whoever had them until now may have died in between, and left traffic cut.
+    refuse_while_cut(&state)?;
     let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
         format!(
             "the journal could not be created in {}: {error}; without it a crash could leave \
@@ -168,9 +172,10 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
         count => format!(" and {} more", count - 1),
     };
     Err(format!(
-        "an earlier run left traffic cut: {}{more}; `firedrill status` says what, `firedrill restore` puts it \
-         back",
-        first.id
+        "an earlier run left traffic cut: {}{more}; `{}` says what, `{}` puts it back",
+        first.id,
+        state.command("status"),
+        state.command("restore")
     ))
 }
 

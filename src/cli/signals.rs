@@ -62,7 +62,12 @@ impl Stop {
                     "{signal} again: traffic is being put back, without waiting"
                 ));
             }
-            Step::ByHand => by_hand::show(&self.journal),
+            Step::ByHand => {
+                // It reads a disk that may hang, and these threads have traffic to put back.
+                let journal = self.journal.clone();
+                let show = move || by_hand::show(&journal);
+                let _ = std::thread::Builder::new().name("by hand".to_owned()).spawn(show);
+            }
             Step::GoOn => {}
         }
     }

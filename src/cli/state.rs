@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -14,6 +15,25 @@ use crate::model::{ControlSpec, Name};
 /// Where runs are kept.
 pub(super) struct State {
     root: PathBuf,
+    /// Whether somebody named it.
+    given: bool,
+}
+
+/// A lease that was not to be had.
+pub(super) struct Refused {
+    control: Name,
+    /// Why.
+    pub why: NotTaken,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hint = match self.why {
+            NotTaken::Held(_) => "wait until it has ended",
+            NotTaken::Failed(_) => "give a writable directory with --state-dir",
+        };
+        write!(f, "{} cannot be touched now: {}; {hint}", self.control, self.why)
+    }
 }
 
 /// A journal that was found.
@@ -38,13 +58,13 @@ impl State {
             // The watchdog and later commands may stand in another directory.
             let root = std::path::absolute(directory)
                 .map_err(|error| format!("{}: {error}", directory.display()))?;
-            return Ok(State { root });
+            return Ok(State { root, given: true });
         }
         let base = etcetera::choose_base_strategy().map_err(|error| {
             format!("no home directory for the journal ({error}); give one with --state-dir")
         })?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-        Ok(State { root: state.join("firedrill") })
+        Ok(State { root: state.join("firedrill"), given: false })
     }
 
     /// The directory of a run.
@@ -52,30 +72,52 @@ impl State {
         self.root.join("runs").join(id)
     }
 
-    /// The leases of `controls`, for `run` alone.
+    /// How to call `command` so that it looks into this directory.
+    pub fn command(&self, command: &str) -> String {
+        match self.given {
+            true => format!("firedrill {command} --state-dir '{}'", self.root.display()),
+            false => format!("firedrill {command}"),
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> std::path::Display<'_> {
+        self.root.display()
+    }
+
+    /// Holds that a directory that somebody named is there: in one that is not, nothing is ever cut.
     ///
     /// # Errors
-    /// A sentence for people, naming who has one already.
+    /// A sentence for people.
+    pub fn must_be_there(&self) -> Result<(), String> {
+        if self.given && !self.root.is_dir() {
+            return Err(format!("there is no state directory {}", self.root.display()));
+        }
+        Ok(())
+    }
+
+    /// The leases of `controls`, for `run` alone. What the run has already, through its watchdog, is no
+    /// hindrance to itself: the journal's lock keeps the two apart.
+    ///
+    /// # Errors
+    /// The first that was not to be had, and why.
     pub fn take(
         &self,
         controls: &[&ControlSpec],
         run: &str,
         plan: &Name,
-    ) -> Result<Vec<Box<dyn Lease>>, String> {
+    ) -> Result<Vec<Box<dyn Lease>>, Refused> {
         let files = LockFiles::new(self.root.join("locks"));
         let (plan, pid) = (plan.to_string(), std::process::id());
         let holder = Holder { run: run.to_owned(), plan, host: host(), pid };
         let mut leases = Vec::new();
         for control in controls {
             for place in control.provider.places() {
-                let lease = files.take(&place, &holder).map_err(|error| {
-                    let hint = match error {
-                        NotTaken::Held(_) => "wait until it has ended",
-                        NotTaken::Failed(_) => "give a writable directory with --state-dir",
-                    };
-                    format!("{} cannot be touched now: {error}; {hint}", control.name)
-                })?;
-                leases.push(lease);
+                match files.take(&place, &holder) {
+                    Ok(lease) => leases.push(lease),
+                    Err(NotTaken::Held(Some(held))) if held.run == run => {}
+                    Err(why) => return Err(Refused { control: control.name.clone(), why }),
+                }
             }
         }
         Ok(leases)
@@ -126,10 +168,16 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 /// When it cannot be read.
 pub(super) fn find(path: &Path) -> io::Result<Found> {
     let journal = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-    let file = fs::File::open(&journal)?;
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(&journal)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
     // Shared, so that two who look do not see each other.
     let live = matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
-    let run = Run::read(&fs::read(&journal)?);
+    let run = Run::read_from(&mut file)?;
     drop(file);
     let id = match &run {
         Ok(run) => run.opened.run.clone(),
@@ -142,6 +190,14 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
 }
 
 impl Found {
+    /// Whether somebody puts back now what this run cut: its drill is dead.
+    pub fn is_being_restored(&self) -> bool {
+        let Ok(run) = &self.run else { return false };
+        let pid = i32::try_from(run.opened.pid).ok().and_then(rustix::process::Pid::from_raw);
+        let lives = pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
+        self.live && run.open().next().is_some() && run.opened.host == host() && !lives
+    }
+
     /// Whether traffic may be cut by this run, with nobody at work on it.
     pub fn is_left(&self) -> bool {
         let cut = match &self.run {

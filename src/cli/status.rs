@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::state::{Found, State};
 use super::{Exit, StateArgs, output, restore};
-use crate::journal::{Entry, Last, Run};
+use crate::journal::{Entry, Last, Run, Unusable};
 
 /// Options of `firedrill status`.
 #[derive(Debug, Args)]
@@ -28,10 +28,14 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
 }
 
 fn list(args: &StatusArgs) -> Result<Exit, String> {
-    let mut journals = State::of(&args.state)?.journals()?;
+    let state = State::of(&args.state)?;
+    state.must_be_there()?;
+    let mut journals = state.journals()?;
+    let all = journals.len();
     journals.retain(|found| found.live || found.is_left());
     if journals.is_empty() {
-        output::line("nothing is cut: every run has put its traffic back");
+        let runs = if all == 1 { "run" } else { "runs" };
+        output::line(&format!("nothing is cut by the {all} {runs} in {}", state.place()));
         return Ok(Exit::Pass);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -40,16 +44,19 @@ fn list(args: &StatusArgs) -> Result<Exit, String> {
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
     let mut left = false;
     for found in &journals {
-        left |= found.is_left();
-        output::line(&runtime.block_on(told(args, found)));
+        left |= found.is_left() || found.is_being_restored();
+        output::line(&runtime.block_on(told(args, &state, found)));
     }
     Ok(if left { Exit::NotRestored } else { Exit::Pass })
 }
 
 /// A paragraph about a run.
-async fn told(args: &StatusArgs, found: &Found) -> String {
+async fn told(args: &StatusArgs, state: &State, found: &Found) -> String {
     let run = match &found.run {
         Ok(run) => run,
+        Err(Unusable::Empty) if found.live => {
+            return format!("{} is getting ready; nothing is cut by it yet", found.id);
+        }
         Err(error) => {
             let journal = found.journal.display();
             let known = "if you know that its traffic is back, remove its directory";
@@ -58,7 +65,11 @@ async fn told(args: &StatusArgs, found: &Found) -> String {
     };
     let opened = &run.opened;
     let mode = opened.order.mode.kind();
-    let what = if found.live { "is going on" } else { "LEFT TRAFFIC CUT" };
+    let what = match (found.is_being_restored(), found.live) {
+        (true, _) => "IS BEING PUT BACK, after its drill died",
+        (false, true) => "is going on",
+        (false, false) => "LEFT TRAFFIC CUT",
+    };
     let mut lines = vec![format!(
         "{} {what}: {} ({mode}), plan {}, begun {:.0} on {}",
         found.id,
@@ -77,7 +88,8 @@ async fn told(args: &StatusArgs, found: &Found) -> String {
     }
     lines.extend(run.lost().map(|name| format!("  {name}: its line in the journal is damaged")));
     if !found.live {
-        lines.push(format!("  put it back: firedrill restore {}", restore_name(run, found)));
+        let restore = state.command(&format!("restore {}", restore_name(run, found)));
+        lines.push(format!("  put it back: {restore}"));
     }
     lines.join("\n")
 }

@@ -192,6 +192,8 @@ async fn take_over(journal: File, cause: Cause) -> Exit {
 }
 
 fn lost(cause: Cause) -> Exit {
-    output::say(format_args!("firedrill: {cause}, and its journal cannot be read: look at its controls"));
+    output::say(format_args!(
+        "firedrill: {cause}, and its journal cannot be read: look at its controls"
+    ));
     Exit::NotRestored
 }

@@ -33,12 +33,7 @@ pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     reasons
 }
 
-fn leads(
-    plan: &Plan,
-    control: &ControlSpec,
-    endpoint: &Text,
-    address: SocketAddr,
-) -> Option<Why> {
+fn leads(plan: &Plan, control: &ControlSpec, endpoint: &Text, address: SocketAddr) -> Option<Why> {
     let through = route(plan, address).or_else(|| network(plan, address))?;
     let text = format!(
         "the restore of {} would go to {endpoint}, which {through}: the way back would be cut with the \

@@ -92,8 +92,14 @@ impl Run {
             return Err(Unusable::OtherFormat { found, ended: ended(bytes) });
         }
         let whole = first.len() as u64;
-        let mut run =
-            Run { opened, controls: Vec::new(), closed: None, whole, damaged: Vec::new(), settled: Vec::new() };
+        let mut run = Run {
+            opened,
+            controls: Vec::new(),
+            closed: None,
+            whole,
+            damaged: Vec::new(),
+            settled: Vec::new(),
+        };
         for (line, number) in lines.filter(|(line, _)| line.ends_with(b"\n")) {
             run.whole += line.len() as u64;
             match record(line) {
@@ -154,9 +160,13 @@ impl Run {
 
 fn other_format(found: u64) -> String {
     if found == u64::from(FORMAT) {
-        return format!("its first line says format {FORMAT} and is not of it, so nothing of it can be trusted");
+        return format!(
+            "its first line says format {FORMAT} and is not of it, so nothing of it can be trusted"
+        );
     }
-    format!("it has the format {found}, and this firedrill reads {FORMAT}; restore with the firedrill that wrote it")
+    format!(
+        "it has the format {found}, and this firedrill reads {FORMAT}; restore with the firedrill that wrote it"
+    )
 }
 
 /// Whether the last line is the end of a run that left nothing cut.

@@ -134,6 +134,7 @@ fn task(control: &Arc<Fake>, last: Last) -> Task {
         last,
         fresh: false,
         foreign: Vec::new(),
+        blind: true,
         look_again: false,
     }
 }

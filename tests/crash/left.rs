@@ -45,7 +45,7 @@ fn status_names_it_the_next_drill_is_refused_and_restore_puts_it_back() {
     home.run(&["restore"]).has(0, &["wan: restored: read back as it was before the drill"]);
     assert!(site.is_whole());
     home.run(&["restore", &id]).has(0, &["wan: it was restored before; nothing was touched"]);
-    home.run(&["status"]).is(0, "nothing is cut: every run has put its traffic back\n", "");
+    home.run(&["status"]).has(0, &["nothing is cut by the "]);
     home.run(&["restore", "--dry-run", &id]).has(0, &["nothing: it was restored before"]);
 }
 
@@ -79,9 +79,19 @@ fn what_another_hand_changed_meanwhile_is_not_touched_and_the_rest_is_restored()
         |name: &str| site.servers().into_iter().find(|(server, ..)| server == name).unwrap();
     assert_eq!(state("east-1"), ("east-1".to_owned(), 1, 3));
     assert_eq!(state("east-2"), ("east-2".to_owned(), 0, 10));
-    site.by_hand("set server app/east-1 weight 10");
-    home.run(&["restore"]).has(0, &["wan: restored"]);
-    assert!(site.is_whole());
+    // The person decides that the new weight is right.
+    site.by_hand("set server app/east-1 state ready");
+    home.run(&["restore"]).has(6, &["NOT RESTORED", "--settled"]);
+    let id = id(&home);
+    home.run(&["restore", &id, "--settled"]).has(0, &["settled by you"]);
+    home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_not_taken_for_one_where_nothing_is_cut() {
+    let home = Home::new();
+    home.run(&["status", "--state-dir", "typo"]).has(6, &["there is no state directory", "typo"]);
+    home.run(&["restore", "--state-dir", "typo"]).has(2, &["there is no state directory"]);
 }
 
 #[test]

@@ -34,7 +34,10 @@ pub fn claimed(world: &World, setting: &Setting, claim: &Claim, record: Option<&
             // Where the journal kept no snapshot, nothing may have been touched.
             let want = entry.and_then(|entry| entry.before.parts.get(&part.name)).map(Setup::of);
             let (at, is, by) = part.history[part.history.len() - 1];
-            let as_it_was = want.map_or(by == Who::World || by == Who::Hand, |want| is == want);
+            let as_it_was = {
+                let untouched = by == Who::Hand || is == part.history[0].1;
+                want.map_or(untouched, |want| is == want)
+            };
             // What another hand does after we have seen it back is told, and not undone.
             let unseen = by == Who::Hand && seen.is_none_or(|seen| at >= seen);
             let excused = unseen || !claim.good;
@@ -75,7 +78,8 @@ fn has_excuse(inner: &Inner, number: usize, claim: &Claim) -> bool {
             .iter()
             .any(|(_, setup, _)| matches!(setup.door, Door::Drain | Door::Gone))
     };
-    wrong >= 4 || hung >= 1 || control.parts.iter().any(foreign)
+    // A machine that slept through the limit of a restore asks a person, too: it is late enough for that.
+    wrong >= 4 || hung >= 1 || inner.slept || control.parts.iter().any(foreign)
 }
 
 /// How things stood before somebody restored a second time.

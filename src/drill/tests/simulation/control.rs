@@ -243,6 +243,7 @@ impl Inner {
         if last.is_none_or(|line| !line.starts_with(b"{\"cut-intended\"")) {
             self.breaks(now, format!("c{control}: cut without a durable intent"));
         }
+        self.looked_before_the_cut(now, control, who);
         let held = &mut self.controls[control];
         held.cut_at.get_or_insert(now);
         if let Some(other) = held.cut_by.filter(|other| *other != who) {

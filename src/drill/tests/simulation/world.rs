@@ -41,6 +41,8 @@ pub struct Inner {
     calls: u32,
     pub operations: u32,
     pub crash: Option<Crash>,
+    /// A process stands still for a while.
+    pub slept: bool,
     /// The journals: the drill's, and the second one's.
     pub papers: [Paper; 2],
     /// Nothing goes wrong any more.
@@ -115,6 +117,7 @@ impl World {
             calls: 0,
             operations: 0,
             crash: setting.crash,
+            slept: !setting.freezes.is_empty(),
             papers: [Paper::new(setting.disk), Paper::new(Default::default())],
             healed: false,
         };
@@ -263,19 +266,34 @@ impl Inner {
             if held.parts.iter().filter(|part| part.datacenter == EAST).all(done) {
                 held.all_cut_at.get_or_insert(at);
             }
-            self.survivors_left(at, control);
         }
     }
 
-    /// Holds that a cut of ours left somebody to serve.
-    fn survivors_left(&mut self, at: Offset, control: usize) {
+    /// Holds that a cut of ours, asked for now, leaves somebody to serve, and that what it found is what is put
+    /// back. What another hand did just before that, nobody could see.
+    pub fn looked_before_the_cut(&mut self, now: Offset, control: usize, who: Who) {
         let of = self.services.iter().any(|service| service.setting.control == control);
-        // Between our last look and the landing of the call another hand is not seen.
-        let looked = at.minus(self.controls[control].setting.stale + SETTLE + span(100));
-        let others = self.controls[control].parts.iter().filter(|part| part.datacenter != EAST);
-        let mut others = others.filter(|part| part.now().passes() || part.at(looked).passes());
-        if of && others.next().is_none() {
-            self.breaks(at, format!("c{control}: our cut left nobody to serve"));
+        let held = &self.controls[control];
+        let looked = now.minus(held.setting.stale + span(60));
+        let serves = |part: &&Part| {
+            part.datacenter != EAST && (part.now().passes() || part.at(looked).passes())
+        };
+        let left = held.parts.iter().filter(serves).count();
+        let moved = |part: &&Part| {
+            let (at, _, who) = part.history[part.history.len() - 1];
+            who == Who::Hand && at < looked && part.now() != part.history[0].1
+        };
+        // The second drill's snapshot is younger than that.
+        let parts = held.parts.iter().filter(|_| who == Who::Drill);
+        let moved = parts.into_iter().find(moved).map(|part| part.name.clone());
+        if of && left == 0 {
+            self.breaks(now, format!("c{control}: our cut leaves nobody to serve"));
+        }
+        if let Some(name) = moved {
+            let text = format!(
+                "c{control}: cut though another hand had changed {name} since the snapshot"
+            );
+            self.breaks(now, text);
         }
     }
 
