@@ -44,7 +44,10 @@ fn main() {
     let option = |name: &str, default: u64| {
         let args: Vec<String> = std::env::args().collect();
         let place = args.iter().position(|arg| arg == name);
-        place.map_or(default, |place| args[place + 1].parse().unwrap())
+        let value = |place: usize| args.get(place + 1).and_then(|value| value.parse().ok());
+        place.map_or(default, |place| {
+            value(place).unwrap_or_else(|| panic!("{name} takes a number"))
+        })
     };
     let (kills, stops) = (option("--kills", 300), option("--stops", 50));
     let seed = option("--seed", 42);
@@ -59,11 +62,13 @@ fn main() {
                     }
                     let fate = if number < kills { Fate::Killed } else { Fate::Stopped };
                     let trial = trial(fate, seed.wrapping_mul(1_000_003).wrapping_add(number));
+                    // Poisoned only by a trial that panicked, which has failed the benchmark.
                     trials.lock().unwrap().push(trial);
                 }
             });
         }
     });
+    // Poisoned only by a trial that panicked, and the scope above has passed that on.
     report(&trials.into_inner().unwrap());
 }
 

@@ -47,6 +47,14 @@ impl Clock {
     }
 }
 
+/// The time since the machine was started, also while it slept: traffic stays cut meanwhile.
+#[cfg(target_os = "linux")]
+pub fn since_boot() -> Offset {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let part = |part: i64| u64::try_from(part).unwrap_or_default();
+    Offset::from_nanos(part(now.tv_sec).saturating_mul(1_000_000_000) + part(now.tv_nsec))
+}
+
 /// A timer for what must leave on time: late by some 0.1 ms where tokio's own are late by up to 2 ms
 /// (1 ms by its wheel, 1 ms by epoll). Takes a file descriptor.
 ///

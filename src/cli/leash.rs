@@ -28,7 +28,8 @@ pub(super) struct Leash {
     child: Child,
     /// Set when it may end: its silence is no alarm then.
     ended: Arc<AtomicBool>,
-    told: std::thread::JoinHandle<()>,
+    /// Disconnected when its signs of life have ended, with its process.
+    signs: mpsc::Receiver<()>,
 }
 
 /// The drill's signs of life.
@@ -81,28 +82,21 @@ impl Leash {
             move || listen(signs, &tell, &ended, &stop)
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
-        let told = thread.spawn(listen).map_err(|error| failed(&error))?;
+        thread.spawn(listen).map_err(|error| failed(&error))?;
         if ready.recv_timeout(START).is_err() {
             let _ = child.kill();
             let _ = child.wait();
             return Err(failed(&"it did not get ready"));
         }
         let beats = Beats { pipe, ended: ended.clone() };
-        Ok((Leash { child, ended, told }, Box::new(beats)))
+        Ok((Leash { child, ended, signs: ready }, Box::new(beats)))
     }
 
     /// Waits for its end, after the drill's.
     pub fn wait(mut self) {
         self.ended.store(true, Ordering::Release);
-        let by = std::time::Duration::from_millis(5);
-        for _ in 0..END.as_millis() / by.as_millis() {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                let _ = self.told.join();
-                return;
-            }
-            std::thread::sleep(by);
-        }
-        // It hangs, and nothing is cut: it would only be left behind.
+        let _ = self.signs.recv_timeout(END);
+        // One that hangs would only be left behind: nothing is cut any more. One that has ended feels nothing.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

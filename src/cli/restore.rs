@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::join_all;
 
 use super::state::{Found, State};
 use super::{Exit, StateArgs, by_hand, input, output, reach, state};
@@ -28,8 +29,8 @@ pub(super) struct RestoreArgs {
     /// Show what would be called, and call nothing that changes anything
     #[arg(long)]
     dry_run: bool,
-    /// Touch nothing, and write down that a person has put right what the run left
-    #[arg(long)]
+    /// Touch nothing, and write down that a person has put right what RUN left
+    #[arg(long, requires = "run", conflicts_with = "dry_run")]
     settled: bool,
     /// The controls of this machine are those of the machine that the drill ran on
     #[arg(long)]
@@ -54,7 +55,7 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
         output::say(format_args!("no run left traffic cut; nothing to restore"));
     }
     if args.settled {
-        return settle(&chosen);
+        return settle(args, &chosen);
     }
     let mut good = true;
     for found in &chosen {
@@ -72,9 +73,6 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
 /// The runs that are meant.
 fn choose(args: &RestoreArgs) -> Result<Vec<Found>, String> {
     let Some(name) = &args.run else {
-        if args.settled {
-            return Err("name the run that is settled".to_owned());
-        }
         let state = State::of(&args.state)?;
         state.must_be_there()?;
         let mut left = state.journals()?;
@@ -110,10 +108,7 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
         }
         Err(error) => return Err(format!("{}: {error}", found.journal.display())),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime could not be started: {error}"))?;
+    let runtime = runtime()?;
     warn(run);
     if args.dry_run {
         runtime.block_on(dry_run(args, run));
@@ -138,7 +133,7 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
             (run.clone(), Box::new(Unwritten))
         }
     };
-    let _leases = leases(args, &run)?;
+    let _leases = leases(args, &run, &runtime)?;
     let reach = |spec: &_| reach::reach(&run, spec, args.any_host);
     let hurry = tokio::sync::watch::Sender::new(false);
     let work = restore_run(
@@ -155,10 +150,17 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
 }
 
 /// The controls to restore, for us alone: no drill may begin on them meanwhile.
-fn leases(args: &RestoreArgs, run: &Run) -> Result<Vec<Box<dyn Lease>>, String> {
+fn leases(
+    args: &RestoreArgs,
+    run: &Run,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Vec<Box<dyn Lease>>, String> {
     let state = State::of(&args.state)?;
-    let controls: Vec<_> = run.open().map(|entry| &entry.control).collect();
-    match state.take(&controls, &run.opened.run, &run.opened.plan) {
+    let places = run.open().map(|entry| {
+        state::places(&entry.control, reach::reach(run, &entry.control, args.any_host))
+    });
+    let places = runtime.block_on(join_all(places)).concat();
+    match state.take(&places, &run.opened.run, &run.opened.plan) {
         Ok(leases) => Ok(leases),
         // Where no lock can be had, none keeps anybody from putting traffic back.
         Err(refused) if matches!(refused.why, NotTaken::Failed(_)) => {
@@ -170,16 +172,14 @@ fn leases(args: &RestoreArgs, run: &Run) -> Result<Vec<Box<dyn Lease>>, String> 
 }
 
 /// Writes down that a person has decided what is right.
-fn settle(chosen: &[Found]) -> Exit {
+fn settle(args: &RestoreArgs, chosen: &[Found]) -> Exit {
     let mut good = true;
     for found in chosen {
-        match Journal::resume(&found.journal).and_then(|(run, mut journal)| {
-            let open = run.open().map(|entry| &entry.control.name).chain(run.lost());
-            for control in open.cloned().collect::<Vec<_>>() {
-                journal.append(&Record::RestoreConfirmed { control, by: Hand::Person })?;
-            }
-            Ok(())
-        }) {
+        let settled = still_cut(args, found).and_then(|()| {
+            confirm_all(found)
+                .map_err(|error| format!("{} cannot be written: {error}", found.journal.display()))
+        });
+        match settled {
             Ok(()) => {
                 output::say(format_args!("{}: settled by you; nothing was touched", found.id))
             }
@@ -190,6 +190,39 @@ fn settle(chosen: &[Found]) -> Exit {
         }
     }
     if good { Exit::Pass } else { Exit::NotRestored }
+}
+
+/// Holds that no cut of the run's is in force, so far as its controls can be read.
+fn still_cut(args: &RestoreArgs, found: &Found) -> Result<(), String> {
+    let Ok(run) = &found.run else { return Ok(()) };
+    let looks = run.open().map(|entry| async move {
+        (&entry.control.name, look(args.any_host, run, entry).await.cut)
+    });
+    let looks = runtime()?.block_on(join_all(looks));
+    let cut = looks.into_iter().find(|(_, cut)| *cut > 0);
+    cut.map_or(Ok(()), |(control, cut)| {
+        Err(format!(
+            "{control} says that our cut is still in force ({cut} of its parts), so nothing was settled; \
+             `firedrill restore {}` puts back what nobody else changed",
+            found.id
+        ))
+    })
+}
+
+fn confirm_all(found: &Found) -> std::io::Result<()> {
+    let (run, mut journal) = Journal::resume(&found.journal)?;
+    let open = run.open().map(|entry| &entry.control.name).chain(run.lost());
+    for control in open.cloned().collect::<Vec<_>>() {
+        journal.append(&Record::RestoreConfirmed { control, by: Hand::Person })?;
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not be started: {error}"))
 }
 
 fn warn(run: &Run) {
@@ -308,19 +341,25 @@ async fn dry_run(args: &RestoreArgs, run: &Run) {
 pub(super) struct Look {
     pub says: Says,
     pub text: String,
+    /// Parts where our cut is in force.
+    cut: usize,
 }
 
 /// Reads a control of a run.
 pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
     let control = match reach::reach(run, &entry.control, any_host) {
         Ok(Some(control)) => control,
-        Ok(None) => return Look { says: Says::NotCut, text: "ended with its drill".to_owned() },
-        Err(error) => return Look { says: Says::Unreachable, text: error.to_string() },
+        Ok(None) => {
+            return Look { says: Says::NotCut, text: "ended with its drill".to_owned(), cut: 0 };
+        }
+        Err(error) => return Look { says: Says::Unreachable, text: error.to_string(), cut: 0 },
     };
     let name = entry.control.name.clone();
     let read = call_within(CALL, Clock::start(), name, Act::Inspect, control.inspect()).await;
     match read.result {
-        Err(error) => Look { says: Says::Unreachable, text: format!("unreachable: {error}") },
+        Err(error) => {
+            Look { says: Says::Unreachable, text: format!("unreachable: {error}"), cut: 0 }
+        }
         Ok(state) => {
             let reading = Reading::of(&state, &entry.before, &entry.cut);
             let counts = [
@@ -331,7 +370,8 @@ pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
             let counts = counts.iter().filter(|(count, _)| *count > 0);
             let counts: Vec<String> =
                 counts.map(|(count, what)| format!("{count} {what}")).collect();
-            Look { says: reading.says(), text: format!("now {}", counts.join(", ")) }
+            let text = format!("now {}", counts.join(", "));
+            Look { says: reading.says(), text, cut: reading.cut.len() }
         }
     }
 }

@@ -4,21 +4,25 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::join_all;
 
 use super::leash::Leash;
 use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
-use crate::drill::{Charge, conduct, not_started};
+use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
-    DrillEvent, HaproxySocket, Part, Plan, Provider, RunRecord, Text, Verdict, Why,
+    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, Provider, RunRecord,
+    Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
+use crate::traffic;
 
 /// Options of `firedrill run`.
 #[derive(Debug, Args)]
@@ -54,14 +58,20 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(reports) => reports,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = confirm(&plan, args.yes) {
-        return refuse(&error);
-    }
     let run = state::run_id();
-    let record = drill(args, &plan, &file, &run).unwrap_or_else(|error| {
-        output::say(format_args!("error: {error}"));
-        not_started(&plan, file, run, Why::new("not-ready", error))
-    });
+    // Nobody is asked to confirm what the calendar forbids.
+    let record = match closed_now(&plan) {
+        Some(why) => not_started(&plan, file, run, why),
+        None => {
+            if let Err(error) = confirm(&plan, args.yes) {
+                return refuse(&error);
+            }
+            drill(args, &plan, &file, &run).unwrap_or_else(|error| {
+                output::say(format_args!("error: {error}"));
+                not_started(&plan, file, run, Why::new("not-ready", error))
+            })
+        }
+    };
     reports.write(&record);
     if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
         let (run, state) = (&record.run, state.display());
@@ -111,11 +121,14 @@ fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord
     refuse_while_cut(&state)?;
     let mut plan = plan.clone();
     absolute(&mut plan);
+    plan.guardrails.extend(machine_wide_kill_switch());
     let directory = state.run(run);
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| format!("the runtime could not be started: {error}"))?;
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
-    let leases = state
-        .take(&through.collect::<Vec<_>>(), run, &plan.name)
-        .map_err(|refused| refused.to_string())?;
+    let places = through.map(|control| state::places(control, traffic::reach(control)));
+    let places = runtime.block_on(join_all(places)).concat();
+    let leases = state.take(&places, run, &plan.name).map_err(|refused| refused.to_string())?;
     // Once more: whoever had them until now may have died in between, and left traffic cut.
     refuse_while_cut(&state)?;
     let journal = Journal::create(&directory).and_then(Aside::new).map_err(|error| {
@@ -128,8 +141,6 @@ fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
     let at_most = plan.timing.at_most;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| format!("the runtime could not be started: {error}"))?;
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
@@ -177,6 +188,22 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
         state.command("status"),
         state.command("restore")
     ))
+}
+
+/// The file that stops every drill on this machine, whatever their plans say.
+const KILL_SWITCH: &str = "/etc/firedrill.stop";
+
+fn machine_wide_kill_switch() -> Option<Guardrail> {
+    let path = PathBuf::from(KILL_SWITCH);
+    // Where there is no such directory, nobody can set it, and no plan asked for it.
+    path.parent().is_some_and(Path::is_dir).then(|| Guardrail {
+        name: Name::from("machine-kill-switch"),
+        check: GuardrailCheck::KillSwitchFile(path),
+        every: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        lasting: Duration::ZERO,
+        grace: Duration::from_secs(10),
+    })
 }
 
 /// Makes the paths of sockets absolute: the watchdog and `firedrill restore` may stand elsewhere.

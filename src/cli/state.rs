@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 
@@ -11,6 +12,10 @@ use super::StateArgs;
 use crate::journal::{FILE, Run, Unusable};
 use crate::lease::{Holder, Lease, Leases, LockFiles, NotTaken};
 use crate::model::{ControlSpec, Name};
+use crate::restore::Reached;
+
+/// Who does not say by then who it is has only its address.
+const IDENTITY: Duration = Duration::from_secs(5);
 
 /// Where runs are kept.
 pub(super) struct State {
@@ -96,14 +101,14 @@ impl State {
         Ok(())
     }
 
-    /// The leases of `controls`, for `run` alone. What the run has already, through its watchdog, is no
+    /// The leases of `places`, each with the control that steers it, for `run` alone. What the run has already, through its watchdog, is no
     /// hindrance to itself: the journal's lock keeps the two apart.
     ///
     /// # Errors
     /// The first that was not to be had, and why.
     pub fn take(
         &self,
-        controls: &[&ControlSpec],
+        places: &[(Name, String)],
         run: &str,
         plan: &Name,
     ) -> Result<Vec<Box<dyn Lease>>, Refused> {
@@ -111,13 +116,11 @@ impl State {
         let (plan, pid) = (plan.to_string(), std::process::id());
         let holder = Holder { run: run.to_owned(), plan, host: host(), pid };
         let mut leases = Vec::new();
-        for control in controls {
-            for place in control.provider.places() {
-                match files.take(&place, &holder) {
-                    Ok(lease) => leases.push(lease),
-                    Err(NotTaken::Held(Some(held))) if held.run == run => {}
-                    Err(why) => return Err(Refused { control: control.name.clone(), why }),
-                }
+        for (control, place) in places {
+            match files.take(place, &holder) {
+                Ok(lease) => leases.push(lease),
+                Err(NotTaken::Held(Some(held))) if held.run == run => {}
+                Err(why) => return Err(Refused { control: control.clone(), why }),
             }
         }
         Ok(leases)
@@ -138,7 +141,7 @@ impl State {
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&runs, &error))?;
             let journal = entry.path().join(FILE);
-            match find(&journal) {
+            match owned(&journal).and_then(|()| find(&journal)) {
                 Ok(journal) => found.push(journal),
                 // A directory without a journal is none of ours, or its run ended before it began.
                 Err(error)
@@ -160,6 +163,19 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
          the user who ran the drill, or give the right --state-dir",
         path.display()
     )
+}
+
+/// Holds that what is at `path` is ours: what others wrote into the state directory must not move our traffic.
+///
+/// # Errors
+/// When another user owns it, or that cannot be told.
+fn owned(path: &Path) -> io::Result<()> {
+    let (owner, us) = (fs::metadata(path)?.uid(), rustix::process::geteuid().as_raw());
+    if owner == us {
+        return Ok(());
+    }
+    let text = format!("it belongs to user {owner}, and this is user {us}");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
 /// The journal at `path`, which may also be its run's directory.
@@ -208,6 +224,17 @@ impl Found {
         };
         cut && !self.live
     }
+}
+
+/// What `control` steers, by its address and by who answers there: one may have several addresses. Secrets may be in
+/// it.
+pub(super) async fn places(control: &ControlSpec, reached: Reached) -> Vec<(Name, String)> {
+    let mut places = control.provider.places();
+    if let Ok(Some(reached)) = reached {
+        let identity = tokio::time::timeout(IDENTITY, reached.identity()).await;
+        places.extend(identity.ok().flatten());
+    }
+    places.into_iter().map(|place| (control.name.clone(), place)).collect()
 }
 
 /// A new run's id: sorts by time, and two at the same moment differ.

@@ -14,9 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Exit, output, reach, restore};
-use crate::clock::Clock;
+use crate::clock::{Clock, since_boot};
 use crate::drill::RESTORE_LIMITS;
-use crate::journal::{Append, Aside, Hand, Journal, Run, Unusable, Unwritten};
+use crate::journal::{Append, Aside, Hand, Journal, Run, Unwritten};
 use crate::restore::{Limits, restore_run};
 use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
 
@@ -110,7 +110,7 @@ async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -
     let at_most = Duration::from_millis(args.at_most_ms);
     let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1) + LAST_CALLS;
     let limits = watchdog::Limits { at_most, restore };
-    let mut watchdog = Watchdog::new(limits, clock.now());
+    let mut watchdog = Watchdog::new(limits, since_boot());
     sign(READY);
     let mut next = clock.now().plus(BEAT);
     loop {
@@ -120,12 +120,12 @@ async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -
             () = clock.sleep_until(next) => {
                 next = clock.now().plus(BEAT);
                 sign(ALIVE);
-                watchdog.look(clock.now())
+                watchdog.look(since_boot())
             }
             beat = beats.recv() => match beat {
                 None => watchdog.closed(),
                 Some(phase) => {
-                    watchdog.heard(clock.now(), phase);
+                    watchdog.heard(since_boot(), phase);
                     continue;
                 }
             },
@@ -153,20 +153,19 @@ fn kill(drill: &OwnedFd) {
 }
 
 /// Puts back what the journal says may be cut.
-async fn take_over(journal: File, cause: Cause) -> Exit {
-    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume_on(journal) {
+async fn take_over(mut file: File, cause: Cause) -> Exit {
+    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume_on(&file) {
         Ok((run, journal)) => match Aside::new(journal) {
             Ok(aside) => (run, Box::new(aside)),
             Err(_) => (run, Box::new(Unwritten)),
         },
         // Its run touched nothing.
-        Err((Some(Unusable::Empty), _)) => return Exit::Pass,
-        Err((None, mut file)) => match Run::read_from(&mut file) {
-            // Restoring matters more than writing it down: the next reader comes to the same end.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Exit::Pass,
+        // Restoring matters more than writing it down: the next reader comes to the same end.
+        Err(_) => match Run::read_from(&mut file) {
             Ok(Ok(run)) => (run, Box::new(Unwritten)),
             _ => return lost(cause),
         },
-        Err((Some(_), _)) => return lost(cause),
     };
     if run.open().next().is_none() {
         return Exit::Pass;

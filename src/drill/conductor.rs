@@ -152,6 +152,7 @@ impl Conductor {
         }
         let mut woken = self.watch.until(start.plus(length), |_| false).await;
         if woken == Woken::TimeUp {
+            self.tell_waiting();
             woken = self.watch.until_clear().await;
         }
         if let (Woken::Stopped, Some(why)) = (woken, self.watch.stopped()) {
@@ -162,6 +163,14 @@ impl Conductor {
         self.ending.not_started = self.watch.observation.unsteady(self.clock.now());
         self.ending.not_started.extend(self.watch.guards.unclear());
         self.ending.not_started.is_empty()
+    }
+
+    /// Says what the cut waits for, if it does.
+    fn tell_waiting(&mut self) {
+        if let Some(why) = self.watch.guards.unclear() {
+            let (at, at_most) = (self.clock.now(), self.watch.guards.patience());
+            self.watch.tell(DrillEvent::Waiting { at, why, at_most });
+        }
     }
 
     fn stopping(&mut self, why: Why) {

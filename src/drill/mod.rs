@@ -32,7 +32,7 @@ use crate::watchdog::Phase;
 pub use escalation::{Escalation, Step};
 pub use guards::Guards;
 pub use probing::{Probes, Probing};
-pub use setup::{Charge, conduct, not_started};
+pub use setup::{Charge, closed_now, conduct, not_started};
 
 /// A call at a control that takes longer than this has failed, whatever the control's own limits.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);

@@ -137,9 +137,14 @@ async fn control(
     })
 }
 
+/// Why the plan's windows and dates let no drill begin now.
+pub fn closed_now(plan: &Plan) -> Option<Why> {
+    closed(&plan.calendar, jiff::Timestamp::now())
+}
+
 /// Whatever forbids a drill before anything is opened: the calendar, then the kill switch.
 async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
-    if let Some(why) = closed(&plan.calendar, jiff::Timestamp::now()) {
+    if let Some(why) = closed_now(plan) {
         return Some(why);
     }
     // Without a connector there is no drill: that is said when the probes are made ready.

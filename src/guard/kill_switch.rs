@@ -32,8 +32,7 @@ impl KillSwitchFile {
         let pending = self.pending().take();
         let mut look = pending.unwrap_or_else(|| {
             let path = self.path.clone();
-            // The link itself counts: one that leads nowhere was put there too.
-            tokio::task::spawn_blocking(move || std::fs::symlink_metadata(path))
+            tokio::task::spawn_blocking(move || look(&path))
         });
         let shown = self.path.display();
         match tokio::time::timeout(timeout, &mut look).await {
@@ -52,6 +51,17 @@ impl KillSwitchFile {
 
     fn pending(&self) -> MutexGuard<'_, Option<Look>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The link itself counts: one that leads nowhere was put there too. Where the place of the file is missing, such
+/// as a disk that is not mounted, nobody could set it.
+fn look(path: &Path) -> io::Result<Metadata> {
+    let found = std::fs::symlink_metadata(path);
+    let missing = matches!(&found, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    match path.parent().filter(|_| missing).map(std::fs::metadata) {
+        Some(Err(error)) => Err(io::Error::other(format!("its directory: {error}"))),
+        _ => found,
     }
 }
 

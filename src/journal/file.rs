@@ -90,17 +90,7 @@ impl Journal {
     /// `WouldBlock` when another process has it, so that its run is still going on; `UnexpectedEof` when it is
     /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or cut off.
     pub fn resume(path: &Path) -> io::Result<(Run, Journal)> {
-        let mut file = Journal::hold(path)?;
-        lock(&file)?;
-        let run = Run::read_from(&mut file)?.map_err(|error| {
-            let kind = match error {
-                Unusable::Empty => io::ErrorKind::UnexpectedEof,
-                Unusable::NotAJournal | Unusable::OtherFormat { .. } => io::ErrorKind::InvalidData,
-            };
-            io::Error::new(kind, error)
-        })?;
-        let journal = Journal::on(file, run.whole)?;
-        Ok((run, journal))
+        Journal::resume_on(&Journal::hold(path)?)
     }
 
     /// Opens the journal at `path` to go on with it later, even if it is removed meanwhile.
@@ -114,23 +104,19 @@ impl Journal {
     /// As [`Journal::resume`], of a file that is held.
     ///
     /// # Errors
-    /// The file, with what is wrong with what stands in it; nothing if it could not be locked, read or cut off.
-    pub fn resume_on(mut file: File) -> Result<(Run, Journal), (Option<Unusable>, File)> {
-        if lock(&file).is_err() {
-            return Err((None, file));
-        }
-        let run = match Run::read_from(&mut file) {
-            Ok(Ok(run)) => run,
-            Ok(Err(error)) => return Err((Some(error), file)),
-            Err(_) => return Err((None, file)),
-        };
-        match file.set_len(run.whole) {
-            Ok(()) => {
-                let length = run.whole;
-                Ok((run, Journal { disk: file, length, torn: false }))
-            }
-            Err(_) => Err((None, file)),
-        }
+    /// As there.
+    pub fn resume_on(file: &File) -> io::Result<(Run, Journal)> {
+        let mut file = file.try_clone()?;
+        lock(&file)?;
+        let run = Run::read_from(&mut file)?.map_err(|error| {
+            let kind = match error {
+                Unusable::Empty => io::ErrorKind::UnexpectedEof,
+                Unusable::NotAJournal | Unusable::OtherFormat { .. } => io::ErrorKind::InvalidData,
+            };
+            io::Error::new(kind, error)
+        })?;
+        let journal = Journal::on(file, run.whole)?;
+        Ok((run, journal))
     }
 }
 

@@ -308,14 +308,16 @@ impl ControlState {
         shared
     }
 
-    /// Whether this state says that `order` is in force: there is something to cut, and all of it is.
+    /// Whether this state says that `order` is in force: there is something to cut, and all of it is. A part that
+    /// another hand had closed before stays closed under [`Mode::Degrade`] too.
     pub fn is_cut(&self, order: &CutOrder) -> bool {
         let wanted = match order.mode.kind() {
             ModeKind::Degrade => Passage::Degraded,
             _ => Passage::Closed,
         };
-        let mut parts = self.parts_of(order.datacenter).peekable();
-        parts.peek().is_some() && parts.all(|(_, part)| part.passage == wanted)
+        let passages = || self.parts_of(order.datacenter).map(|(_, part)| part.passage);
+        passages().any(|passage| passage == wanted)
+            && passages().all(|passage| passage == wanted || passage == Passage::Closed)
     }
 
     /// Whether any part that leads to `datacenter` lets traffic pass undisturbed.
@@ -389,6 +391,24 @@ pub struct ControlCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_that_was_closed_before_does_not_keep_a_degraded_path_from_being_confirmed() {
+        let east = DatacenterId(0);
+        let is_cut = |mode, passages: &[Passage]| {
+            let part = |passage| PartState { datacenter: east, passage, settings: BTreeMap::new() };
+            let parts = passages.iter().enumerate();
+            let parts = parts.map(|(place, passage)| (place.to_string(), part(*passage))).collect();
+            ControlState { parts }.is_cut(&CutOrder { datacenter: east, mode })
+        };
+        let degrade = Mode::Degrade(Degrade::default());
+        assert!(is_cut(degrade, &[Passage::Degraded, Passage::Closed]));
+        assert!(!is_cut(degrade, &[Passage::Degraded, Passage::Open]));
+        assert!(!is_cut(degrade, &[Passage::Closed]), "nothing of it is degraded");
+        assert!(is_cut(Mode::Reset, &[Passage::Closed, Passage::Closed]));
+        assert!(!is_cut(Mode::Reset, &[Passage::Closed, Passage::Degraded]));
+        assert!(!is_cut(Mode::Reset, &[]));
+    }
 
     #[test]
     fn what_was_closed_before_the_cut_is_neither_restored_nor_compared() {

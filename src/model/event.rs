@@ -31,6 +31,15 @@ pub enum DrillEvent {
     },
     /// A call at a control ended.
     Called(ControlCall),
+    /// The cut waits for a guardrail that was not read yet, or is beyond its limit and not yet broken.
+    Waiting {
+        /// When.
+        at: Offset,
+        /// For what.
+        why: Why,
+        /// How long it waits at most.
+        at_most: Duration,
+    },
     /// How the services are now: sent a few times a second.
     Watched {
         /// When.

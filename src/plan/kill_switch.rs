@@ -55,5 +55,11 @@ fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
         reader.findings.error("bad-value", value.span(), what, "write `/etc/firedrill.stop`");
         return None;
     }
+    if !path.starts_with('/') {
+        let what =
+            format!("`{path}` is another file in every directory that a drill is started from");
+        reader.findings.error("bad-value", value.span(), what, "write the whole path, from `/` on");
+        return None;
+    }
     Some(PathBuf::from(path.into_owned()))
 }

@@ -6,12 +6,19 @@ use crate::model::{GuardrailKind, GuardrailRecord, RunRecord};
 
 /// Writes each of them, with the worst value that it saw.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    if record.guardrails.is_empty() {
+    let told = record.guardrails.iter().filter(|guardrail| is_news(guardrail));
+    let entries: Vec<Entry> = told.map(|it| entry(record, it)).collect();
+    if entries.is_empty() {
         return;
     }
     page.heading("Guardrails", &[]);
-    let entries: Vec<Entry> = record.guardrails.iter().map(|it| entry(record, it)).collect();
     page.entries(&entries);
+}
+
+/// A switch that stayed clear all along is not: there is one in every drill.
+fn is_news(guardrail: &GuardrailRecord) -> bool {
+    let clear = guardrail.broken.is_none() && guardrail.unreadable == 0 && guardrail.reads > 0;
+    guardrail.kind != GuardrailKind::KillSwitch || !clear
 }
 
 fn entry(record: &RunRecord, guardrail: &GuardrailRecord) -> Entry {

@@ -63,6 +63,10 @@ pub fn plain_line(event: &DrillEvent) -> Option<(Tone, String)> {
             let (tone, text) = called(call)?;
             (call.done, tone, text)
         }
+        DrillEvent::Waiting { at, why, at_most } => {
+            let text = format!("the cut waits, for at most {}: {}", Shown(*at_most), why.text);
+            (*at, Tone::Doubt, text)
+        }
         DrillEvent::Watched { .. } => return None,
         DrillEvent::Decided { at, service, text } => {
             (*at, Tone::Plain, format!("{service}: {text}"))

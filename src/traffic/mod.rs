@@ -19,6 +19,12 @@ pub trait TrafficControl: Send + Sync {
     /// What the plan says of it.
     fn spec(&self) -> &ControlSpec;
 
+    /// What answers, named alike by whichever address it is reached: no two drills may steer one at the same time.
+    /// `None` where it cannot tell, or does not answer.
+    async fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Proves by reading that a cut and its way back can work: everything that the plan names is
     /// there, and what we are allowed to do suffices.
     ///

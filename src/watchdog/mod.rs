@@ -202,6 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn traffic_does_not_stay_cut_for_longer_because_the_machine_slept() {
+        let mut watchdog = Watchdog::new(LIMITS, Offset::ZERO);
+        watchdog.heard(at(1_000), Phase::Cut);
+        assert_eq!(watchdog.look(at(1_100)), Order::Wait);
+        assert_eq!(watchdog.look(at(3_600_000)), Order::TakeOver(Cause::Overdue), "slept for 1 h");
+    }
+
+    #[test]
     fn a_closed_pipe_is_a_death_unless_the_drill_has_ended() {
         let mut watchdog = Watchdog::new(LIMITS, Offset::ZERO);
         assert_eq!(watchdog.closed(), Order::TakeOver(Cause::Died));

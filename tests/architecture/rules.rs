@@ -120,7 +120,7 @@ pub const MACROS: &[Only] = &[
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
-    ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill"]),
+    ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
     ("async_trait", &["traffic", "drill"]),
     ("hyper", &["probe", "lab", "plan"]),
     ("hyper_util", &["probe", "lab"]),

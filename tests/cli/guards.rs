@@ -29,7 +29,7 @@ fn refused(below: &str, said: &[&str]) -> Home {
     let home = Home::new();
     let ended = home.run(&["run", home.file("plan.yaml", long(below))]);
     ended.says(3, &[&["NOT STARTED", "nothing was cut"], said].concat());
-    assert!(!home.journal().contains("cut-intended"));
+    assert!(!home.journals().concat().contains("cut-intended"));
     home
 }
 
@@ -37,8 +37,10 @@ fn refused(below: &str, said: &[&str]) -> Home {
 fn a_kill_switch_file_stops_a_drill_under_way() {
     let home = Home::new();
     let act = || assert_eq!(home.file("stop", ""), "stop");
-    let said = ["the kill switch is set: stop exists", "kill-switch set "];
-    stopped_by(&home, "kill_switch: { file: stop, every: 100ms }", act, &said);
+    let file = home.path("stop").display().to_string();
+    let reason = format!("the kill switch is set: {file} exists");
+    let said = [reason.as_str(), "kill-switch set "];
+    stopped_by(&home, &format!("kill_switch: {{ file: {file}, every: 100ms }}"), act, &said);
     let record = std::fs::read_to_string(home.path("drill.json")).unwrap();
     assert!(record.contains("\"kind\": \"kill-switch\""), "{record}");
 }
@@ -48,11 +50,22 @@ fn a_kill_switch_file_that_is_there_opens_nothing() {
     let home = Home::new();
     home.file("stop", "");
     // Nothing listens there: had it been opened, the reason would be another.
-    let plan = long("kill_switch: { file: stop }").replace("${lab:talk}/", "http://127.0.0.1:1/");
+    let switch = format!("kill_switch: {{ file: {} }}", home.path("stop").display());
+    let plan = long(&switch).replace("${lab:talk}/", "http://127.0.0.1:1/");
     let ended = home.run(&["run", home.file("plan.yaml", plan)]);
-    ended.has(3, &["NOT STARTED", "the kill switch is set: stop exists"]);
+    ended.has(3, &["NOT STARTED", "the kill switch is set: ", "/stop exists"]);
     assert_eq!(home.journal().lines().count(), 0, "{}", home.journal());
     assert!(!ended.stderr.contains("preflight"), "{ended}");
+}
+
+#[test]
+fn a_kill_switch_file_that_nobody_could_set_starts_nothing() {
+    let home = Home::new();
+    let file = home.path("not-mounted/stop");
+    let switch = format!("kill_switch: {{ file: {}, every: 100ms, grace: 300ms }}", file.display());
+    let ended = home.run(&["run", home.file("plan.yaml", long(&switch))]);
+    ended.says(3, &["NOT STARTED", "the kill switch could not be read", "its directory: No such"]);
+    assert!(!home.journal().contains("cut-intended"));
 }
 
 #[test]
@@ -94,12 +107,29 @@ fn guardrails_that_hold_take_nothing_from_a_pass() {
     let below = "guardrails:\n\
                  - { service: talk, good_share_below: 1%, for: 19s }\n\
                  - { service: talk, latency_above: 1900ms, for: 19s }\n\
-                 - { http: \"${lab:talk}/\", every: 100ms, for: 19s }\n\
-                 kill_switch: { file: stop, every: 100ms }\n";
-    let plan = format!("{}{below}", lab(&[]));
-    let ended = home.run(&["run", home.file("plan.yaml", plan)]);
-    ended
-        .has(0, &["PASS", "Guardrails", "talk-good-share  held: worst ", "kill-switch      clear"]);
+                 - { http: \"${lab:talk}/\", every: 100ms, for: 19s }\n";
+    let switch =
+        format!("kill_switch: {{ file: {}, every: 100ms }}\n", home.path("stop").display());
+    let plan = format!("{}{below}{switch}", lab(&[]));
+    let ended = home.run(&[
+        "run",
+        home.file("plan.yaml", plan),
+        "--report",
+        "table",
+        "--report",
+        "json=drill.json",
+    ]);
+    ended.has(0, &["PASS", "Guardrails", "talk-good-share  held: worst "]);
+    // A switch that stayed clear is no news to people, and evidence to machines.
+    assert!(!ended.stdout.contains("kill-switch"), "{ended}");
+    let record = std::fs::read(home.path("drill.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let switches = record["guardrails"].as_array().unwrap().iter();
+    let switches: Vec<_> = switches.filter(|rail| rail["kind"] == "kill-switch").collect();
+    let named: Vec<_> = switches.iter().map(|switch| &switch["name"]).collect();
+    assert_eq!(named, ["kill-switch", "machine-kill-switch"]);
+    assert!(switches.iter().all(|switch| switch["reads"].as_u64() > Some(0)), "{switches:?}");
+    assert_eq!(switches[1]["limit"], "/etc/firedrill.stop exists");
 }
 
 #[test]
@@ -109,7 +139,7 @@ fn outside_of_its_windows_a_drill_does_not_start() {
     let day = &format!("{day:?}")[..3];
     let below = format!("allowed: {{ zone: UTC, windows: [\"{day} 10:00-11:00\"] }}");
     let home = refused(&below, &["outside of the plan's allowed windows; the next one begins on "]);
-    assert_eq!(home.journal().lines().count(), 0, "{}", home.journal());
+    assert!(home.journals().is_empty(), "{:?}", home.journals());
 }
 
 #[test]

@@ -150,6 +150,15 @@ impl Home {
         journals.concat()
     }
 
+    /// The id of the only run.
+    #[track_caller]
+    pub fn only_run(&self) -> String {
+        let mut runs = fs::read_dir(self.path("firedrill/runs")).unwrap();
+        let run = runs.next().unwrap().unwrap();
+        assert!(runs.next().is_none(), "more than one run");
+        run.file_name().into_string().unwrap()
+    }
+
     /// Everything that is in this home, as text.
     pub fn everything(&self) -> String {
         let (mut text, mut open) = (String::new(), vec![self.directory.path().to_owned()]);

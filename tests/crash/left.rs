@@ -18,16 +18,10 @@ fn left() -> (Home, Site) {
     (home, site)
 }
 
-/// The id of the only run.
-fn id(home: &Home) -> String {
-    let mut runs = std::fs::read_dir(home.path("firedrill/runs")).unwrap();
-    runs.next().unwrap().unwrap().file_name().into_string().unwrap()
-}
-
 #[test]
 fn status_names_it_the_next_drill_is_refused_and_restore_puts_it_back() {
     let (home, site) = left();
-    let id = id(&home);
+    let id = home.only_run();
     let restore = format!("put it back: firedrill restore {id}");
     home.run(&["status"])
         .has(6, &["LEFT TRAFFIC CUT: east (reset)", "wan: cut; now 2 cut", &restore]);
@@ -35,6 +29,11 @@ fn status_names_it_the_next_drill_is_refused_and_restore_puts_it_back() {
         .has(3, &["an earlier run left traffic cut", &id, "`firedrill restore`"]);
     assert_eq!(home.journals().len(), 1, "the refused drill left nothing");
 
+    home.run(&["restore", &id, "--settled"])
+        .has(6, &["our cut is still in force (2 of its parts), so nothing was settled"]);
+    home.run(&["restore", "--settled"]).has(2, &["<RUN>"]);
+    home.run(&["restore", &id, "--settled", "--dry-run"]).has(2, &["cannot be used with"]);
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT"]);
     let dry = home.run(&["restore", "--dry-run"]);
     dry.has(
         6,
@@ -82,7 +81,7 @@ fn what_another_hand_changed_meanwhile_is_not_touched_and_the_rest_is_restored()
     // The person decides that the new weight is right.
     site.by_hand("set server app/east-1 state ready");
     home.run(&["restore"]).has(6, &["NOT RESTORED", "--settled"]);
-    let id = id(&home);
+    let id = home.only_run();
     home.run(&["restore", &id, "--settled"]).has(0, &["settled by you"]);
     home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
 }
@@ -141,7 +140,7 @@ fn journals_that_cannot_be_used_say_why() {
 #[test]
 fn a_damaged_journal_restores_what_it_can() {
     let (home, site) = left();
-    let path = home.path("firedrill/runs").join(id(&home)).join("journal");
+    let path = home.path("firedrill/runs").join(home.only_run()).join("journal");
     let mut bytes = std::fs::read(&path).unwrap();
     let place = home.journal().find("cut-intended").unwrap();
     bytes[place] ^= 1;
@@ -154,7 +153,7 @@ fn a_damaged_journal_restores_what_it_can() {
 #[test]
 fn a_journal_without_its_snapshot_cannot_restore_and_says_so() {
     let (home, site) = left();
-    let path = home.path("firedrill/runs").join(id(&home)).join("journal");
+    let path = home.path("firedrill/runs").join(home.only_run()).join("journal");
     let mut bytes = std::fs::read(&path).unwrap();
     let place = home.journal().find("snapshot").unwrap();
     bytes[place] ^= 1;

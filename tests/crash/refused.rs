@@ -1,5 +1,6 @@
 //! Drills that must not start.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::home::{Home, end};
@@ -17,6 +18,29 @@ fn a_second_drill_on_the_same_control_is_told_of_the_first() {
     drill.signal("TERM");
     drill.end().has(5, &["STOPPED"]);
     assert!(site.is_whole());
+}
+
+#[test]
+fn a_second_drill_by_another_name_of_the_socket_is_told_of_the_first_too() {
+    let (home, site, drill) = cut("10m");
+    std::os::unix::fs::symlink(home.path("admin.sock"), home.path("other.sock")).unwrap();
+    let plan = endless(&site, "10m").replace("admin.sock", "other.sock");
+    home.run(&["run", home.file("other.yaml", plan), "--yes"])
+        .has(3, &["wan cannot be touched now: the run ", "of `own` has it (process "]);
+    drill.signal("TERM");
+    drill.end().has(5, &["STOPPED"]);
+    assert!(site.is_whole());
+}
+
+#[test]
+fn what_the_calendar_forbids_is_not_asked_about() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let blocked = "blocked: { zone: UTC, dates: [\"2000-01-01..2999-12-31\"] }\n";
+    // Without `--yes` and a terminal, the question would end it as a usage error.
+    home.run(&["run", home.file("plan.yaml", short(&site) + blocked)])
+        .has(3, &["NOT STARTED", "the plan blocks"]);
+    assert!(home.journals().is_empty());
 }
 
 #[test]
@@ -78,6 +102,24 @@ fn with_too_few_file_descriptors_nothing_is_begun() {
     let mut command = Command::new("sh");
     home.prepare(command.args(["-c", &run]));
     end(command.spawn().unwrap()).has(3, &["only 20 file descriptors", "ulimit -n"]);
+    assert!(site.is_whole());
+}
+
+#[test]
+fn a_journal_that_somebody_else_put_there_is_not_obeyed() {
+    let (home, site, drill) = cut("10m");
+    drill.signal("TERM");
+    drill.end().has(5, &["STOPPED"]);
+    // Root may give it away. Whoever is not finds one that is not theirs to read.
+    let journal = home.path("firedrill/runs").join(home.only_run()).join("journal");
+    if std::os::unix::fs::chown(&journal, Some(65534), None).is_err() {
+        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0)).unwrap();
+    }
+    for (command, code) in
+        [(["run", "plan.yaml", "--yes"].as_slice(), 3), (&["status"], 6), (&["restore"], 2)]
+    {
+        home.run(command).has(code, &["whether an earlier run left traffic cut is not known"]);
+    }
     assert!(site.is_whole());
 }
 

@@ -243,6 +243,7 @@ fn kill_switches_windows_and_dates_are_held_to_their_form() {
             "kill_switch: { file: /etc/stop, url: \"http://a\" }",
             "kill_switch: { file: /etc/stop, headers: { a: b }, ca: x.pem }",
             "kill_switch: { file: \"\", every: 10ms }",
+            "kill_switch: { file: stop/here }",
             "kill_switch: { url: \"${lab:talk}/stop\" }",
             "kill_switch: { url: stop.example, grace: 500ms }",
             "allowed: { windows: [\"10:00-16:00\"] }",

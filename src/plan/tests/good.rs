@@ -236,7 +236,7 @@ fn guardrails_mean_what_they_say_and_have_their_defaults() {
               every: 10s, timeout: 1s, for: 20s, grace: 30s }}\n\
          - {{ alertmanager: {{ url: 'http://a', matchers: severity=critical }} }}\n\
          - {{ http: '${{lab:talk}}/' }}\n\
-         kill_switch: {{ file: stop, every: 2s }}\n"
+         kill_switch: {{ file: /srv/stop, every: 2s }}\n"
     );
     let plan = plan(&text);
     let names: Vec<&str> =
@@ -260,7 +260,7 @@ fn guardrails_mean_what_they_say_and_have_their_defaults() {
     assert!(!format!("{plan:?}").contains(SECRET));
     let GuardrailCheck::Alertmanager(query) = &plan.guardrails[4].check else { panic!() };
     assert_eq!(query.matchers, ["severity=critical"]);
-    assert_eq!(plan.guardrails[6].check, GuardrailCheck::KillSwitchFile("stop".into()));
+    assert_eq!(plan.guardrails[6].check, GuardrailCheck::KillSwitchFile("/srv/stop".into()));
 }
 
 #[test]

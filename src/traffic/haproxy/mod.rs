@@ -140,6 +140,10 @@ impl TrafficControl for Haproxy {
         &self.spec
     }
 
+    async fn identity(&self) -> Option<String> {
+        state::process(&self.socket.ask("show info").await.ok()?)
+    }
+
     async fn preflight(&self) -> Result<(), ControlError> {
         self.check_level().await?;
         all_match(&self.servers, &self.table().await?)

@@ -28,6 +28,17 @@ pub(super) const STATE: &str = "state";
 pub(super) const WEIGHT: &str = "weight";
 pub(super) const AGENT: &str = "agent";
 
+/// The process that `show info` tells of, by its host, number and start: a socket may have several names.
+pub(super) fn process(info: &str) -> Option<String> {
+    let field = |key: &str| {
+        let mut lines = info.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| *found == key).map(|(_, value)| value.trim())
+    };
+    // Versions before 2.5 do not tell when they were started.
+    let start = field("Start_time_sec").unwrap_or_default();
+    Some(format!("haproxy process {} {} {start}", field("node")?, field("Pid")?))
+}
+
 /// A server, as HAProxy has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
