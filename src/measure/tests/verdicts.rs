@@ -56,7 +56,7 @@ pub(super) fn plan() -> Plan {
             probes: vec![probe],
             promises,
         }],
-        cut: CutOrder { datacenter: CUT, mode: Mode::Blackhole },
+        cut: CutOrder::of(CUT, Mode::Blackhole),
         through: Vec::new(),
         timing: Timing {
             baseline: span(1000),
