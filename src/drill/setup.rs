@@ -202,6 +202,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         controls: Vec::new(),
         calls: Vec::new(),
         guardrails: Vec::new(),
+        placement: Default::default(),
         lab: None,
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, Name, ProbeId, Text};
+use super::{
+    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home, Name,
+    Networks, ProbeId, Text,
+};
 
 /// A drill, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +24,12 @@ pub struct Plan {
     pub lab: Option<LabSpec>,
     /// Where traffic can be cut.
     pub traffic: Vec<ControlSpec>,
-    /// What users see.
+    /// What users see, and what that depends on.
     pub services: Vec<Service>,
+    /// What must work for a failover to happen.
+    pub control_plane: Vec<ControlPlane>,
+    /// Which networks are whose.
+    pub networks: Networks,
     /// What is cut, and how.
     pub cut: CutOrder,
     /// Which controls it is cut through: indices into `traffic`, in order.
@@ -64,7 +71,11 @@ pub struct Service {
     pub users: Option<u64>,
     /// The cut datacenter serves nothing on an ordinary day, and the plan knows it.
     pub standby: bool,
-    /// How it is looked at.
+    /// Where it runs, if the plan says so.
+    pub home: Option<Home>,
+    /// What it cannot work without.
+    pub depends_on: Vec<Dependency>,
+    /// How it is looked at. Empty for one that is only part of the topology, and not measured.
     pub probes: Vec<ProbeSpec>,
     /// What it must keep.
     pub promises: Promises,

@@ -6,12 +6,14 @@
 
 mod address;
 mod calendar;
+mod cycle;
 mod decode;
 mod draft;
 mod fill;
 mod finding;
 mod guardrail;
 mod kill_switch;
+mod placed;
 mod probe;
 mod read;
 mod render;
@@ -22,6 +24,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod traffic;
 mod tree;
 mod units;

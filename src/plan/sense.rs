@@ -8,6 +8,7 @@ use crate::model::{DatacenterId, Mode, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
 use super::finding::{Findings, quote};
+use super::placed;
 use super::read::At;
 use super::tree::Span;
 use super::units::written;
@@ -31,6 +32,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     load(draft, findings);
     whole(draft, findings);
+    placed::check(draft, findings);
 }
 
 fn timing(draft: &Draft, findings: &mut Findings) {
@@ -182,7 +184,7 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         let what = format!("service {name} makes a promise that no required probe measures");
         findings.error("impossible", *at, what, "take `required: false` from one of its probes");
     }
-    if service.promises.is_empty() {
+    if service.promises.is_empty() && !service.probes.is_empty() {
         let what = format!("service {name} promises nothing and is only watched");
         findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
     }

@@ -53,9 +53,13 @@ pub(super) fn plan() -> Plan {
             name: "talk".into(),
             users: None,
             standby: false,
+            home: None,
+            depends_on: Vec::new(),
             probes: vec![probe],
             promises,
         }],
+        control_plane: Vec::new(),
+        networks: Default::default(),
         cut: CutOrder { datacenter: CUT, mode: Mode::Blackhole },
         through: Vec::new(),
         timing: Timing {

@@ -68,6 +68,7 @@ pub fn passed() -> RunRecord {
         controls: vec![control()],
         calls: vec![],
         guardrails: vec![],
+        placement: Default::default(),
         lab: Some(truth()),
     }
 }
