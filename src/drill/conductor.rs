@@ -115,7 +115,7 @@ impl Conductor {
         self.watch.tell(DrillEvent::Started {
             run: self.run.clone(),
             plan: plan.name.clone(),
-            datacenter: plan.datacenter(plan.cut.datacenter).into(),
+            lost: plan.lost(),
             datacenters: plan.datacenters.clone(),
             services: plan.services.iter().map(|service| service.name.clone()).collect(),
         });

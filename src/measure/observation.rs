@@ -60,7 +60,7 @@ impl Observation {
             .or_insert_with(|| Series {
                 probe,
                 vantage,
-                timeline: Timeline::new(self.plan.cut.datacenter, spec.every),
+                timeline: Timeline::new(self.plan.lost_to(spec), spec.every),
             })
             .timeline
             .push(sample, &self.marks);
@@ -103,10 +103,10 @@ impl Observation {
                 );
                 let counts = spec.required || !required_tells;
                 served |= counts && series.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
-                tells |= spec.served_by.is_some();
+                tells |= spec.served_by.is_some() && !self.plan.lost_to(spec).is_empty();
             }
             if tells && !served && !service.standby {
-                let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
+                let datacenter = self.plan.lost();
                 reasons.push(Why::new(
                     "served-nothing",
                     format!(

@@ -267,6 +267,10 @@ fn unasked(required: &[&Evidence<'_>], stages: &[Stage]) -> Option<String> {
 
 /// Whether the cut datacenter serves again can be seen only where it was seen to serve before.
 fn unseen(required: &[&Evidence<'_>]) -> Option<String> {
+    if required.iter().all(|evidence| !evidence.timeline.can_tell()) {
+        // Only services were cut that are asked by others: the answers tell who came back all the same.
+        return None;
+    }
     let served =
         |evidence: &&&Evidence<'_>| evidence.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
     required.iter().find(served).is_none().then(|| {

@@ -73,6 +73,8 @@ impl Forecast {
 pub struct Loss {
     /// The datacenters.
     pub datacenters: Vec<Name>,
+    /// Whether this is what the plan cuts.
+    pub is_cut: bool,
     /// The control planes, in the plan's order.
     pub control_plane: Vec<Forecast>,
     /// The services, in the plan's order.
@@ -141,4 +143,41 @@ pub struct PlacementRecord {
     pub control_plane: Vec<Forecast>,
     /// The services, in the plan's order.
     pub services: Vec<Compared>,
+}
+
+/// What a plan was found to be without running it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The file that it was read from.
+    pub file: String,
+    /// Everything that is wrong with it.
+    pub findings: Vec<FindingRecord>,
+    /// What is lost with what the plan cuts, and with each of its datacenters; without what is as on any other day.
+    pub placement: Vec<Loss>,
+    /// What its addresses say against it, a sentence each.
+    pub addresses: Vec<String>,
+}
+
+impl Checked {
+    /// Whether the placement check found anything.
+    pub fn has_losses(&self) -> bool {
+        !self.addresses.is_empty() || self.placement.iter().any(Loss::is_any)
+    }
+}
+
+/// One thing that is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingRecord {
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// The line, from 1; 0 where it is about the whole file.
+    pub line: usize,
+    /// The column in characters, from 1; 0 where `line` is.
+    pub column: usize,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub hint: Option<String>,
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home, Name,
-    Networks, ProbeId, Text,
+    Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -48,6 +48,21 @@ impl Plan {
     /// An id of another plan has no name here and is shown as `?`.
     pub fn datacenter(&self, id: DatacenterId) -> &str {
         self.datacenters.get(id.index()).map_or("?", Name::as_str)
+    }
+
+    /// What the plan cuts, in words.
+    pub fn lost(&self) -> String {
+        self.cut.words(&self.datacenters)
+    }
+
+    /// The datacenters whose answers `probe` must miss while the plan's cut is in force. None where only services are
+    /// cut that it does not ask itself: who answers it may well stand there.
+    pub fn lost_to(&self, probe: &ProbeSpec) -> Vec<DatacenterId> {
+        let asked = |service: &Name| probe.asks_in_the_lab().any(|asked| asked == service.as_str());
+        match self.cut.services.is_empty() || self.cut.services.iter().any(asked) {
+            true => self.cut.datacenters.clone(),
+            false => Vec::new(),
+        }
     }
 
     /// Every probe with its id, in the plan's order.
@@ -118,6 +133,20 @@ pub struct ProbeSpec {
     pub served_by: Option<ServedBySource>,
     /// Whether the service's recovery time waits for this probe.
     pub required: bool,
+}
+
+impl ProbeSpec {
+    /// The services of the lab that it asks.
+    pub fn asks_in_the_lab(&self) -> impl Iterator<Item = &str> {
+        let at = match &self.kind {
+            ProbeKind::Http(http) => &http.url,
+            ProbeKind::Tcp(tcp) => &tcp.address,
+        };
+        at.parts().iter().filter_map(|part| match part {
+            Part::Lab(service) => Some(service.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// The two cohorts of connections, which fail over differently.

@@ -77,6 +77,13 @@ pub struct PlanSummary {
     pub at_most: Duration,
 }
 
+impl PlanSummary {
+    /// What was to be cut, in words.
+    pub fn lost(&self) -> String {
+        self.cut.words(&self.datacenters)
+    }
+}
+
 /// A service in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRecord {

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{
-    DatacenterId, Dependency, Home, Name, Part, Plan, ProbeKind, ProbeSpec, Spread, Stand, Text,
-};
+use crate::model::{DatacenterId, Dependency, Home, Name, Plan, ProbeSpec, Spread, Stand};
 
 /// A node's number: services come first, then control planes, then the lab's services.
 pub type Node = usize;
@@ -107,7 +105,7 @@ impl Graph {
             let mut asked: Vec<Node> = service
                 .probes
                 .iter()
-                .filter_map(lab_service)
+                .flat_map(ProbeSpec::asks_in_the_lab)
                 .filter_map(|name| lab.get(name).copied())
                 .collect();
             asked.sort_unstable();
@@ -129,16 +127,4 @@ impl Graph {
 fn active(stands: impl Iterator<Item = (DatacenterId, Option<u32>)>) -> Home {
     let active = stands.map(|(datacenter, servers)| Stand { datacenter, servers }).collect();
     Home { active, ..Home::default() }
-}
-
-/// The lab's service that a probe asks.
-fn lab_service(probe: &ProbeSpec) -> Option<&str> {
-    let text: &Text = match &probe.kind {
-        ProbeKind::Http(http) => &http.url,
-        ProbeKind::Tcp(tcp) => &tcp.address,
-    };
-    match text.parts().first() {
-        Some(Part::Lab(name)) => Some(name),
-        _ => None,
-    }
 }

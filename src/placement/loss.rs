@@ -19,12 +19,17 @@ struct Found {
     far: usize,
 }
 
-/// What is lost when all of `cut` are lost at once.
-pub fn loss(plan: &Plan, graph: &Graph, cut: &[DatacenterId]) -> Loss {
-    let cut: HashSet<DatacenterId> = cut.iter().copied().collect();
+/// What is lost when all of `lost` are lost at once; of `services` alone, unless there are none.
+pub fn loss(plan: &Plan, graph: &Graph, lost: &[DatacenterId], services: &[Name]) -> Loss {
+    let cut: HashSet<DatacenterId> = lost.iter().copied().collect();
+    let (alone, spared) = (services.iter().collect::<HashSet<&Name>>(), HashSet::new());
+    let is_meant = |name: &Name| alone.is_empty() || alone.contains(name);
+    let hit = |node: Node| if is_meant(&graph.names[node]) { &cut } else { &spared };
+    let nodes = graph.places.iter().enumerate();
     let own: Vec<Outlook> =
-        graph.places.iter().map(|place| own(place.home.as_ref(), &cut)).collect();
-    let mut walk = Walk { graph, own: &own, found: vec![None; own.len()], none_fail_over: false };
+        nodes.map(|(node, place)| own(place.home.as_ref(), hit(node))).collect();
+    let found = vec![None; own.len()];
+    let mut walk = Walk { graph, own: &own, found, none_fail_over: false };
     for outlook in [Outlook::Down, Outlook::NeedsFailover, Outlook::Degraded] {
         walk.spread(outlook);
     }
@@ -34,6 +39,7 @@ pub fn loss(plan: &Plan, graph: &Graph, cut: &[DatacenterId]) -> Loss {
     let services = graph.services;
     Loss {
         datacenters: names.iter().map(|id| Name::from(plan.datacenter(*id))).collect(),
+        is_cut: false,
         control_plane: (services..services + graph.control_planes).map(forecast).collect(),
         services: (0..services).map(forecast).collect(),
     }

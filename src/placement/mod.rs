@@ -9,7 +9,7 @@ mod loss;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{DatacenterId, Loss, Plan};
+use crate::model::{CutOrder, DatacenterId, Loss, Plan};
 
 pub use compare::record;
 use graph::Graph;
@@ -37,16 +37,23 @@ impl<'p> Placement<'p> {
             || told.into_iter().any(|it| it.home.is_some() || !it.depends_on.is_empty())
     }
 
-    /// What is lost when all of `cut` are lost at once.
-    pub fn loss(&self, cut: &[DatacenterId]) -> Loss {
-        loss::loss(self.plan, &self.graph, cut)
+    /// What is lost when all of `lost` are lost at once.
+    pub fn loss(&self, lost: &[DatacenterId]) -> Loss {
+        loss::loss(self.plan, &self.graph, lost, &[])
     }
 
-    /// What is lost with each datacenter of the plan: those that it cuts come first.
+    /// What is lost with what the plan cuts.
+    pub fn of_the_cut(&self) -> Loss {
+        let CutOrder { datacenters, services, .. } = &self.plan.cut;
+        Loss { is_cut: true, ..loss::loss(self.plan, &self.graph, datacenters, services) }
+    }
+
+    /// What is lost with what the plan cuts, and then with each of its datacenters alone.
     pub fn losses(&self) -> Vec<Loss> {
+        let cut = &self.plan.cut;
         let all = (0..self.plan.datacenters.len()).map(|number| DatacenterId(number as u16));
-        let first = self.plan.cut.datacenter;
-        let others = all.filter(|id| *id != first);
-        std::iter::once(first).chain(others).map(|id| self.loss(&[id])).collect()
+        let told = |id: &DatacenterId| cut.services.is_empty() && cut.datacenters == [*id];
+        let others = all.filter(|id| !told(id)).map(|id| self.loss(&[id]));
+        std::iter::once(self.of_the_cut()).chain(others).collect()
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::model::{BalancerSpec, Degrade, LabSpec, Mode, ModeKind, Name, Spread, Timing};
+use crate::model::{
+    BalancerSpec, DatacenterId, Degrade, LabSpec, Mode, ModeKind, Name, Spread, Timing,
+};
 
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
 use super::finding::{is_hostile, quote};
@@ -63,8 +65,8 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
-    if let Some(cut) = cut.as_ref().and_then(|cut| cut.datacenter) {
-        services.iter_mut().for_each(|draft| service::mind_the_home(draft, cut.value));
+    if let Some(lost) = cut.as_ref().and_then(|cut| cut.datacenters.as_ref()) {
+        services.iter_mut().for_each(|draft| service::mind_the_home(draft, lost));
     }
     let known = Services { drafts: &services, complete: services_complete };
     let mut guardrails = match top.get("guardrails") {
@@ -208,12 +210,11 @@ fn cut(
     traffic: &[ControlDraft],
 ) -> Option<CutDraft> {
     let before = reader.findings.errors();
-    let keys = &["datacenter", "mode", "degrade", "through"];
+    let keys = &["datacenter", "datacenters", "services", "mode", "degrade", "through"];
     let fields = reader.fields(value, Label("", "cut"), keys)?;
-    let datacenter = fields.need(reader, "datacenter", "east").and_then(|value| {
-        let id = datacenters.refer(reader, value)?;
-        Some(At { value: id, span: value.span() })
-    });
+    let places = fields.one_of(reader, &["datacenter", "datacenters"]);
+    let datacenters = places.and_then(|value| lost(reader, value, datacenters));
+    let services = fields.get("services").map(|value| lost_services(reader, value));
     let mode = mode(reader, &fields);
     let through = fields.need(reader, "through", "[wan]");
     let controls = match through {
@@ -222,7 +223,46 @@ fn cut(
     };
     let complete = reader.findings.errors() == before;
     let through_at = through.map_or(value.at, |value| value.at);
-    Some(CutDraft { datacenter, mode, through: controls, through_at, complete })
+    let services = services.unwrap_or_default();
+    Some(CutDraft { datacenters, services, mode, through: controls, through_at, complete })
+}
+
+/// The datacenters to lose at once, each once. `None` if one of them could not be read.
+fn lost(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+) -> Option<Vec<At<DatacenterId>>> {
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let what = "the cut names no datacenter";
+        reader.findings.error("missing-key", value.at, what, "write `datacenter: east`");
+        return None;
+    }
+    let read = |reader: &mut Reader, item: Value| {
+        Some(At { value: datacenters.refer(reader, item)?, span: item.span() })
+    };
+    let found: Vec<Option<At<DatacenterId>>> =
+        items.into_iter().map(|item| read(reader, item)).collect();
+    let found = found.into_iter().collect::<Option<Vec<_>>>()?;
+    for (place, at) in found.iter().enumerate() {
+        if found[..place].iter().any(|other| other.value == at.value) {
+            let what = "this datacenter stands here twice";
+            reader.findings.error("duplicate-key", at.span, what, "keep one of the two");
+        }
+    }
+    Some(found)
+}
+
+/// The services of the lab that alone are lost.
+fn lost_services(reader: &mut Reader, value: Value) -> Vec<At<Name>> {
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let what = "`services` names no service";
+        let hint = "name services of the lab, or take it out to cut all of them";
+        reader.findings.error("missing-key", value.at, what, hint);
+    }
+    items.into_iter().filter_map(|item| reader.name(item)).collect()
 }
 
 fn through_controls(reader: &mut Reader, value: Value, traffic: &[ControlDraft]) -> Vec<At<usize>> {

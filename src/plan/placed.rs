@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{
-    DatacenterId, Dependency, Part, ProbeKind, ProbeSpec, Provider, ServedBySource, Text,
-};
+use crate::model::{DatacenterId, Dependency, ProbeSpec, Provider, ServedBySource};
 
 use super::cycle::{Edges, knots, shortest};
 use super::draft::{Draft, HomeDraft, ServiceDraft};
@@ -135,17 +133,7 @@ fn quoted(graph: &Graph, node: usize) -> String {
 
 /// The lab's services that the probes of a service ask.
 fn asked(service: &ServiceDraft) -> BTreeSet<&str> {
-    fn first_part(probe: &ProbeSpec) -> Option<&str> {
-        let text: &Text = match &probe.kind {
-            ProbeKind::Http(http) => &http.url,
-            ProbeKind::Tcp(tcp) => &tcp.address,
-        };
-        match text.parts().first() {
-            Some(Part::Lab(name)) => Some(name),
-            _ => None,
-        }
-    }
-    service.service.probes.iter().filter_map(first_part).collect()
+    service.service.probes.iter().flat_map(ProbeSpec::asks_in_the_lab).collect()
 }
 
 fn against_the_lab(
@@ -250,14 +238,20 @@ fn against_the_controls(
             findings.warning("contradiction", control.at, what, hint);
         }
     }
-    if let Some(cut) = draft.cut.as_ref().and_then(|cut| cut.datacenter)
-        && !inhabited.contains(&cut.value)
+    let lost = draft.cut.as_ref().and_then(|cut| cut.datacenters.as_ref());
+    if let Some([first, ..]) = lost.map(Vec::as_slice)
+        && !lost.into_iter().flatten().any(|lost| inhabited.contains(&lost.value))
     {
-        let datacenter = quote(draft.datacenters.name(cut.value));
+        let datacenter = quote(draft.datacenters.name(first.value));
         let what = format!(
             "no service runs in {datacenter} by its `in`, so that losing it proves nothing"
         );
-        findings.error("contradiction", cut.span, what, "cut one where services run, or mend `in`");
+        findings.error(
+            "contradiction",
+            first.span,
+            what,
+            "cut one where services run, or mend `in`",
+        );
     }
 }
 

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use crate::model::{DatacenterId, Mode, ProbeSpec, Provider};
+use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
 use super::finding::{Findings, quote};
 use super::placed;
 use super::read::At;
+use super::suggest::instead;
 use super::tree::Span;
 use super::units::written;
 
@@ -21,9 +22,11 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     timing(draft, findings);
     if let Some(cut) = &draft.cut {
         through(draft, cut, findings);
-        if let (Some(lab), Some(datacenter)) = (&draft.lab, cut.datacenter) {
-            lab_can_take_over(draft, lab, &datacenter, findings);
+        if let (Some(lab), Some(datacenters)) = (&draft.lab, &cut.datacenters) {
+            lab_can_take_over(draft, lab, datacenters, findings);
         }
+        lost_services(draft, cut, findings);
+        somebody_is_left(draft, cut, findings);
     }
     lab_is_there(draft, findings);
     for service in &draft.services {
@@ -86,11 +89,11 @@ fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
             );
             findings.relate(at.span, "the cut goes through it");
         }
-        if let Some(datacenter) = cut.datacenter
-            && leads_nowhere(control, datacenter.value)
+        if let Some(datacenters) = &cut.datacenters
+            && datacenters.iter().all(|datacenter| leads_nowhere(control, datacenter.value))
         {
             let name = quote(control.spec.name.as_str());
-            let cut_name = datacenter_name(draft, datacenter.value);
+            let cut_name = names(draft, datacenters);
             let what = format!("{name} has nothing in {cut_name} to cut");
             let hint = match provider {
                 Provider::Proxy(_) => {
@@ -119,34 +122,93 @@ fn datacenter_name(draft: &Draft, datacenter: DatacenterId) -> String {
     quote(draft.datacenters.names.get(datacenter.index()).map_or("?", |name| name.as_str()))
 }
 
+/// The names of datacenters, for a sentence.
+fn names(draft: &Draft, datacenters: &[At<DatacenterId>]) -> String {
+    let named = datacenters.iter().map(|at| datacenter_name(draft, at.value));
+    named.collect::<Vec<_>>().join(" and ")
+}
+
 fn lab_can_take_over(
     draft: &Draft,
     lab: &LabDraft,
-    cut: &At<DatacenterId>,
+    cut: &[At<DatacenterId>],
     findings: &mut Findings,
 ) {
-    if !lab.complete {
-        return;
-    }
-    let name = datacenter_name(draft, cut.value);
+    let (true, Some(first)) = (lab.complete, cut.first()) else { return };
+    let name = names(draft, cut);
+    let is_cut = |datacenter: &DatacenterId| cut.iter().any(|at| at.value == *datacenter);
     let mut anything = false;
     for (service, replicas) in &lab.spec.services {
-        let inside = replicas.contains_key(&cut.value);
+        let inside = replicas.keys().any(is_cut);
         anything |= inside;
-        if inside && replicas.len() == 1 {
+        // What only other services ask may well stand in one place: that is what a drill shows.
+        let asked = draft.services.iter().flat_map(|draft| &draft.service.probes);
+        let asked = asked.flat_map(ProbeSpec::asks_in_the_lab).any(|name| name == service.as_str());
+        if asked && inside && replicas.keys().all(is_cut) {
             let span = lab.services_at.get(service).copied().unwrap_or(lab.at);
             let what = format!(
                 "{} stands only in {name}: nothing could take over",
                 quote(service.as_str())
             );
             findings.error("impossible", span, what, "give it replicas in another datacenter");
-            findings.relate(cut.span, "this datacenter is cut");
+            findings.relate(first.span, "this datacenter is cut");
         }
     }
     if !anything {
         let what = format!("the lab has no replica in {name}, so that losing it proves nothing");
-        findings.error("impossible", cut.span, what, format!("give a service replicas in {name}"));
+        let hint = format!("give a service replicas in {name}");
+        findings.error("impossible", first.span, what, hint);
         findings.relate(lab.at, "the lab");
+    }
+}
+
+/// Only the lab can tell services apart within a datacenter.
+fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
+    let Some(first) = cut.services.first() else { return };
+    let controls = cut.through.iter().filter_map(|at| draft.traffic.get(at.value));
+    if let Some(other) = { controls }.find(|c| c.complete && c.spec.provider != Provider::Lab) {
+        let name = quote(other.spec.name.as_str());
+        let what = format!("{name} cannot tell services apart");
+        let hint = "take `services` out, and give the control only what is to be cut";
+        findings.error("impossible", first.span, what, hint);
+        findings.relate(other.at, "it is defined here");
+        return;
+    }
+    let Some(lab) = draft.lab.as_ref().filter(|lab| lab.complete) else { return };
+    for at in &cut.services {
+        let stands = |places: &std::collections::BTreeMap<DatacenterId, u32>| {
+            cut.datacenters.iter().flatten().any(|cut| places.contains_key(&cut.value))
+        };
+        match lab.spec.services.get(&at.value) {
+            None => {
+                let known = lab.spec.services.keys().map(Name::as_str);
+                let what = format!("the lab has no service {}", quote(at.value.as_str()));
+                let hint = instead(at.value.as_str(), "services", known);
+                findings.error("reference", at.span, what, hint);
+            }
+            Some(places) if !stands(places) => {
+                let what = format!("{} has nothing there to cut", quote(at.value.as_str()));
+                findings.error(
+                    "impossible",
+                    at.span,
+                    what,
+                    "take it out, or give it replicas there",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// With every datacenter cut nobody is left to take over.
+fn somebody_is_left(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
+    let Some(datacenters) = cut.datacenters.as_ref() else { return };
+    let all = draft.datacenters.names.len();
+    if cut.services.is_empty() && !draft.datacenters.broken && all >= 2 && datacenters.len() >= all
+    {
+        let what = "the cut leaves no datacenter";
+        let hint = "leave one out, or add the one that has to take over";
+        findings.error("impossible", datacenters[0].span, what, hint);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service};
+use crate::model::{
+    Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+};
 
 use super::draft::{Datacenters, ProbePlaces, ServiceDraft};
 use super::finding::quote;
@@ -33,10 +35,11 @@ pub(super) fn services(
     (services, all)
 }
 
-/// Where the plan says that the cut datacenter has nothing active of a service, it is a standby for it.
-pub(super) fn mind_the_home(draft: &mut ServiceDraft, cut: DatacenterId) {
+/// Where the plan says that no cut datacenter has anything active of a service, they are standbys for it.
+pub(super) fn mind_the_home(draft: &mut ServiceDraft, lost: &[At<DatacenterId>]) {
     if let Some(home) = draft.home.as_ref().filter(|home| home.complete) {
-        draft.service.standby |= home.home.active.iter().all(|stand| stand.datacenter != cut);
+        let is_lost = |stand: &Stand| lost.iter().any(|at| at.value == stand.datacenter);
+        draft.service.standby |= !home.home.active.iter().any(is_lost);
     }
 }
 

@@ -134,8 +134,7 @@ fn named(service: &ServiceRecord) -> String {
 
 fn cut(record: &RunRecord) -> String {
     let cut = &record.plan.cut;
-    let datacenter =
-        record.plan.datacenters.get(cut.datacenter.index()).map_or("?", |name| name.as_str());
+    let datacenter = record.plan.lost();
     let through: Vec<&str> = record.plan.through.iter().map(|name| name.as_str()).collect();
     let what = format!("{datacenter} was cut by {} through {}", mode(&cut.mode), list(&through));
     match (record.marks.cut_issued, record.marks.restore_confirmed) {

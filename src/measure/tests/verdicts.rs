@@ -60,7 +60,7 @@ pub(super) fn plan() -> Plan {
         }],
         control_plane: Vec::new(),
         networks: Default::default(),
-        cut: CutOrder { datacenter: CUT, mode: Mode::Blackhole },
+        cut: CutOrder::of(CUT, Mode::Blackhole),
         through: Vec::new(),
         timing: Timing {
             baseline: span(1000),

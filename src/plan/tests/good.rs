@@ -109,7 +109,7 @@ fn a_plan_means_exactly_what_it_says() {
         services: vec![expected_service()],
         control_plane: vec![],
         networks: Networks::default(),
-        cut: CutOrder { datacenter: EAST, mode: Mode::Blackhole },
+        cut: CutOrder::of(EAST, Mode::Blackhole),
         through: vec![0],
         timing: Timing {
             baseline: millis(3_000),
@@ -310,7 +310,7 @@ fn placeholders_are_filled_in_wherever_they_stand() {
     let vars = [("REGION", "east"), ("PACE", "4"), ("NAME", "chat")];
     let outcome = parsed_with(text.as_bytes(), &vars);
     let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
-    assert_eq!(plan.cut.datacenter, EAST);
+    assert_eq!(plan.cut.datacenters, [EAST]);
     assert_eq!(plan.services[0].name.as_str(), "chat");
     assert_eq!(plan.services[0].probes[0].every, millis(40));
     let ProbeKind::Http(http) = &plan.services[0].probes[0].kind else { panic!() };

@@ -34,7 +34,7 @@ pub fn passed() -> RunRecord {
             ),
             file: "drills/quickstart.yaml".into(),
             datacenters: vec!["east".into(), "west".into()],
-            cut: CutOrder { datacenter: DatacenterId(0), mode: Mode::Blackhole },
+            cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
             through: vec!["wan".into()],
             stable_for: ms(2000),
             at_most: ms(60_000),
