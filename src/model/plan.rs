@@ -65,6 +65,11 @@ impl Plan {
         }
     }
 
+    /// The services that have probes; the others are part of the topology alone.
+    pub fn measured(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|service| !service.probes.is_empty())
+    }
+
     /// Every probe with its id, in the plan's order.
     pub fn probes(&self) -> impl Iterator<Item = (ProbeId, &Service, &ProbeSpec)> {
         self.services.iter().zip(0..).flat_map(|(service, s)| {

@@ -1,9 +1,11 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
+mod check;
 mod guardrails;
 mod headline;
 mod lab;
 mod page;
+mod placement;
 mod probes;
 mod promises;
 mod proof;
@@ -14,6 +16,7 @@ mod traffic;
 mod words;
 
 use crate::model::RunRecord;
+pub use check::{Previewed, checks, placement, preview};
 use page::Page;
 
 /// How the table is drawn.
@@ -37,6 +40,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     probes::write(record, &mut page);
     guardrails::write(record, &mut page);
     traffic::write(record, &mut page);
+    placement::write(record, &mut page);
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
     page.finish()
