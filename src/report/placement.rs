@@ -27,9 +27,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     page.entries(&entries);
     let quiet = quiet.iter().filter(|it| it.agrees == Some(true)).count();
     if quiet > 0 {
-        let expected = if entries.is_empty() { "expected" } else { "and expected" };
-        let text =
-            format!("{} {expected} to stay up did", plural(quiet as u64, "service", "services"));
+        let text = plural(quiet as u64, "service", "services");
+        let text = format!("{text} that should have stayed up did so");
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
 }
@@ -69,7 +68,7 @@ fn disagreement(it: &Compared) -> Entry {
         (Ink::Doubt, it.measured.to_string().replace(' ', "\u{a0}")),
     ];
     if !forecast.chain.is_empty() {
-        text.push((Ink::Plain, format!("; expected because {}", forecast.why())));
+        text.push((Ink::Plain, format!("; expected because {}", reason(forecast))));
     }
     Entry { label: forecast.name.to_string(), text }
 }
@@ -83,15 +82,23 @@ fn agreement(it: &Compared) -> Entry {
         (measured, _) => format!(" expected, and was {measured}"),
     };
     let text =
-        vec![outlook(forecast.predicted), (Ink::Plain, format!("{was}: {}", forecast.why()))];
+        vec![outlook(forecast.predicted), (Ink::Plain, format!("{was}: {}", reason(forecast)))];
     Entry { label: forecast.name.to_string(), text }
 }
 
 fn control_plane(forecast: &Forecast) -> Entry {
-    let text = format!(": control plane, {}", forecast.why());
+    let text = format!(": control plane, {}", reason(forecast));
     Entry {
         label: forecast.name.to_string(),
         text: vec![outlook(forecast.predicted), (Ink::Plain, text)],
+    }
+}
+
+/// The chain, without a first link that stands beside it anyway.
+fn reason(forecast: &Forecast) -> String {
+    match forecast.chain.len() {
+        0 | 1 => forecast.because.clone(),
+        _ => forecast.why(),
     }
 }
 

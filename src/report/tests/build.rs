@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::*;
 
+mod placed;
 mod truth;
 use truth::truth;
 

@@ -12,7 +12,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("inconclusive-leak", build::leaking),
@@ -22,6 +22,7 @@ const CASES: [Case; 9] = [
     ("not-restored", build::not_restored),
     ("seamless", build::seamless),
     ("unmeasured", build::unmeasured),
+    ("placed", build::placed),
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
