@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, GuardrailRecord, Latency, Marks, Name, Offset, Outage,
-    PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why,
-    millis, optional_millis,
+    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, Latency, Marks, Name, Offset,
+    Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict,
+    Why, millis, optional_millis,
 };
 
 /// Everything a drill saw and decided.
@@ -97,6 +97,9 @@ pub struct ServiceRecord {
     pub failback: Option<Recovery>,
     /// What it promised, and whether it kept it.
     pub promises: Vec<PromiseResult>,
+    /// What its users lost. Records of older versions have none.
+    #[serde(default)]
+    pub impact: Option<Impact>,
     /// What its probes saw.
     pub probes: Vec<ProbeRecord>,
 }

@@ -254,3 +254,99 @@ proptest! {
         }
     }
 }
+
+mod compared {
+    use std::time::Duration;
+
+    use super::super::compare::record;
+    use super::plan;
+    use crate::model::{
+        Bounds, Forecast, Latency, Loss, Marks, Offset, Outage, Outlook, ProbeCounts, ProbeRecord,
+        Recovery, Seen, ServiceRecord, Stage,
+    };
+
+    fn at(millis: u64) -> Offset {
+        Offset::from_millis(millis)
+    }
+
+    /// Cut at 1 s, restored at 5 s; outages from and to, in milliseconds, and good samples while cut.
+    fn measured(
+        predicted: Outlook,
+        outages: &[(u64, Option<u64>)],
+        good: u64,
+    ) -> (Seen, Option<bool>) {
+        let marks = Marks {
+            cut_issued: Some(at(1000)),
+            cut_confirmed: Some(at(1001)),
+            restore_issued: Some(at(5000)),
+            ..Marks::default()
+        };
+        let outage = |&(from, to): &(u64, Option<u64>)| Outage {
+            began_after: at(from),
+            began_by: at(from),
+            ended_after: at(to.unwrap_or(5000)),
+            ended_by: to.map(at),
+            samples: 50,
+        };
+        let second = Duration::from_secs(1);
+        let high = outages.iter().all(|outage| outage.1.is_some()).then_some(second);
+        let recovery = Recovery {
+            bounds: Bounds { low: Duration::ZERO, high },
+            seamless: outages.is_empty(),
+            relapses: 0,
+            split: None,
+        };
+        let latency = Latency { count: good, p50: second, p99: second, max: second };
+        let probe = ProbeRecord {
+            name: "p".into(),
+            required: true,
+            every: Duration::from_millis(20),
+            keep_alive: false,
+            counts: ProbeCounts::default(),
+            latency: [(Stage::Observe, latency)].into(),
+            served: Default::default(),
+            outage_count: outages.len() as u64,
+            outages: outages.iter().map(outage).collect(),
+            recovery: Some(recovery),
+            failback: None,
+        };
+        let service = ServiceRecord {
+            name: "front".into(),
+            users: None,
+            recovery: None,
+            failback: None,
+            promises: vec![],
+            impact: None,
+            probes: vec![probe],
+        };
+        let forecast = Forecast {
+            name: "front".into(),
+            predicted,
+            chain: vec![],
+            left_out: 0,
+            because: String::new(),
+        };
+        let loss = Loss { services: vec![forecast], ..Loss::default() };
+        let compared = record(&plan("", "", ""), loss, &[service], &marks).services.remove(0);
+        (compared.measured, compared.agrees)
+    }
+
+    #[test]
+    fn what_was_seen_is_named_by_how_it_went_on() {
+        use Outlook::{Degraded, Down, NeedsFailover, Unknown, Up};
+        let back = &[(1100, Some(1900))][..];
+        let again = &[(1100, Some(1900)), (3000, Some(3500))][..];
+        let gone = &[(1100, None)][..];
+        assert_eq!(measured(Up, &[], 100), (Seen::Up, Some(true)));
+        assert_eq!(measured(Up, back, 100), (Seen::FailedOver, Some(true)));
+        assert_eq!(measured(Up, again, 100), (Seen::Degraded, Some(false)));
+        assert_eq!(measured(Up, gone, 100), (Seen::Degraded, Some(false)));
+        assert_eq!(measured(Up, gone, 3), (Seen::Down, Some(false)));
+        assert_eq!(measured(Down, gone, 0), (Seen::Down, Some(true)));
+        assert_eq!(measured(Down, back, 100), (Seen::FailedOver, Some(false)));
+        assert_eq!(measured(NeedsFailover, back, 100), (Seen::FailedOver, Some(true)));
+        assert_eq!(measured(NeedsFailover, gone, 0), (Seen::Down, Some(false)));
+        assert_eq!(measured(Degraded, &[], 100), (Seen::Up, Some(true)));
+        assert_eq!(measured(Unknown, gone, 0), (Seen::Down, None));
+    }
+}

@@ -15,6 +15,7 @@ mod guardrail;
 mod kill_switch;
 mod placed;
 mod probe;
+mod promised;
 mod read;
 mod render;
 mod sense;

@@ -35,7 +35,8 @@ fn write_placement(checked: &Checked, page: &mut Page) {
 /// # Errors
 /// None are known; serde's type leaves room for them.
 pub fn checks(checked: &[Checked]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = serde_json::to_vec_pretty(&std::collections::BTreeMap::from([("plans", checked)]))?;
+    let mut bytes =
+        serde_json::to_vec_pretty(&std::collections::BTreeMap::from([("plans", checked)]))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -3,6 +3,7 @@
 mod check;
 mod guardrails;
 mod headline;
+mod impact;
 mod lab;
 mod page;
 mod placement;
@@ -35,6 +36,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     traffic::write_alarm(record, &mut page);
     headline::write_reasons(record, &mut page);
     promises::write(record, &mut page);
+    impact::write(record, &mut page);
     split::write(record, &mut page);
     proof::write(record, &mut page);
     probes::write(record, &mut page);

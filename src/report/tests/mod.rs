@@ -15,6 +15,7 @@ type Case = (&'static str, fn() -> RunRecord);
 const CASES: [Case; 10] = [
     ("pass", build::passed),
     ("fail", build::failed),
+    ("features", build::features),
     ("inconclusive-leak", build::leaking),
     ("not-started", build::not_started),
     ("stopped", build::stopped),
