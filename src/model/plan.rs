@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home, Name,
-    Networks, Part, ProbeId, Text,
+    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
+    LoadSpec, Name, Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -30,6 +30,8 @@ pub struct Plan {
     pub control_plane: Vec<ControlPlane>,
     /// Which networks are whose.
     pub networks: Networks,
+    /// What is asked beside that.
+    pub loads: Vec<LoadSpec>,
     /// What is cut, and how.
     pub cut: CutOrder,
     /// Which controls it is cut through: indices into `traffic`, in order.

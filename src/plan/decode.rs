@@ -10,6 +10,7 @@ use crate::model::{
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
 use super::finding::{is_hostile, quote};
 use super::guardrail::{self, Services};
+use super::load;
 use super::read::{At, Fields, LabNames, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
@@ -25,6 +26,7 @@ const TOP: &[&str] = &[
     "traffic",
     "control_plane",
     "services",
+    "load",
     "cut",
     "timing",
     "guardrails",
@@ -62,6 +64,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
     }
     let control_plane = known.control_plane(reader, &parts);
     let services_complete = reader.findings.errors() == before;
+    let loads = top.get("load").map(|value| load::loads(reader, value)).unwrap_or_default();
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
@@ -86,6 +89,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         control_plane_at: parts.iter().map(|part| part.at).collect(),
         control_plane,
         networks,
+        loads,
         cut,
         timing,
         guardrails,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::{
-    Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, Mode, Name,
-    Networks, Plan, Service, Text, Timing,
+    Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec, Mode,
+    Name, Networks, Plan, Service, Text, Timing,
 };
 
 use super::finding::quote;
@@ -197,6 +197,7 @@ pub(super) struct Draft {
     pub control_plane_at: Vec<Span>,
     pub control_plane: Vec<ControlPlane>,
     pub networks: Networks,
+    pub loads: Vec<At<LoadSpec>>,
     pub cut: Option<CutDraft>,
     pub timing: TimingDraft,
     pub guardrails: Vec<Guardrail>,
@@ -221,6 +222,7 @@ impl Draft {
             services: self.services.into_iter().map(|draft| draft.service).collect(),
             control_plane: self.control_plane,
             networks: self.networks,
+            loads: self.loads.into_iter().map(|at| at.value).collect(),
             cut: order,
             through: cut.through.into_iter().map(|at| at.value).collect(),
             timing: self.timing.timing,

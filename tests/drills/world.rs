@@ -62,7 +62,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             host: "here".into(),
             located: Vec::new(),
             controls: vec![control],
-            probing: Box::new(Probes::new(probes)),
+            probing: Box::new(Probes::new(probes, Vec::new())),
             guards: Guards::default(),
             journal: Box::new(Nowhere),
             clock,

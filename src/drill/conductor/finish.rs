@@ -55,6 +55,7 @@ impl Conductor {
             calls: self.calls,
             guardrails: self.watch.guards.records(),
             placement,
+            loads: self.watch.observation.loads(),
             lab: None,
         }
     }

@@ -62,6 +62,7 @@ pub(super) fn plan() -> Plan {
         }],
         control_plane: Vec::new(),
         networks: Default::default(),
+        loads: Vec::new(),
         cut: CutOrder::of(CUT, Mode::Blackhole),
         through: Vec::new(),
         timing: Timing {

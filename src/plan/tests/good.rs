@@ -111,6 +111,7 @@ fn a_plan_means_exactly_what_it_says() {
         services: vec![expected_service()],
         control_plane: vec![],
         networks: Networks::default(),
+        loads: Vec::new(),
         cut: CutOrder::of(EAST, Mode::Blackhole),
         through: vec![0],
         timing: Timing {

@@ -73,6 +73,7 @@ pub fn passed() -> RunRecord {
         calls: vec![],
         guardrails: vec![],
         placement: Default::default(),
+        loads: vec![],
         lab: Some(truth()),
     }
 }

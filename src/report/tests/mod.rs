@@ -12,7 +12,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("features", build::features),
