@@ -3,7 +3,7 @@
 use super::TableStyle;
 use super::page::{Entry, Ink, Page};
 use super::placement::write_loss;
-use super::words::{mode, time};
+use super::words::{mode, plural, time};
 use crate::model::{Checked, ControlSpec, ControlState, HaproxySocket, Plan, Provider};
 
 /// What the placement check found in a plan; empty if it found nothing.
@@ -78,14 +78,14 @@ pub fn preview(
 
 fn stages(plan: &Plan, page: &mut Page) {
     let timing = &plan.timing;
-    let probes = plan.probes().count();
+    let probes = plural(plan.probes().count() as u64, "probe", "probes");
     page.heading("Stages", &[]);
     page.entries(&[
         Entry::plain(
             "preflight",
             "every control is read, and the way back proven; nothing is changed",
         ),
-        Entry::plain("baseline", format!("{}, with {probes} probes", time(timing.baseline))),
+        Entry::plain("baseline", format!("{}, with {probes}", time(timing.baseline))),
         Entry::plain("cut", "each control in order, read back until it says so"),
         Entry::plain(
             "observe",

@@ -111,7 +111,7 @@ fn a_preview_names_the_stages_the_calls_and_the_losses_and_starts_nothing() {
         0,
         &[
             "short: would cut east (reset), for at most 20 s",
-            "baseline 1 s, with 1 probes",
+            "baseline 1 s, with 1 probe",
             "wan (the lab's own gateways)",
             "down talk -> login -> switch-over: only in east",
         ],
