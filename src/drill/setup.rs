@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::addresses::located;
 use super::guards::kill_switch;
 use super::path::through_the_cut;
 use super::{Drill, Guardian, Guards, Probes};
@@ -71,19 +72,21 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
         let probes = probes(&plan, lab.as_ref(), &connector)?;
         let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
         let guards = Guards::prepare(&plan, &address, connector)?;
-        Ok((controls(&plan, lab.as_ref()).await?, probes, guards))
+        let located = located(&plan).await;
+        Ok((controls(&plan, lab.as_ref()).await?, probes, guards, located))
     };
     let record = match ready.await {
         Err(why) => {
             charge.guardian.beat(Phase::Ended);
             not_started(&plan, file, run, why)
         }
-        Ok((controls, probes, guards)) => {
+        Ok((controls, probes, guards, located)) => {
             let drill = Drill {
                 plan: charge.plan,
                 file: charge.file,
                 run: charge.run,
                 host: charge.host,
+                located,
                 controls,
                 probing: Box::new(probes),
                 guards,
@@ -215,6 +218,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         controls: Vec::new(),
         calls: Vec::new(),
         guardrails: Vec::new(),
+        placement: Default::default(),
         loads: Vec::new(),
         lab: None,
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, LoadSpec, Name, Part, ProbeId, Text,
+    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
+    LoadSpec, Name, Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -23,8 +24,12 @@ pub struct Plan {
     pub lab: Option<LabSpec>,
     /// Where traffic can be cut.
     pub traffic: Vec<ControlSpec>,
-    /// What users see.
+    /// What users see, and what that depends on.
     pub services: Vec<Service>,
+    /// What must work for a failover to happen.
+    pub control_plane: Vec<ControlPlane>,
+    /// Which networks are whose.
+    pub networks: Networks,
     /// What is asked beside that.
     pub loads: Vec<LoadSpec>,
     /// What is cut, and how.
@@ -62,6 +67,11 @@ impl Plan {
         }
     }
 
+    /// The services that have probes; the others are part of the topology alone.
+    pub fn measured(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|service| !service.probes.is_empty())
+    }
+
     /// Every probe with its id, in the plan's order.
     pub fn probes(&self) -> impl Iterator<Item = (ProbeId, &Service, &ProbeSpec)> {
         self.services.iter().zip(0..).flat_map(|(service, s)| {
@@ -83,7 +93,11 @@ pub struct Service {
     pub users: Option<u64>,
     /// The cut datacenter serves nothing on an ordinary day, and the plan knows it.
     pub standby: bool,
-    /// How it is looked at.
+    /// Where it runs, if the plan says so.
+    pub home: Option<Home>,
+    /// What it cannot work without.
+    pub depends_on: Vec<Dependency>,
+    /// How it is looked at. Empty for one that is only part of the topology, and not measured.
     pub probes: Vec<ProbeSpec>,
     /// What it must keep.
     pub promises: Promises,

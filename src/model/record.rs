@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, Latency, Marks, Name, Offset,
-    Outage, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
-    optional_millis,
+    Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict,
+    Why, millis, optional_millis,
 };
 
 /// Everything a drill saw and decided.
@@ -42,6 +42,9 @@ pub struct RunRecord {
     /// What the guardrails and the kill switch saw. Records of older versions have none.
     #[serde(default)]
     pub guardrails: Vec<GuardrailRecord>,
+    /// What was expected to be lost, and whether it was. Records of older versions have nothing in it.
+    #[serde(default)]
+    pub placement: PlacementRecord,
     /// What the loads offered, and what came back. Records of older versions have none.
     #[serde(default)]
     pub loads: Vec<LoadRecord>,

@@ -14,7 +14,7 @@ use super::load;
 use super::read::{At, Fields, LabNames, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
-use super::{calendar, kill_switch, service, traffic};
+use super::{calendar, kill_switch, service, topology, traffic};
 
 const TOP: &[&str] = &[
     "version",
@@ -22,7 +22,9 @@ const TOP: &[&str] = &[
     "about",
     "datacenters",
     "lab",
+    "networks",
     "traffic",
+    "control_plane",
     "services",
     "load",
     "cut",
@@ -50,14 +52,25 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         .unwrap_or_default();
     let before = reader.findings.errors();
     let services_value = top.need(reader, "services", "{ NAME: { probes: …, promises: … } }");
-    let services = services_value
-        .map(|value| service::services(reader, value, &datacenters))
-        .unwrap_or_default();
+    let (mut services, all_named) = match services_value {
+        Some(value) => service::services(reader, value, &datacenters),
+        None => (Vec::new(), false),
+    };
+    let networks = topology::networks(reader, &top, &datacenters);
+    let (parts, all_parts) = topology::control_plane(reader, &top, &datacenters);
+    let known = topology::Known::new(reader, &services, &parts, all_named && all_parts);
+    for draft in &mut services {
+        draft.service.depends_on = known.dependencies(reader, &draft.depends_on);
+    }
+    let control_plane = known.control_plane(reader, &parts);
     let services_complete = reader.findings.errors() == before;
     let loads = top.get("load").map(|value| load::loads(reader, value)).unwrap_or_default();
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
+    if let Some(lost) = cut.as_ref().and_then(|cut| cut.datacenters.as_ref()) {
+        services.iter_mut().for_each(|draft| service::mind_the_home(draft, lost));
+    }
     let known = Services { drafts: &services, complete: services_complete };
     let mut guardrails = match top.get("guardrails") {
         Some(value) => guardrail::guardrails(reader, value, known, timing.timing.at_most),
@@ -73,6 +86,9 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         services,
         services_at: services_value.map_or(top.at, |value| value.at),
         services_complete,
+        control_plane_at: parts.iter().map(|part| part.at).collect(),
+        control_plane,
+        networks,
         loads,
         cut,
         timing,

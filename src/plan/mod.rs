@@ -6,6 +6,7 @@
 
 mod address;
 mod calendar;
+mod cycle;
 mod decode;
 mod draft;
 mod fill;
@@ -13,6 +14,7 @@ mod finding;
 mod guardrail;
 mod kill_switch;
 mod load;
+mod placed;
 mod probe;
 mod promised;
 mod read;
@@ -24,6 +26,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod traffic;
 mod tree;
 mod units;

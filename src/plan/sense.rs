@@ -8,6 +8,7 @@ use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
 use super::finding::{Findings, quote};
+use super::placed;
 use super::promised;
 use super::read::At;
 use super::suggest::instead;
@@ -34,6 +35,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     load(draft, findings);
     whole(draft, findings);
+    placed::check(draft, findings);
 }
 
 fn timing(draft: &Draft, findings: &mut Findings) {

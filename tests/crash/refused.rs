@@ -113,7 +113,7 @@ fn a_journal_that_somebody_else_put_there_is_not_obeyed() {
     // Root may give it away. Whoever is not finds one that is not theirs to read.
     let journal = home.path("firedrill/runs").join(home.only_run()).join("journal");
     if std::os::unix::fs::chown(&journal, Some(65534), None).is_err() {
-        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0o0)).unwrap();
     }
     for (command, code) in
         [(["run", "plan.yaml", "--yes"].as_slice(), 3), (&["status"], 6), (&["restore"], 2)]

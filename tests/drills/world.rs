@@ -60,6 +60,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             file: "test".into(),
             run: "test".into(),
             host: "here".into(),
+            located: Vec::new(),
             controls: vec![control],
             probing: Box::new(Probes::new(probes, Vec::new())),
             guards: Guards::default(),

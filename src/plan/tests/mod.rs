@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod placement;
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::model::*;
 
 mod features;
+mod placed;
 mod truth;
 pub use features::features;
+pub use placed::placed;
 use truth::truth;
 
 pub fn ms(millis: u64) -> Duration {
@@ -70,6 +72,7 @@ pub fn passed() -> RunRecord {
         controls: vec![control()],
         calls: vec![],
         guardrails: vec![],
+        placement: Default::default(),
         loads: vec![],
         lab: Some(truth()),
     }

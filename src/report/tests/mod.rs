@@ -12,7 +12,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("features", build::features),
@@ -23,6 +23,7 @@ const CASES: [Case; 10] = [
     ("not-restored", build::not_restored),
     ("seamless", build::seamless),
     ("unmeasured", build::unmeasured),
+    ("placed", build::placed),
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
