@@ -86,8 +86,8 @@ impl Lab {
             tasks: JoinSet::new(),
         };
         let faults = Arc::new(faults);
-        for (name, replicas) in &spec.services {
-            lab.start_service(name, replicas, spec, &faults).await?;
+        for (name, service) in &spec.services {
+            lab.start_service(name, &service.replicas, spec, &faults).await?;
         }
         Ok(lab)
     }

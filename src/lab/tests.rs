@@ -37,7 +37,11 @@ fn spec(fall: u32, rise: u32) -> LabSpec {
         spread: Spread::RoundRobin,
     };
     let replicas = BTreeMap::from([(EAST, 2), (WEST, 2)]);
-    LabSpec { balancer, services: BTreeMap::from([("talk".into(), replicas)]) }
+    LabSpec {
+        balancer,
+        services: BTreeMap::from([("talk".into(), replicas.into())]),
+        ..LabSpec::default()
+    }
 }
 
 /// A lab with the clock and the marks of a drill.
@@ -424,7 +428,7 @@ async fn a_lab_can_break_for_another_reason_than_the_cut() {
 #[tokio::test]
 async fn replicas_in_a_datacenter_that_the_plan_does_not_have_are_an_error() {
     let mut spec = spec(1, 1);
-    spec.services.insert("typo".into(), BTreeMap::from([(DatacenterId(9), 1)]));
+    spec.services.insert("typo".into(), BTreeMap::from([(DatacenterId(9), 1)]).into());
     let error = Lab::start(&spec, &["east".into(), "west".into()], Clock::start()).await;
     assert!(error.unwrap_err().to_string().contains("datacenter 9"));
 }

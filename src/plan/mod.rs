@@ -12,6 +12,7 @@ mod fill;
 mod finding;
 mod guardrail;
 mod kill_switch;
+mod lab;
 mod probe;
 mod read;
 mod render;

@@ -2,9 +2,10 @@
 //!
 //! Parts that could not be read are left out here: what is wrong with them is said already.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{DatacenterId, Mode, ProbeSpec, Provider};
+use crate::model::{DatacenterId, LabService, Mode, Name, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
 use super::finding::{Findings, quote};
@@ -128,11 +129,14 @@ fn lab_can_take_over(
     }
     let name = datacenter_name(draft, cut.value);
     let mut anything = false;
-    for (service, replicas) in &lab.spec.services {
-        let inside = replicas.contains_key(&cut.value);
+    let services = lab.spec.services.values();
+    let called: HashSet<&Name> = services.flat_map(LabService::callees).collect();
+    for (service, spec) in &lab.spec.services {
+        let inside = spec.replicas.contains_key(&cut.value);
         anything |= inside;
-        if inside && replicas.len() == 1 {
-            let span = lab.services_at.get(service).copied().unwrap_or(lab.at);
+        // What is only called may stand in one place: to show what then falls is what drills are for.
+        if inside && spec.replicas.len() == 1 && !called.contains(service) {
+            let span = lab.names_at.get(service).copied().unwrap_or(lab.at);
             let what = format!(
                 "{} stands only in {name}: nothing could take over",
                 quote(service.as_str())
@@ -141,6 +145,11 @@ fn lab_can_take_over(
             findings.relate(cut.span, "this datacenter is cut");
         }
     }
+    anything |= lab
+        .spec
+        .stores
+        .values()
+        .any(|store| store.primary == cut.value || store.replicas.contains(&cut.value));
     if !anything {
         let what = format!("the lab has no replica in {name}, so that losing it proves nothing");
         findings.error("impossible", cut.span, what, format!("give a service replicas in {name}"));

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod lab;
 
 use std::collections::BTreeMap;
 
