@@ -95,7 +95,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
                 listener: charge.listener,
             };
             let mut record = drill.run().await;
-            record.lab = lab.as_ref().map(|lab| lab.truth(plan.cut.datacenter, &record.marks));
+            record.lab = lab.as_ref().map(|lab| lab.truth(&[plan.cut.datacenter], &record.marks));
             record
         }
     };

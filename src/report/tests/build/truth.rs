@@ -21,6 +21,7 @@ pub fn truth() -> LabTruth {
         answers: [("east".into(), answers)].into(),
         recovery: Some(ms(702)),
         failback: Some(ms(190)),
+        ..LabServiceTruth::default()
     };
-    LabTruth { services: [("talk".into(), talk)].into() }
+    LabTruth { services: [("talk".into(), talk)].into(), ..LabTruth::default() }
 }
