@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::*;
 
 mod truth;
+pub use truth::switched;
 use truth::truth;
 
 pub fn ms(millis: u64) -> Duration {

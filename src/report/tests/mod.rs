@@ -12,7 +12,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("inconclusive-leak", build::leaking),
@@ -22,6 +22,7 @@ const CASES: [Case; 9] = [
     ("not-restored", build::not_restored),
     ("seamless", build::seamless),
     ("unmeasured", build::unmeasured),
+    ("switched", build::switched),
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
@@ -208,7 +209,7 @@ fn every_field_is_described_in_docs_record_md_and_nothing_else() {
 /// Collects the names of fields, leaving out keys that are data: names, states, reasons.
 fn fields(value: &Value, into: &mut BTreeSet<String>) {
     /// Fields that hold a map with keys of the drill's own, and how deep.
-    const MAPS: [(&str, u32); 8] = [
+    const MAPS: [(&str, u32); 11] = [
         ("parts", 1),
         ("settings", 1),
         ("reasons", 1),
@@ -217,6 +218,9 @@ fn fields(value: &Value, into: &mut BTreeSet<String>) {
         ("served", 2),
         ("services", 1),
         ("answers", 1),
+        ("paths", 1),
+        ("stores", 1),
+        ("controllers", 1),
     ];
     match value {
         Value::Array(values) => values.iter().for_each(|value| fields(value, into)),
