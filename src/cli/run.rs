@@ -92,7 +92,7 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
         return Ok(());
     }
     let (mut stderr, stdin) = (io::stderr(), io::stdin());
-    let datacenter = plan.datacenter(plan.cut.datacenter);
+    let datacenter = plan.lost();
     if !stdin.is_terminal() || !stderr.is_terminal() {
         return Err(format!(
             "this plan cuts traffic to {datacenter} outside of the lab, and there is no terminal to \

@@ -73,7 +73,7 @@ async fn told(args: &StatusArgs, state: &State, found: &Found) -> String {
     let mut lines = vec![format!(
         "{} {what}: {} ({mode}), plan {}, begun {:.0} on {}",
         found.id,
-        run.datacenter(),
+        run.lost_traffic(),
         opened.plan,
         opened.at,
         opened.host

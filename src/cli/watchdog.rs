@@ -170,7 +170,7 @@ async fn take_over(mut file: File, cause: Cause) -> Exit {
     if run.open().next().is_none() {
         return Exit::Pass;
     }
-    let (datacenter, id) = (run.datacenter().to_owned(), run.opened.run.clone());
+    let (datacenter, id) = (run.lost_traffic(), run.opened.run.clone());
     output::say(format_args!(
         "firedrill: {cause}; its watchdog puts the traffic to {datacenter} back (run {id})"
     ));

@@ -59,7 +59,7 @@ impl Held {
     /// The parts that a cut by `order` may have changed, as they were. What another hand does to the rest is
     /// not ours to judge or to undo.
     pub fn ours(&self, order: &CutOrder) -> ControlState {
-        self.before.clone().unwrap_or_default().cuttable(order.datacenter)
+        self.before.clone().unwrap_or_default().cuttable(order)
     }
 
     /// How to put it back.

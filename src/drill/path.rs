@@ -51,7 +51,7 @@ fn route(plan: &Plan, address: SocketAddr) -> Option<String> {
         _ => None,
     })
     .flat_map(|(control, proxy)| proxy.routes.iter().map(move |route| (control, route)))
-    .filter(|(_, route)| route.datacenter == plan.cut.datacenter)
+    .filter(|(_, route)| plan.cut.datacenters.contains(&route.datacenter))
     .find(|(_, route)| {
         let any = route.listen.ip().is_unspecified();
         route.listen.port() == address.port() && (any || route.listen.ip() == address.ip())
@@ -66,7 +66,10 @@ fn network(plan: &Plan, address: SocketAddr) -> Option<String> {
         ServedBySource::Peer(networks) => Some(networks),
         _ => None,
     });
-    let cut = networks.flatten().filter(|(datacenter, _)| *datacenter == plan.cut.datacenter);
-    let found = cut.flat_map(|(_, networks)| networks).find(|net| net.contains(&address.ip()))?;
-    Some(format!("lies in {} ({found})", plan.datacenter(plan.cut.datacenter)))
+    let cut =
+        networks.flatten().filter(|(datacenter, _)| plan.cut.datacenters.contains(datacenter));
+    let cut =
+        cut.flat_map(|(datacenter, networks)| networks.iter().map(move |net| (datacenter, net)));
+    let (datacenter, found) = { cut }.find(|(_, net)| net.contains(&address.ip()))?;
+    Some(format!("lies in {} ({found})", plan.datacenter(*datacenter)))
 }

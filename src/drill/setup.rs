@@ -95,7 +95,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
                 listener: charge.listener,
             };
             let mut record = drill.run().await;
-            record.lab = lab.as_ref().map(|lab| lab.truth(&[plan.cut.datacenter], &record.marks));
+            record.lab = lab.as_ref().map(|lab| lab.truth(&plan.cut.datacenters, &record.marks));
             record
         }
     };
@@ -164,10 +164,15 @@ fn survivors(
     serving: &[(Name, BTreeMap<DatacenterId, usize>)],
     order: &CutOrder,
 ) -> Vec<Survivors> {
-    let touched = serving.iter().filter(|(_, replicas)| replicas.contains_key(&order.datacenter));
+    let lost = |datacenter: &DatacenterId| order.datacenters.contains(datacenter);
+    let touched = serving.iter().filter(|(service, replicas)| {
+        let meant = order.services.is_empty() || order.services.contains(service);
+        // Of what stands nowhere else nobody could be left; the plan means it, or was refused.
+        meant && replicas.keys().any(lost) && !replicas.keys().all(lost)
+    });
     touched
         .map(|(service, replicas)| {
-            let others = replicas.iter().filter(|(datacenter, _)| **datacenter != order.datacenter);
+            let others = replicas.iter().filter(|(datacenter, _)| !lost(datacenter));
             let left = others.map(|(_, count)| count).sum();
             Survivors { group: format!("service {service}"), left }
         })

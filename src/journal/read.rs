@@ -151,10 +151,9 @@ impl Run {
         self.opened.through.iter().filter(move |name| !self.damaged.is_empty() && lost(name))
     }
 
-    /// The name of the datacenter to be cut.
-    pub fn datacenter(&self) -> &str {
-        let place = self.opened.order.datacenter.index();
-        self.opened.datacenters.get(place).map_or("?", Name::as_str)
+    /// What was to be cut, in words.
+    pub fn lost_traffic(&self) -> String {
+        self.opened.order.words(&self.opened.datacenters)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ControlSpec, ControlState, CutOrder, Name, Verdict, millis};
 
 /// The version of the format that this code writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What is written down, in the order of a drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ pub(super) fn opened() -> Record {
         at: jiff::Timestamp::UNIX_EPOCH,
         plan: "test".into(),
         datacenters: vec!["east".into(), "west".into()],
-        order: CutOrder { datacenter: DatacenterId(0), mode: Mode::Blackhole },
+        order: CutOrder::of(DatacenterId(0), Mode::Blackhole),
         through: vec!["wan".into(), "lan".into()],
         at_most: Duration::from_secs(60),
     })
@@ -61,7 +61,7 @@ fn what_was_written_to_disk_is_read_back() {
     assert_eq!(lasts(&run), [Last::RestoreConfirmed, Last::None]);
     assert_eq!(run.controls[0].by, Some(Hand::Drill));
     assert_eq!((run.closed, run.open().count()), (Some(Verdict::Pass), 0));
-    assert_eq!((run.whole, run.datacenter()), (bytes.len() as u64, "east"));
+    assert_eq!((run.whole, &*run.lost_traffic()), (bytes.len() as u64, "east"));
 }
 
 #[test]

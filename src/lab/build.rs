@@ -17,7 +17,7 @@ use super::store::Store;
 use super::work::{Desk, Strains};
 use super::{Front, Lab};
 use crate::model::{BalancerSpec, DatacenterId, LabCheck, LabService, LabStore, Name, Spread};
-use crate::proxy::{Gate, Proxy};
+use crate::proxy::Proxy;
 
 /// Any port of loopback.
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -209,7 +209,7 @@ impl Lab {
         })?;
         let listener = TcpListener::bind(ANYWHERE).await?;
         let side = listener.local_addr()?;
-        let gate = self.gates.entry((datacenter, name.clone())).or_insert_with(Gate::new);
+        let gate = self.gates.entry((datacenter, name.clone())).or_default();
         let proxy = Proxy::listen(gate, ANYWHERE, side.to_string()).await?;
         let doors = Doors { gate: proxy.address(), side };
         self.proxies.push(proxy);

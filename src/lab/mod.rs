@@ -43,8 +43,8 @@ pub use self::faults::{Broken, LabFaults, Leak};
 use self::work::Strains;
 use crate::clock::Clock;
 use crate::model::{
-    DatacenterId, LabChange, LabPathTruth, LabServiceTruth, LabSpec, LabStoreTruth, LabStrain,
-    LabTruth, Marks, Name, Offset,
+    DatacenterId, LabChange, LabPathTruth, LabServiceTruth, LabSpec, LabStoreTruth, LabTruth,
+    Marks, Name, Offset,
 };
 use crate::proxy::{Gate, Proxy};
 
@@ -128,22 +128,12 @@ impl Lab {
     }
 
     /// A look at how many replicas of each datacenter could serve now, by service and store.
-    ///
-    /// Left out is what stands in one datacenter only and is there for others to call: nobody
-    /// could take over from it, and what then falls with it is what the drill shows.
     pub fn serving(
         &self,
     ) -> impl Fn() -> Vec<(Name, BTreeMap<DatacenterId, usize>)> + Send + Sync + 'static {
-        let services = self.spec.services.values();
-        let called: BTreeSet<&Name> = services.flat_map(|service| service.callees()).collect();
-        let shown = self.fronts.iter().filter(|(name, _)| {
-            let is_service = self.spec.services.get(*name);
-            let homes = is_service.map(|service| service.replicas.len());
-            let homes = homes.or(self.spec.stores.get(*name).map(|it| 1 + it.replicas.len()));
-            homes != Some(1) || (is_service.is_some() && !called.contains(name))
-        });
+        let fronts = self.fronts.iter();
         let fronts: Vec<(Name, Arc<Balancer>)> =
-            shown.map(|(name, front)| (name.clone(), front.balancer.clone())).collect();
+            fronts.map(|(name, front)| (name.clone(), front.balancer.clone())).collect();
         move || fronts.iter().map(|(name, b)| (name.clone(), b.pool().serving())).collect()
     }
 
@@ -233,7 +223,7 @@ impl Lab {
         truth::Part {
             members: members.collect(),
             changes: front.balancer.changes().borrow().clone(),
-            strain: strain.unwrap_or(LabStrain::default()),
+            strain: strain.unwrap_or_default(),
         }
     }
 

@@ -48,7 +48,7 @@ fn service_proof(
     let mut named = 0;
     for series in observation.series_of(number as u32) {
         let Some(probe) = service.probes.get(series.probe.probe as usize) else { continue };
-        if probe.served_by.is_none() {
+        if probe.served_by.is_none() || !series.timeline.can_tell() {
             continue;
         }
         let during = series.timeline.share_of_cut(&[Stage::Observe]);
@@ -99,7 +99,7 @@ fn unused(proof: &Proof) -> Option<Why> {
 
 fn still_served(plan: &Plan, proof: &Proof, named: &[u64], mode: ModeKind) -> Vec<Why> {
     let mut missing = Vec::new();
-    let datacenter = plan.datacenter(plan.cut.datacenter);
+    let datacenter = plan.lost();
     for service in &proof.services {
         if service.during.part > 0 {
             let when: Vec<String> = service.examples.iter().map(ToString::to_string).collect();

@@ -66,7 +66,8 @@ pub type Served = BTreeMap<ServedBy, u64>;
 /// The samples of one probe, folded.
 #[derive(Debug)]
 pub struct Timeline {
-    cut: DatacenterId,
+    /// The datacenters that must give no answer while cut.
+    lost: Vec<DatacenterId>,
     every: Duration,
     waiting: BTreeMap<u64, Sample>,
     next_seq: u64,
@@ -103,10 +104,10 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// An empty one, for a probe that sends every `every` while `cut` is to be lost.
-    pub fn new(cut: DatacenterId, every: Duration) -> Self {
+    /// An empty one, for a probe that sends every `every` while the datacenters of `lost` must not answer it.
+    pub fn new(lost: Vec<DatacenterId>, every: Duration) -> Self {
         Timeline {
-            cut,
+            lost,
             every,
             waiting: BTreeMap::new(),
             next_seq: 0,
@@ -183,10 +184,21 @@ impl Timeline {
     pub fn share_of_cut(&self, stages: &[Stage]) -> crate::model::Share {
         let mut share = crate::model::Share::default();
         for served in stages.iter().filter_map(|stage| self.served.get(stage)) {
-            share.part += served.get(&ServedBy::Datacenter(self.cut)).copied().unwrap_or(0);
+            let lost = served.iter().filter(|(by, _)| self.is_lost(**by));
+            share.part += lost.map(|(_, count)| count).sum::<u64>();
             share.whole += served.values().sum::<u64>();
         }
         share
+    }
+
+    /// Whether an answer is of a datacenter that must give none while cut.
+    fn is_lost(&self, by: ServedBy) -> bool {
+        matches!(by, ServedBy::Datacenter(id) if self.lost.contains(&id))
+    }
+
+    /// Whether any answer could show that the cut is in force.
+    pub fn can_tell(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Answers to requests sent in `stages` that said who gave them.
@@ -328,7 +340,7 @@ impl Timeline {
         let let_go = marks.restore_issued.is_some_and(|restore| sample.done >= restore);
         let stage = if stage == Stage::Observe && let_go { Stage::Restore } else { stage };
         *self.served.entry(stage).or_default().entry(sample.served_by).or_default() += 1;
-        let by_cut = sample.served_by == ServedBy::Datacenter(self.cut);
+        let by_cut = self.is_lost(sample.served_by);
         match stage {
             Stage::Baseline => {
                 self.served_at_baseline |= by_cut;
@@ -384,7 +396,8 @@ impl Timeline {
                 _ => {}
             }
         }
-        let elsewhere = matches!(sample.served_by, ServedBy::Datacenter(id) if id != self.cut);
+        let elsewhere =
+            matches!(sample.served_by, ServedBy::Datacenter(_)) && !self.is_lost(sample.served_by);
         if elsewhere && self.trouble_since_cut.is_some_and(|trouble| sample.done >= trouble) {
             self.first_elsewhere.get_or_insert(sample.done);
         }
@@ -404,7 +417,7 @@ impl Timeline {
         if self.returned.is_some() || !matches!(stage, Stage::Restore | Stage::Failback) {
             return;
         }
-        if sample.outcome.is_good() && sample.served_by == ServedBy::Datacenter(self.cut) {
+        if sample.outcome.is_good() && self.is_lost(sample.served_by) {
             let unseen = self.elsewhere_since.len() >= self.proof_length() as usize;
             let after = self.elsewhere_since.front().filter(|_| unseen).copied();
             self.returned =

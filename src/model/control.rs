@@ -239,10 +239,47 @@ impl Provider {
 /// What to cut, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutOrder {
-    /// The datacenter to lose.
-    pub datacenter: DatacenterId,
-    /// How it is lost.
+    /// The datacenters to lose, all at once: one, or those of a campus. Never empty.
+    pub datacenters: Vec<DatacenterId>,
+    /// The only services that are lost there; empty for the whole of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Name>,
+    /// How they are lost.
     pub mode: Mode,
+}
+
+impl CutOrder {
+    /// The loss of one whole datacenter.
+    pub fn of(datacenter: DatacenterId, mode: Mode) -> CutOrder {
+        CutOrder { datacenters: vec![datacenter], services: Vec::new(), mode }
+    }
+
+    /// What is lost, in words: `east`, `sbg1 and sbg2`, or `queue in east`.
+    pub fn words(&self, datacenters: &[Name]) -> String {
+        let name = |id: &DatacenterId| datacenters.get(id.index()).map_or("?", Name::as_str);
+        let places: Vec<&str> = self.datacenters.iter().map(name).collect();
+        let services: Vec<&str> = self.services.iter().map(Name::as_str).collect();
+        match services.is_empty() {
+            true => all_of(&places),
+            false => format!("{} in {}", all_of(&services), all_of(&places)),
+        }
+    }
+
+    /// Whether a part of this name, `DATACENTER/SERVICE` where services can be told apart, is to be cut.
+    fn takes(&self, name: &str, part: &PartState) -> bool {
+        let service = || name.rsplit_once('/').map_or(name, |(_, service)| service);
+        self.datacenters.contains(&part.datacenter)
+            && (self.services.is_empty() || self.services.iter().any(|s| s.as_str() == service()))
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn all_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 /// What a control says of itself: every part of it that carries traffic to a datacenter.
@@ -279,26 +316,19 @@ pub enum Passage {
 }
 
 impl ControlState {
-    /// The parts that lead to `datacenter`.
-    pub fn parts_of(
-        &self,
-        datacenter: DatacenterId,
-    ) -> impl Iterator<Item = (&String, &PartState)> {
-        self.parts.iter().filter(move |(_, part)| part.datacenter == datacenter)
+    /// The parts that `order` is about.
+    pub fn parts_of<'s>(
+        &'s self,
+        order: &'s CutOrder,
+    ) -> impl Iterator<Item = (&'s String, &'s PartState)> {
+        self.parts.iter().filter(|(name, part)| order.takes(name, part))
     }
 
-    /// The state of the parts that lead to `datacenter` alone.
-    pub fn of(&self, datacenter: DatacenterId) -> ControlState {
-        let own = self.parts_of(datacenter).map(|(name, part)| (name.clone(), part.clone()));
-        ControlState { parts: own.collect() }
-    }
-
-    /// The parts that lead to `datacenter` and were not closed: all that a cut changes, and all that
+    /// The parts that `order` is about and that were not closed: all that a cut changes, and all that
     /// a restore may touch. What was closed already was closed by another hand, which may open it.
-    pub fn cuttable(&self, datacenter: DatacenterId) -> ControlState {
-        let mut own = self.of(datacenter);
-        own.parts.retain(|_, part| part.passage != Passage::Closed);
-        own
+    pub fn cuttable(&self, order: &CutOrder) -> ControlState {
+        let open = self.parts_of(order).filter(|(_, part)| part.passage != Passage::Closed);
+        ControlState { parts: open.map(|(name, part)| (name.clone(), part.clone())).collect() }
     }
 
     /// The parts that `other` has too.
@@ -315,14 +345,14 @@ impl ControlState {
             ModeKind::Degrade => Passage::Degraded,
             _ => Passage::Closed,
         };
-        let passages = || self.parts_of(order.datacenter).map(|(_, part)| part.passage);
+        let passages = || self.parts_of(order).map(|(_, part)| part.passage);
         passages().any(|passage| passage == wanted)
             && passages().all(|passage| passage == wanted || passage == Passage::Closed)
     }
 
-    /// Whether any part that leads to `datacenter` lets traffic pass undisturbed.
-    pub fn has_open(&self, datacenter: DatacenterId) -> bool {
-        self.parts_of(datacenter).any(|(_, part)| part.passage == Passage::Open)
+    /// Whether any part that `order` is about lets traffic pass undisturbed.
+    pub fn has_open(&self, order: &CutOrder) -> bool {
+        self.parts_of(order).any(|(_, part)| part.passage == Passage::Open)
     }
 
     /// The names of the parts in which `self` and `other` differ, in order.
@@ -399,7 +429,7 @@ mod tests {
             let part = |passage| PartState { datacenter: east, passage, settings: BTreeMap::new() };
             let parts = passages.iter().enumerate();
             let parts = parts.map(|(place, passage)| (place.to_string(), part(*passage))).collect();
-            ControlState { parts }.is_cut(&CutOrder { datacenter: east, mode })
+            ControlState { parts }.is_cut(&CutOrder::of(east, mode))
         };
         let degrade = Mode::Degrade(Degrade::default());
         assert!(is_cut(degrade, &[Passage::Degraded, Passage::Closed]));
@@ -423,7 +453,7 @@ mod tests {
             ("e2", east, Passage::Closed),
             ("w1", west, Passage::Open),
         ]);
-        let ours = before.cuttable(east);
+        let ours = before.cuttable(&CutOrder::of(east, Mode::Reset));
         assert_eq!(ours.parts.keys().collect::<Vec<_>>(), ["e1"]);
         let another_hand = state(&[("e1", east, Passage::Open), ("e2", east, Passage::Open)]);
         assert_eq!(another_hand.only(&ours), ours, "who opened e2 meanwhile is not undone");

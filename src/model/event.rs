@@ -13,8 +13,8 @@ pub enum DrillEvent {
         run: String,
         /// The plan's name.
         plan: Name,
-        /// The datacenter to be cut.
-        datacenter: Name,
+        /// What is to be cut, in words.
+        lost: String,
         /// The datacenters, in the plan's order.
         datacenters: Vec<Name>,
         /// The services, in the plan's order.

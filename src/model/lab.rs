@@ -20,6 +20,16 @@ pub struct LabSpec {
     pub operator: Option<LabOperator>,
 }
 
+impl LabSpec {
+    /// Where the service, store or controller `name` stands; `None` if there is none.
+    pub fn places(&self, name: &Name) -> Option<Vec<DatacenterId>> {
+        let service = self.services.get(name).map(|it| it.replicas.keys().copied().collect());
+        let store = || self.stores.get(name).map(|store| store.places().collect());
+        let controller = || self.controllers.get(name).map(|it| it.datacenters.clone());
+        service.or_else(store).or_else(controller)
+    }
+}
+
 /// The lab's balancer: active health checks, as in any load balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BalancerSpec {
@@ -150,6 +160,13 @@ pub struct LabStore {
     pub replication: Replication,
     /// The controller that says which copy is active, if health checks do not.
     pub switched_by: Option<Name>,
+}
+
+impl LabStore {
+    /// Where its copies are, the primary first.
+    pub fn places(&self) -> impl Iterator<Item = DatacenterId> {
+        std::iter::once(self.primary).chain(self.replicas.iter().copied())
+    }
 }
 
 /// How the copies of a store get its writes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, LabSpec, Name, ProbeId, Text,
+    Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, LabSpec, Name, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -44,6 +44,21 @@ impl Plan {
         self.datacenters.get(id.index()).map_or("?", Name::as_str)
     }
 
+    /// What the plan cuts, in words.
+    pub fn lost(&self) -> String {
+        self.cut.words(&self.datacenters)
+    }
+
+    /// The datacenters whose answers `probe` must miss while the plan's cut is in force. None where only services are
+    /// cut that it does not ask itself: who answers it may well stand there.
+    pub fn lost_to(&self, probe: &ProbeSpec) -> Vec<DatacenterId> {
+        let asked = |service: &Name| probe.asks_in_the_lab().any(|asked| asked == service.as_str());
+        match self.cut.services.is_empty() || self.cut.services.iter().any(asked) {
+            true => self.cut.datacenters.clone(),
+            false => Vec::new(),
+        }
+    }
+
     /// Every probe with its id, in the plan's order.
     pub fn probes(&self) -> impl Iterator<Item = (ProbeId, &Service, &ProbeSpec)> {
         self.services.iter().zip(0..).flat_map(|(service, s)| {
@@ -72,7 +87,7 @@ pub struct Service {
 }
 
 /// What the plan demands of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Promises {
     /// The recovery time objective.
     pub recover_within: Option<Duration>,
@@ -80,6 +95,11 @@ pub struct Promises {
     pub failback_within: Option<Duration>,
     /// No bad sample at all, from the cut to the end of failback.
     pub sustain: bool,
+    /// The share of samples that must be good while cut, above 0 and up to 1, once the time to recover is over. A
+    /// service that keeps it counts as recovered: it may say so that it is degraded, and how much.
+    pub good_while_cut: Option<f64>,
+    /// The time within which 99 of 100 requests must be answered while cut, once the time to recover is over.
+    pub p99_while_cut: Option<Duration>,
 }
 
 impl Promises {
@@ -89,7 +109,19 @@ impl Promises {
     }
 }
 
-/// One request, repeated open loop.
+impl Service {
+    /// Whether it or a feature of it promises anything.
+    pub fn promises_anything(&self) -> bool {
+        !self.promises.is_empty() || self.probes.iter().any(|probe| !probe.promises.is_empty())
+    }
+
+    /// The promises that `probe` is judged by: its own, or else those of the service.
+    pub fn promises_of<'a>(&'a self, probe: &'a ProbeSpec) -> &'a Promises {
+        if probe.promises.is_empty() { &self.promises } else { &probe.promises }
+    }
+}
+
+/// One request, repeated open loop: what a feature of a service does for its users.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeSpec {
     /// Its name within the service.
@@ -108,6 +140,22 @@ pub struct ProbeSpec {
     pub served_by: Option<ServedBySource>,
     /// Whether the service's recovery time waits for this probe.
     pub required: bool,
+    /// What this feature alone must keep, in the place of the service's promises; empty if it has none of its own.
+    pub promises: Promises,
+}
+
+impl ProbeSpec {
+    /// The services of the lab that it asks.
+    pub fn asks_in_the_lab(&self) -> impl Iterator<Item = &str> {
+        let at = match &self.kind {
+            ProbeKind::Http(http) => &http.url,
+            ProbeKind::Tcp(tcp) => &tcp.address,
+        };
+        at.parts().iter().filter_map(|part| match part {
+            Part::Lab(service) => Some(service.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// The two cohorts of connections, which fail over differently.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, GuardrailRecord, LabTruth, Latency, Marks, Name, Outage,
-    ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
+    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, LabTruth, Latency, Marks, Name,
+    Outage, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
 };
 
 /// Everything a drill saw and decided.
@@ -73,6 +73,13 @@ pub struct PlanSummary {
     pub at_most: Duration,
 }
 
+impl PlanSummary {
+    /// What was to be cut, in words.
+    pub fn lost(&self) -> String {
+        self.cut.words(&self.datacenters)
+    }
+}
+
 /// A service in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRecord {
@@ -86,6 +93,9 @@ pub struct ServiceRecord {
     pub failback: Option<Recovery>,
     /// What it promised, and whether it kept it.
     pub promises: Vec<PromiseResult>,
+    /// What its users lost. Records of older versions have none.
+    #[serde(default)]
+    pub impact: Option<Impact>,
     /// What its probes saw.
     pub probes: Vec<ProbeRecord>,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::{Degrade, Mode, ModeKind, Name, Timing};
+use crate::model::{DatacenterId, Degrade, Mode, ModeKind, Name, Timing};
 
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, TimingDraft};
 use super::finding::{is_hostile, quote};
@@ -136,12 +136,11 @@ fn cut(
     traffic: &[ControlDraft],
 ) -> Option<CutDraft> {
     let before = reader.findings.errors();
-    let keys = &["datacenter", "mode", "degrade", "through"];
+    let keys = &["datacenter", "datacenters", "services", "mode", "degrade", "through"];
     let fields = reader.fields(value, Label("", "cut"), keys)?;
-    let datacenter = fields.need(reader, "datacenter", "east").and_then(|value| {
-        let id = datacenters.refer(reader, value)?;
-        Some(At { value: id, span: value.span() })
-    });
+    let places = fields.one_of(reader, &["datacenter", "datacenters"]);
+    let datacenters = places.and_then(|value| lost(reader, value, datacenters));
+    let services = fields.get("services").map(|value| lost_services(reader, value));
     let mode = mode(reader, &fields);
     let through = fields.need(reader, "through", "[wan]");
     let controls = match through {
@@ -150,7 +149,46 @@ fn cut(
     };
     let complete = reader.findings.errors() == before;
     let through_at = through.map_or(value.at, |value| value.at);
-    Some(CutDraft { datacenter, mode, through: controls, through_at, complete })
+    let services = services.unwrap_or_default();
+    Some(CutDraft { datacenters, services, mode, through: controls, through_at, complete })
+}
+
+/// The datacenters to lose at once, each once. `None` if one of them could not be read.
+fn lost(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+) -> Option<Vec<At<DatacenterId>>> {
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let what = "the cut names no datacenter";
+        reader.findings.error("missing-key", value.at, what, "write `datacenter: east`");
+        return None;
+    }
+    let read = |reader: &mut Reader, item: Value| {
+        Some(At { value: datacenters.refer(reader, item)?, span: item.span() })
+    };
+    let found: Vec<Option<At<DatacenterId>>> =
+        items.into_iter().map(|item| read(reader, item)).collect();
+    let found = found.into_iter().collect::<Option<Vec<_>>>()?;
+    for (place, at) in found.iter().enumerate() {
+        if found[..place].iter().any(|other| other.value == at.value) {
+            let what = "this datacenter stands here twice";
+            reader.findings.error("duplicate-key", at.span, what, "keep one of the two");
+        }
+    }
+    Some(found)
+}
+
+/// The services of the lab that alone are lost.
+fn lost_services(reader: &mut Reader, value: Value) -> Vec<At<Name>> {
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let what = "`services` names no service";
+        let hint = "name services of the lab, or take it out to cut all of them";
+        reader.findings.error("missing-key", value.at, what, hint);
+    }
+    items.into_iter().filter_map(|item| reader.name(item)).collect()
 }
 
 fn through_controls(reader: &mut Reader, value: Value, traffic: &[ControlDraft]) -> Vec<At<usize>> {

@@ -121,12 +121,16 @@ pub(super) struct ProbePlaces {
     pub every: Span,
     pub timeout: Span,
     pub slower_than: Span,
+    /// The budgets of its own promises.
+    pub recover: Option<At<Duration>>,
+    pub failback: Option<At<Duration>>,
 }
 
 /// The cut and its places.
 #[derive(Debug)]
 pub(super) struct CutDraft {
-    pub datacenter: Option<At<DatacenterId>>,
+    pub datacenters: Option<Vec<At<DatacenterId>>>,
+    pub services: Vec<At<Name>>,
     pub mode: Option<At<Mode>>,
     pub through: Vec<At<usize>>,
     pub through_at: Span,
@@ -168,8 +172,11 @@ impl Draft {
     /// The plan, if nothing is missing.
     pub fn into_plan(self) -> Option<Plan> {
         let cut = self.cut?;
-        let order =
-            crate::model::CutOrder { datacenter: cut.datacenter?.value, mode: cut.mode?.value };
+        let order = crate::model::CutOrder {
+            datacenters: cut.datacenters?.iter().map(|at| at.value).collect(),
+            services: cut.services.into_iter().map(|at| at.value).collect(),
+            mode: cut.mode?.value,
+        };
         Some(Plan {
             name: self.name?,
             about: self.about,

@@ -14,6 +14,7 @@ mod guardrail;
 mod kill_switch;
 mod lab;
 mod probe;
+mod promised;
 mod read;
 mod render;
 mod sense;

@@ -2,14 +2,13 @@
 //!
 //! Parts that could not be read are left out here: what is wrong with them is said already.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
-use crate::model::{DatacenterId, LabService, Mode, Name, ProbeSpec, Provider};
-
-use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
+use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
 use super::finding::{Findings, quote};
+use super::promised;
 use super::read::At;
+use super::suggest::instead;
 use super::tree::Span;
 use super::units::written;
 
@@ -21,14 +20,15 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     timing(draft, findings);
     if let Some(cut) = &draft.cut {
         through(draft, cut, findings);
-        if let (Some(lab), Some(datacenter)) = (&draft.lab, cut.datacenter) {
-            lab_can_take_over(draft, lab, &datacenter, findings);
+        if let (Some(lab), Some(datacenters)) = (&draft.lab, &cut.datacenters) {
+            lab_can_take_over(draft, lab, datacenters, findings);
         }
+        lost_services(draft, cut, findings);
+        somebody_is_left(draft, cut, findings);
     }
     lab_is_there(draft, findings);
     for service in &draft.services {
-        promises(draft, service, findings);
-        probes(draft, service, findings);
+        promised::check(draft, service, findings);
     }
     load(draft, findings);
     whole(draft, findings);
@@ -51,16 +51,16 @@ fn timing(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-fn raise_at_most(draft: &Draft) -> String {
+pub(super) fn raise_at_most(draft: &Draft) -> String {
     format!("shorten it, or raise `at_most` ({})", written(draft.timing.timing.at_most))
 }
 
-fn relate_at_most(draft: &Draft, findings: &mut Findings) {
+pub(super) fn relate_at_most(draft: &Draft, findings: &mut Findings) {
     relate(findings, draft.timing.at_most_at, "the longest that traffic may stay cut");
 }
 
 /// A default stands nowhere in the file and cannot be pointed at.
-fn relate(findings: &mut Findings, span: Option<Span>, label: &str) {
+pub(super) fn relate(findings: &mut Findings, span: Option<Span>, label: &str) {
     if let Some(span) = span {
         findings.relate(span, label);
     }
@@ -85,11 +85,11 @@ fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
             );
             findings.relate(at.span, "the cut goes through it");
         }
-        if let Some(datacenter) = cut.datacenter
-            && leads_nowhere(control, datacenter.value)
+        if let Some(datacenters) = &cut.datacenters
+            && datacenters.iter().all(|datacenter| leads_nowhere(control, datacenter.value))
         {
             let name = quote(control.spec.name.as_str());
-            let cut_name = datacenter_name(draft, datacenter.value);
+            let cut_name = names(draft, datacenters);
             let what = format!("{name} has nothing in {cut_name} to cut");
             let hint = match provider {
                 Provider::Proxy(_) => {
@@ -118,42 +118,94 @@ fn datacenter_name(draft: &Draft, datacenter: DatacenterId) -> String {
     quote(draft.datacenters.names.get(datacenter.index()).map_or("?", |name| name.as_str()))
 }
 
+/// The names of datacenters, for a sentence.
+fn names(draft: &Draft, datacenters: &[At<DatacenterId>]) -> String {
+    let named = datacenters.iter().map(|at| datacenter_name(draft, at.value));
+    named.collect::<Vec<_>>().join(" and ")
+}
+
 fn lab_can_take_over(
     draft: &Draft,
     lab: &LabDraft,
-    cut: &At<DatacenterId>,
+    cut: &[At<DatacenterId>],
     findings: &mut Findings,
 ) {
-    if !lab.complete {
-        return;
-    }
-    let name = datacenter_name(draft, cut.value);
+    let (true, Some(first)) = (lab.complete, cut.first()) else { return };
+    let name = names(draft, cut);
+    let is_cut = |datacenter: &DatacenterId| cut.iter().any(|at| at.value == *datacenter);
     let mut anything = false;
-    let services = lab.spec.services.values();
-    let called: HashSet<&Name> = services.flat_map(LabService::callees).collect();
     for (service, spec) in &lab.spec.services {
-        let inside = spec.replicas.contains_key(&cut.value);
+        let inside = spec.replicas.keys().any(is_cut);
         anything |= inside;
-        // What is only called may stand in one place: to show what then falls is what drills are for.
-        if inside && spec.replicas.len() == 1 && !called.contains(service) {
+        // What only other services ask may well stand in one place: that is what a drill shows.
+        let asked = draft.services.iter().flat_map(|draft| &draft.service.probes);
+        let asked = asked.flat_map(ProbeSpec::asks_in_the_lab).any(|name| name == service.as_str());
+        if asked && inside && spec.replicas.keys().all(is_cut) {
             let span = lab.names_at.get(service).copied().unwrap_or(lab.at);
             let what = format!(
                 "{} stands only in {name}: nothing could take over",
                 quote(service.as_str())
             );
             findings.error("impossible", span, what, "give it replicas in another datacenter");
-            findings.relate(cut.span, "this datacenter is cut");
+            findings.relate(first.span, "this datacenter is cut");
         }
     }
-    anything |= lab
-        .spec
-        .stores
-        .values()
-        .any(|store| store.primary == cut.value || store.replicas.contains(&cut.value));
+    anything |= lab.spec.stores.values().any(|store| store.places().any(|id| is_cut(&id)));
     if !anything {
         let what = format!("the lab has no replica in {name}, so that losing it proves nothing");
-        findings.error("impossible", cut.span, what, format!("give a service replicas in {name}"));
+        let hint = format!("give a service replicas in {name}");
+        findings.error("impossible", first.span, what, hint);
         findings.relate(lab.at, "the lab");
+    }
+}
+
+/// Only the lab can tell services apart within a datacenter.
+fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
+    let Some(first) = cut.services.first() else { return };
+    let controls = cut.through.iter().filter_map(|at| draft.traffic.get(at.value));
+    if let Some(other) = { controls }.find(|c| c.complete && c.spec.provider != Provider::Lab) {
+        let name = quote(other.spec.name.as_str());
+        let what = format!("{name} cannot tell services apart");
+        let hint = "take `services` out, and give the control only what is to be cut";
+        findings.error("impossible", first.span, what, hint);
+        findings.relate(other.at, "it is defined here");
+        return;
+    }
+    let Some(lab) = draft.lab.as_ref().filter(|lab| lab.complete) else { return };
+    for at in &cut.services {
+        let stands = |places: &[DatacenterId]| {
+            cut.datacenters.iter().flatten().any(|cut| places.contains(&cut.value))
+        };
+        match lab.spec.places(&at.value) {
+            None => {
+                let known = lab.names_at.keys().map(Name::as_str);
+                let what = format!("the lab has no service {}", quote(at.value.as_str()));
+                let hint = instead(at.value.as_str(), "services", known);
+                findings.error("reference", at.span, what, hint);
+            }
+            Some(places) if !stands(&places) => {
+                let what = format!("{} has nothing there to cut", quote(at.value.as_str()));
+                findings.error(
+                    "impossible",
+                    at.span,
+                    what,
+                    "take it out, or give it replicas there",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// With every datacenter cut nobody is left to take over.
+fn somebody_is_left(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
+    let Some(datacenters) = cut.datacenters.as_ref() else { return };
+    let all = draft.datacenters.names.len();
+    if cut.services.is_empty() && !draft.datacenters.broken && all >= 2 && datacenters.len() >= all
+    {
+        let what = "the cut leaves no datacenter";
+        let hint = "leave one out, or add the one that has to take over";
+        findings.error("impossible", datacenters[0].span, what, hint);
     }
 }
 
@@ -178,115 +230,6 @@ fn lab_is_there(draft: &Draft, findings: &mut Findings) {
         }
         _ => {}
     }
-}
-
-fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, recover, failback, complete, .. } = draft_of;
-    if !complete {
-        return;
-    }
-    let name = quote(service.name.as_str());
-    let required = service.probes.iter().filter(|probe| probe.required);
-    if !service.promises.is_empty() && required.count() == 0 {
-        let what = format!("service {name} makes a promise that no required probe measures");
-        findings.error("impossible", *at, what, "take `required: false` from one of its probes");
-    }
-    if service.promises.is_empty() {
-        let what = format!("service {name} promises nothing and is only watched");
-        findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
-    }
-    let timing = &draft.timing.timing;
-    if let Some(recover) = recover
-        && timing.stable_for <= timing.at_most
-        && recover.value + timing.stable_for > timing.at_most
-    {
-        let needed = recover.value + timing.stable_for;
-        let what = "traffic comes back before this promise can be decided";
-        let hint = format!(
-            "raise `at_most` to {} or more: `recover_within` and `stable_for` must fit in",
-            written(needed)
-        );
-        findings.error("impossible", recover.span, what, hint);
-        relate_at_most(draft, findings);
-    }
-    if let Some(failback) = failback
-        && service.standby
-    {
-        let what = "`failback_within` means nothing for a standby service";
-        let hint =
-            "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
-        findings.error("impossible", failback.span, what, hint);
-    }
-    let tells = |probe: &&ProbeSpec| probe.required && probe.served_by.is_some();
-    if let Some(failback) = failback
-        && !service.standby
-        && !service.probes.iter().any(|probe| tells(&probe))
-    {
-        let what =
-            "nothing could see the cut datacenter serve again: no required probe tells who serves";
-        let hint = "add `served_by` to a required probe, or take `failback_within` out";
-        findings.error("impossible", failback.span, what, hint);
-    }
-}
-
-fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, probes_at, recover, failback, complete, .. } = draft_of;
-    let budgets = [("recover_within", *recover), ("failback_within", *failback)];
-    for (probe, places) in service.probes.iter().zip(probes_at) {
-        let tightest = budgets.iter().filter_map(|(key, budget)| Some((*key, (*budget)?)));
-        let tightest = tightest.min_by_key(|(_, budget)| budget.value);
-        if let Some((key, budget)) = tightest
-            && probe.required
-            && probe.every > budget.value / 2
-        {
-            let what = format!(
-                "a sample every {} cannot decide `{key}` of {}",
-                written(probe.every),
-                written(budget.value)
-            );
-            let hint = format!(
-                "write `every: {}` or shorter: the measured time is uncertain by about one period",
-                written(deciding_period(budget.value))
-            );
-            findings.error("impossible", places.every, what, hint);
-            findings.relate(budget.span, "the budget");
-        }
-        if probe.every > draft.timing.timing.stable_for {
-            let what = "`stable_for` is shorter than a period of this probe";
-            let hint = "one sample would count as stable: raise `stable_for`, or lower `every`";
-            findings.error("impossible", places.every, what, hint);
-            relate(findings, draft.timing.stable_for_at, "how long it must be good");
-        }
-        if probe.every > draft.timing.timing.baseline {
-            let what = "`baseline` is shorter than a period of this probe";
-            let hint = "an ordinary day must be seen first: raise `baseline`, or lower `every`";
-            findings.error("impossible", places.every, what, hint);
-            relate(findings, draft.timing.baseline_at, "how long to watch before the cut");
-        }
-        if probe.timeout > draft.timing.timing.at_most {
-            let what = format!("`timeout` ({}) is longer than `at_most`", written(probe.timeout));
-            findings.error("impossible", places.timeout, what, raise_at_most(draft));
-            relate_at_most(draft, findings);
-        }
-    }
-    let told = service.probes.iter().any(|probe| probe.served_by.is_some());
-    if *complete && !told && !service.probes.is_empty() {
-        let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
-        let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
-        findings.warning("no-served-by", *at, what, hint);
-    }
-}
-
-/// A period that decides `budget` comfortably: about a tenth of it, in round numbers.
-fn deciding_period(budget: Duration) -> Duration {
-    let tenth = budget / 10;
-    let unit = match tenth {
-        _ if tenth >= Duration::from_secs(1) => Duration::from_secs(1),
-        _ if tenth >= Duration::from_millis(1) => Duration::from_millis(1),
-        _ => Duration::from_micros(1),
-    };
-    let units = tenth.as_nanos() / unit.as_nanos();
-    unit * u32::try_from(units.max(1)).unwrap_or(u32::MAX)
 }
 
 /// When nothing answers, every probe has as many requests under way as periods fit in its time-out.
@@ -316,7 +259,7 @@ fn whole(draft: &Draft, findings: &mut Findings) {
     if !draft.services_complete || draft.services.is_empty() {
         return;
     }
-    if draft.services.iter().all(|service| service.service.promises.is_empty()) {
+    if draft.services.iter().all(|service| !service.service.promises_anything()) {
         let what = "no service promises anything, so that there is nothing to judge";
         let hint = "add `promises: { recover_within: 30s }` to a service";
         findings.error("impossible", draft.services_at, what, hint);

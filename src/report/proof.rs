@@ -62,8 +62,7 @@ fn control(proof: &ControlProof, silent: bool) -> Entry {
 }
 
 fn service(record: &RunRecord, proof: &ServiceProof) -> Entry {
-    let cut = record.plan.cut.datacenter.index();
-    let datacenter = record.plan.datacenters.get(cut).map_or("?", |name| name.as_str());
+    let datacenter = record.plan.lost();
     let answers = plural(proof.before.whole, "answer", "answers");
     let before = match proof.before.whole {
         0 => "no answers before, ".to_owned(),

@@ -52,10 +52,10 @@ impl Tone {
 /// only what changed between them.
 pub fn plain_line(event: &DrillEvent) -> Option<(Tone, String)> {
     let (at, tone, text) = match event {
-        DrillEvent::Started { run, datacenter, services, .. } => {
+        DrillEvent::Started { run, lost, services, .. } => {
             let number = services.len();
             let noun = if number == 1 { "service" } else { "services" };
-            let text = format!("run {run}: {datacenter} goes, under {number} {noun}");
+            let text = format!("run {run}: {lost} goes, under {number} {noun}");
             (Offset::ZERO, Tone::Plain, text)
         }
         DrillEvent::Entered { stage, at, at_most } => (*at, Tone::Plain, entered(*stage, *at_most)),

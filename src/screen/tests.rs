@@ -19,7 +19,7 @@ fn started(services: usize) -> DrillEvent {
     DrillEvent::Started {
         run: "7f3a".into(),
         plan: "quickstart".into(),
-        datacenter: "east".into(),
+        lost: "east".to_owned(),
         datacenters: vec!["east".into(), "west".into()],
         services: (0..services).map(|number| Name::from(&*format!("talk-{number}"))).collect(),
     }

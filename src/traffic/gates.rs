@@ -23,8 +23,8 @@ const OPEN: &str = "open";
 pub struct Gates {
     spec: ControlSpec,
     parts: BTreeMap<String, Part>,
-    /// Where the last cut was: the datacenter whose counters are the proof.
-    cut: Mutex<Option<DatacenterId>>,
+    /// The parts that were cut last: their counters are the proof.
+    cut: Mutex<Vec<String>>,
     survivors: Option<Box<Judge>>,
     /// The listeners that [`Gates::listen`] started; they end with it.
     _routes: Vec<Proxy>,
@@ -54,7 +54,7 @@ impl Gates {
         let parts =
             gates.into_iter().map(|(name, datacenter, gate)| (name, Part { datacenter, gate }));
         let parts = parts.collect();
-        Gates { spec, parts, cut: Mutex::new(None), survivors: None, _routes: Vec::new() }
+        Gates { spec, parts, cut: Mutex::default(), survivors: None, _routes: Vec::new() }
     }
 
     /// With somebody who can tell who serves on.
@@ -139,18 +139,17 @@ impl TrafficControl for Gates {
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.datacenter);
+        let all = snapshot.parts_of(order).map(|(name, _)| name.clone()).collect();
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = all;
         let fault = Some(fault(order.mode));
-        let open = snapshot
-            .parts_of(order.datacenter)
-            .filter(|(_, before)| before.passage != Passage::Closed);
+        let open = snapshot.parts_of(order).filter(|(_, before)| before.passage != Passage::Closed);
         let turns: Vec<_> = open.map(|(name, _)| self.turn(name, fault)).collect();
         join_all(turns).await.into_iter().collect()
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
         let fault = fault(order.mode);
-        let mut state = snapshot.cuttable(order.datacenter);
+        let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             part.passage = passage(Some(fault));
             part.settings.insert(MODE.to_owned(), words(fault));
@@ -171,10 +170,13 @@ impl TrafficControl for Gates {
         vec!["end the drill's process: its gates end with it".to_owned()]
     }
 
-    /// The sum over the gates of the datacenter that was cut last; `None` before the first cut.
+    /// The sum over the gates that were cut last; `None` before the first cut.
     fn path(&self) -> Option<PathCounters> {
-        let datacenter = (*self.cut.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let parts = self.parts.values().filter(|part| part.datacenter == datacenter);
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if cut.is_empty() {
+            return None;
+        }
+        let parts = cut.iter().filter_map(|name| self.parts.get(name));
         Some(parts.map(|part| part.gate.counters()).fold(
             PathCounters::default(),
             |sum, counters| PathCounters {

@@ -67,14 +67,17 @@ async fn says_back(stream: &mut TcpStream) -> bool {
 }
 
 fn addresses(state: &ControlState, datacenter: firedrill::model::DatacenterId) -> Vec<SocketAddr> {
-    state.parts_of(datacenter).map(|(name, _)| name.parse().unwrap()).collect()
+    state
+        .parts_of(&CutOrder::of(datacenter, Mode::Reset))
+        .map(|(name, _)| name.parse().unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn the_proxy_keeps_the_contract_in_every_mode() {
     let control = routes().await;
     for mode in MODES {
-        contract::holds(&control, &CutOrder { datacenter: A, mode }).await;
+        contract::holds(&control, &CutOrder::of(A, mode)).await;
     }
 }
 
@@ -97,7 +100,7 @@ async fn the_lab_keeps_the_contract_in_every_mode() {
         ["a/talk", "b/talk"]
     );
     for mode in MODES {
-        contract::holds(&control, &CutOrder { datacenter: A, mode }).await;
+        contract::holds(&control, &CutOrder::of(A, mode)).await;
     }
     lab.stop().await;
 }
@@ -108,10 +111,10 @@ async fn gates_that_another_hand_turned_are_left_alone() {
     let spec = ControlSpec { name: "wan".into(), provider: Provider::Lab };
     let another = Gates::new(spec.clone(), gates.clone());
     let control = Gates::new(spec, gates);
-    let order = CutOrder { datacenter: A, mode: Mode::Reset };
+    let order = CutOrder::of(A, Mode::Reset);
     let mut open = control.inspect().await.unwrap();
     open.parts.remove("a2");
-    let drain = CutOrder { datacenter: A, mode: Mode::Drain };
+    let drain = CutOrder::of(A, Mode::Drain);
     let hand = async { another.cut(&drain, &open).await.unwrap() };
     contract::leaves_another_hand_alone(&control, &order, "a1", hand).await;
 }
@@ -125,7 +128,7 @@ async fn a_cut_ends_the_way_to_one_datacenter_and_counts_what_knocks() {
     assert!(says_back(&mut open).await);
     assert_eq!(control.path(), None, "nothing was cut yet");
 
-    let order = CutOrder { datacenter: A, mode: Mode::Reset };
+    let order = CutOrder::of(A, Mode::Reset);
     control.cut(&order, &snapshot).await.unwrap();
     assert!(!says_back(&mut open).await);
     assert!(TcpStream::connect(a).await.is_err());
@@ -143,7 +146,7 @@ async fn a_cut_ends_the_way_to_one_datacenter_and_counts_what_knocks() {
 async fn a_gate_that_is_not_there_is_named_and_the_others_are_restored() {
     let control = routes().await;
     let snapshot = control.inspect().await.unwrap();
-    let order = CutOrder { datacenter: A, mode: Mode::Drain };
+    let order = CutOrder::of(A, Mode::Drain);
     control.cut(&order, &snapshot).await.unwrap();
     let mut with_more = snapshot.clone();
     let any = snapshot.parts.values().next().unwrap().clone();

@@ -9,8 +9,13 @@ use tokio::sync::watch;
 use crate::contract;
 use crate::world::{A, B, World, control, within_bounds};
 
-const RESET: CutOrder = CutOrder { datacenter: A, mode: Mode::Reset };
-const DRAIN: CutOrder = CutOrder { datacenter: A, mode: Mode::Drain };
+fn reset() -> CutOrder {
+    CutOrder::of(A, Mode::Reset)
+}
+
+fn drain() -> CutOrder {
+    CutOrder::of(A, Mode::Drain)
+}
 
 fn state_of<'a>(state: &'a ControlState, server: &str) -> &'a str {
     &state.parts[server].settings["state"]
@@ -19,8 +24,8 @@ fn state_of<'a>(state: &'a ControlState, server: &str) -> &'a str {
 #[tokio::test]
 async fn haproxy_keeps_the_contract_in_both_modes_over_the_unix_socket() {
     let world = World::start("", &[("dc-a-web2", "weight 7")]).await;
-    contract::holds(&world.control(), &RESET).await;
-    contract::holds(&world.control(), &DRAIN).await;
+    contract::holds(&world.control(), &reset()).await;
+    contract::holds(&world.control(), &drain()).await;
 }
 
 #[tokio::test]
@@ -29,14 +34,14 @@ async fn haproxy_keeps_the_contract_over_tcp() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let world = World::start(&format!("stats socket ipv4@{free} level admin"), &[]).await;
     let control = control(HaproxySocket::Tcp(Text::from(free.to_string().as_str())));
-    contract::holds(&control, &RESET).await;
+    contract::holds(&control, &reset()).await;
     drop(world);
 }
 
 #[tokio::test]
 async fn haproxy_leaves_what_another_hand_changed_alone() {
     let world = World::start("", &[("dc-a-web2", "weight 7")]).await;
-    for order in [RESET, DRAIN] {
+    for order in [reset(), drain()] {
         let hand = async { drop(world.by_hand("set server app/dc-a-web1 state drain").await) };
         let control = world.control();
         contract::leaves_another_hand_alone(&control, &order, "app/dc-a-web1", hand).await;
@@ -50,7 +55,7 @@ async fn a_haproxy_that_never_answers_is_given_up() {
     // It takes connections and says nothing.
     let _silent = tokio::net::UnixListener::bind(&path).unwrap();
     let control = control(HaproxySocket::Unix(Text::from(path.to_str().unwrap())));
-    contract::gives_up_within(&control, &RESET, std::time::Duration::from_secs(20)).await;
+    contract::gives_up_within(&control, &reset(), std::time::Duration::from_secs(20)).await;
 }
 
 #[tokio::test]
@@ -61,7 +66,7 @@ async fn no_request_reaches_a_cut_datacenter_and_it_serves_again_after_the_resto
     assert!(before.contains(&"a".to_owned()) && before.contains(&"b".to_owned()), "{before:?}");
 
     let snapshot = control.inspect().await.unwrap();
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     assert_eq!(world.served(12).await, ["b"; 12]);
 
     control.restore(&snapshot).await.unwrap();
@@ -74,7 +79,7 @@ async fn a_client_with_a_sticky_cookie_is_moved_by_a_drain_too() {
     let control = world.control();
     assert_eq!(world.served_by("cookie: at=a1\r\n").await, "a");
     let snapshot = control.inspect().await.unwrap();
-    control.cut(&DRAIN, &snapshot).await.unwrap();
+    control.cut(&drain(), &snapshot).await.unwrap();
     assert_eq!(world.served_by("cookie: at=a1\r\n").await, "b");
 }
 
@@ -86,12 +91,12 @@ async fn open_downloads_live_on_in_a_drain_and_end_with_a_reset() {
     assert!(downloads.iter().all(|download| download.datacenter == "a"));
     let snapshot = control.inspect().await.unwrap();
 
-    control.cut(&DRAIN, &snapshot).await.unwrap();
+    control.cut(&drain(), &snapshot).await.unwrap();
     for download in &mut downloads {
         assert!(download.goes_on_for(4000).await, "a drained download ended");
     }
     control.restore(&snapshot).await.unwrap();
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     for download in &mut downloads {
         download.ended().await;
     }
@@ -107,7 +112,7 @@ async fn what_was_not_up_before_the_drill_is_not_up_after_it() {
 
     let snapshot = control.inspect().await.unwrap();
     assert_eq!(snapshot.parts["app/dc-a-web2"].passage, Passage::Closed);
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     control.restore(&snapshot).await.unwrap();
 
     let after = control.inspect().await.unwrap();
@@ -123,7 +128,7 @@ async fn a_weight_that_changed_while_cut_is_put_back() {
     let world = World::start("", &[("dc-a-web1", "weight 42")]).await;
     let control = world.control();
     let snapshot = control.inspect().await.unwrap();
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     world.by_hand("set server app/dc-a-web1 weight 3").await;
     assert_ne!(control.inspect().await.unwrap().parts, snapshot.parts);
     control.restore(&snapshot).await.unwrap();
@@ -135,7 +140,7 @@ async fn a_weight_that_the_balancing_cannot_change_is_no_obstacle() {
     // `balance source` takes no other weight than the configured one and zero.
     let mut world = World::start("", &[("dc-a-web1", "weight 42")]).await;
     world.reload(|config| config.replace("balance roundrobin", "balance source")).await;
-    contract::holds(&world.control(), &RESET).await;
+    contract::holds(&world.control(), &reset()).await;
 }
 
 #[tokio::test]
@@ -143,12 +148,12 @@ async fn after_a_reload_the_cut_is_gone_and_the_control_says_so() {
     let mut world = World::start("", &[]).await;
     let control = world.control();
     let snapshot = control.inspect().await.unwrap();
-    control.cut(&RESET, &snapshot).await.unwrap();
-    assert!(control.inspect().await.unwrap().is_cut(&RESET));
+    control.cut(&reset(), &snapshot).await.unwrap();
+    assert!(control.inspect().await.unwrap().is_cut(&reset()));
 
     world.reload(str::to_owned).await;
     let after = control.inspect().await.unwrap();
-    assert!(!after.is_cut(&RESET), "{after:?}");
+    assert!(!after.is_cut(&reset()), "{after:?}");
     assert_eq!(after, snapshot);
     control.restore(&snapshot).await.unwrap();
     assert_eq!(control.inspect().await.unwrap(), snapshot);
@@ -159,7 +164,7 @@ async fn a_server_that_a_reload_took_away_is_named_while_the_others_are_restored
     let mut world = World::start("", &[]).await;
     let control = world.control();
     let snapshot = control.inspect().await.unwrap();
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     world
         .reload(|config| {
             let kept: Vec<&str> =
@@ -167,13 +172,13 @@ async fn a_server_that_a_reload_took_away_is_named_while_the_others_are_restored
             kept.join("\n") + "\n"
         })
         .await;
-    control.cut(&RESET, &ControlState { parts: others(&snapshot) }).await.unwrap();
+    control.cut(&reset(), &ControlState { parts: others(&snapshot) }).await.unwrap();
 
     let error = control.restore(&snapshot).await.unwrap_err();
     assert!(error.what.contains("app/dc-a-web1"), "{error}");
     let after = control.inspect().await.unwrap();
     assert_eq!(after.parts, others(&snapshot));
-    assert!(after.has_open(A) && after.has_open(B));
+    assert!(after.has_open(&reset()) && after.has_open(&CutOrder::of(B, Mode::Reset)));
 }
 
 fn others(
@@ -219,10 +224,10 @@ async fn an_agent_that_says_ready_cannot_end_the_cut() {
     })
     .await;
 
-    control.cut(&RESET, &snapshot).await.unwrap();
+    control.cut(&reset(), &snapshot).await.unwrap();
     let before = *asked_b.borrow_and_update();
     asked_b.wait_for(|asked| *asked >= before + 5).await.unwrap();
-    assert!(control.inspect().await.unwrap().is_cut(&RESET));
+    assert!(control.inspect().await.unwrap().is_cut(&reset()));
 
     control.restore(&snapshot).await.unwrap();
     assert_eq!(control.inspect().await.unwrap(), snapshot);

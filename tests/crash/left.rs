@@ -132,7 +132,7 @@ fn journals_that_cannot_be_used_say_why() {
     home.file("newer", "b5d8ec41 {\"opened\":{\"format\":10}}\n");
     let json = r#"{"opened":{"format":10}}"#;
     home.file("newer", format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())));
-    home.run(&["restore", "./newer"]).has(6, &["it has the format 10, and this firedrill reads 2"]);
+    home.run(&["restore", "./newer"]).has(6, &["it has the format 10, and this firedrill reads 3"]);
     home.file("empty", "");
     home.run(&["restore", "./empty"]).has(0, &["ended before it touched anything"]);
 }

@@ -59,10 +59,10 @@ impl Conductor {
     /// Takes what a control said, or says why its cut must not follow.
     fn take(&mut self, place: usize, survivors: &[Survivors], state: ControlState) {
         let order = self.plan.cut.clone();
-        let datacenter = self.plan.datacenter(order.datacenter).to_owned();
+        let datacenter = self.plan.lost();
         let Some(held) = self.held.get_mut(place) else { return };
         let name = held.name();
-        if !state.has_open(order.datacenter) {
+        if !state.has_open(&order) {
             let text = format!(
                 "nothing leads to {datacenter} through {name} that is not closed already, so there is \
                  nothing to cut; put it back to service first"
@@ -79,7 +79,7 @@ impl Conductor {
     fn last_datacenter(&self, name: &Name, survivors: &[Survivors]) -> Option<Why> {
         let last: Vec<&str> =
             survivors.iter().filter(|s| s.left == 0).map(|s| s.group.as_str()).collect();
-        let datacenter = self.plan.datacenter(self.plan.cut.datacenter);
+        let datacenter = self.plan.lost();
         let text = format!(
             "nothing but {datacenter} serves {} now, as {name} says, so cutting it would leave nobody to \
              serve; bring the others up first",

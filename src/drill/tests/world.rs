@@ -253,7 +253,7 @@ impl TrafficControl for Control {
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
-        let mut state = snapshot.cuttable(order.datacenter);
+        let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             part.passage = Passage::Closed;
             part.settings.insert("state".to_owned(), format!("{:?}", Passage::Closed));

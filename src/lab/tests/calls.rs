@@ -101,11 +101,3 @@ async fn each_service_has_a_gate_of_its_own_in_each_datacenter() {
     let recovery = |name: &str| truth.services[&Name::from(name)].recovery.unwrap();
     assert_eq!(recovery("talk"), recovery("session"), "it waited for what it calls");
 }
-
-#[tokio::test]
-async fn what_only_others_call_from_one_place_may_be_the_last_of_its_kind() {
-    let drill = Drill::start(with_objects(LabCheck::Up)).await;
-    let serving = drill.lab.serving();
-    let serving: Vec<_> = serving().into_iter().map(|(name, _)| name.to_string()).collect();
-    assert_eq!(serving, ["talk"]);
-}

@@ -51,11 +51,13 @@ fn expected_service() -> Service {
                 ]),
             }),
             required: true,
+            promises: Default::default(),
         }],
         promises: Promises {
             recover_within: Some(millis(3_000)),
             failback_within: Some(millis(1_000)),
             sustain: false,
+            ..Promises::default()
         },
     }
 }
@@ -108,7 +110,7 @@ fn a_plan_means_exactly_what_it_says() {
         lab: Some(lab),
         traffic: expected_traffic(),
         services: vec![expected_service()],
-        cut: CutOrder { datacenter: EAST, mode: Mode::Blackhole },
+        cut: CutOrder::of(EAST, Mode::Blackhole),
         through: vec![0],
         timing: Timing {
             baseline: millis(3_000),
@@ -309,7 +311,7 @@ fn placeholders_are_filled_in_wherever_they_stand() {
     let vars = [("REGION", "east"), ("PACE", "4"), ("NAME", "chat")];
     let outcome = parsed_with(text.as_bytes(), &vars);
     let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
-    assert_eq!(plan.cut.datacenter, EAST);
+    assert_eq!(plan.cut.datacenters, [EAST]);
     assert_eq!(plan.services[0].name.as_str(), "chat");
     assert_eq!(plan.services[0].probes[0].every, millis(40));
     let ProbeKind::Http(http) = &plan.services[0].probes[0].kind else { panic!() };

@@ -157,7 +157,7 @@ impl TrafficControl for Haproxy {
     }
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
-        survivors(&self.servers, &self.table().await?, order.datacenter)
+        survivors(&self.servers, &self.table().await?, &order.datacenters)
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
@@ -168,10 +168,8 @@ impl TrafficControl for Haproxy {
                 hint: "take `reset` or `drain`, or put a `proxy` between it and its servers".into(),
             });
         }
-        let open: Vec<(&String, &PartState)> = snapshot
-            .parts_of(order.datacenter)
-            .filter(|(_, part)| part.passage == Passage::Open)
-            .collect();
+        let open: Vec<(&String, &PartState)> =
+            snapshot.parts_of(order).filter(|(_, part)| part.passage == Passage::Open).collect();
         // An agent that says `ready` would put its server back, so it is paused first.
         let agents = open.iter().filter(|(_, part)| setting(part, AGENT) == Some("enabled"));
         let pause = agents.map(|(server, _)| command(&["disable agent", server]));
@@ -186,7 +184,7 @@ impl TrafficControl for Haproxy {
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
-        let mut state = snapshot.cuttable(order.datacenter);
+        let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             part.passage = Passage::Closed;
             part.settings.insert(STATE.to_owned(), "maint".to_owned());

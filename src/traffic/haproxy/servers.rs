@@ -46,9 +46,9 @@ pub(super) fn all_match(wanted: &[HaproxyServers], all: &[Server]) -> Result<(),
     Ok(())
 }
 
-/// Who serves on without `datacenter`, backend by backend.
+/// Who serves on without `datacenters`, backend by backend.
 ///
-/// Servers stand in for each other within a backend. A backend that has servers of this datacenter
+/// Servers stand in for each other within a backend. A backend that has servers of those
 /// alone is stood in for by servers of the plan's other datacenters in other backends, if there are any;
 /// else nobody here can tell.
 ///
@@ -57,12 +57,12 @@ pub(super) fn all_match(wanted: &[HaproxyServers], all: &[Server]) -> Result<(),
 pub(super) fn survivors(
     wanted: &[HaproxyServers],
     all: &[Server],
-    datacenter: DatacenterId,
+    datacenters: &[DatacenterId],
 ) -> Result<Vec<Survivors>, ControlError> {
     let known = select(wanted, all)?;
     let lost: BTreeSet<&str> = known
         .iter()
-        .filter(|(_, at)| *at == datacenter)
+        .filter(|(_, at)| datacenters.contains(at))
         .map(|(server, _)| server.name.as_str())
         .collect();
     let backends: BTreeSet<&str> = known
@@ -70,8 +70,11 @@ pub(super) fn survivors(
         .filter(|(server, _)| lost.contains(server.name.as_str()))
         .map(|(server, _)| server.backend())
         .collect();
-    let elsewhere: Vec<&Server> =
-        known.iter().filter(|(_, at)| *at != datacenter).map(|(server, _)| *server).collect();
+    let elsewhere: Vec<&Server> = known
+        .iter()
+        .filter(|(_, at)| !datacenters.contains(at))
+        .map(|(server, _)| *server)
+        .collect();
     let mut judged = Vec::new();
     for backend in backends {
         let beside: Vec<&Server> = all
@@ -171,7 +174,7 @@ mod tests {
         let header =
             "1\n# be_name srv_name srv_op_state srv_admin_state srv_uweight srv_agent_state";
         let all = parse(&format!("{header}\n{rows}")).unwrap();
-        let judged = survivors(&wanted(patterns), &all, DatacenterId(0)).unwrap();
+        let judged = survivors(&wanted(patterns), &all, &[DatacenterId(0)]).unwrap();
         judged.into_iter().map(|survivors| (survivors.group, survivors.left)).collect()
     }
 

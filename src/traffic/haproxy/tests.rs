@@ -83,7 +83,7 @@ fn control(socket: HaproxySocket) -> Haproxy {
 }
 
 fn order(mode: Mode) -> CutOrder {
-    CutOrder { datacenter: DatacenterId(0), mode }
+    CutOrder::of(DatacenterId(0), mode)
 }
 
 /// A HAProxy that works: the table, and silence for all else.

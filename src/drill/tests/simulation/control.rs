@@ -340,7 +340,7 @@ impl TrafficControl for SimControl {
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
-        let mut state = snapshot.cuttable(order.datacenter);
+        let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             if let Some(cut) = Setup::cut(order.mode).state(part.datacenter) {
                 *part = cut;
