@@ -220,10 +220,13 @@ impl Lab {
         });
         let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
         let strain = marks.cut_issued.map(|cut| front.strains.between(cut, until));
+        let store = front.balancer.store();
+        let held_until = marks.cut_issued.zip(store);
         truth::Part {
             members: members.collect(),
             changes: front.balancer.changes().borrow().clone(),
             strain: strain.unwrap_or_default(),
+            held_until: held_until.and_then(|(cut, store)| store.held_until(cut, until)),
         }
     }
 

@@ -29,8 +29,9 @@ use crate::model::{DatacenterId, LabStore, LabStoreTruth, Offset, Replication};
 pub(super) const TERM: &str = "x-lab-term";
 /// The header field that makes a request one of a wire.
 const WIRE: &str = "x-lab-wire";
-/// How long a wire waits for an answer.
-const WIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a wire waits for an answer, and so how long a synchronous store waits for a copy that
+/// does not answer any more.
+const WIRE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a primary's requests may take to end when it hands over.
 const HAND_OVER: Duration = Duration::from_millis(500);
 /// How often a wire looks for something new.
@@ -83,6 +84,8 @@ pub(super) struct Store {
     copied: watch::Sender<BTreeMap<DatacenterId, Copied>>,
     written: Notify,
     acknowledged: Mutex<BTreeMap<String, Offset>>,
+    /// When writes stopped waiting for a copy that did not answer.
+    gave_up: Mutex<Vec<Offset>>,
 }
 
 impl Store {
@@ -109,6 +112,7 @@ impl Store {
             copied: watch::Sender::new(copied),
             written: Notify::new(),
             acknowledged: Mutex::default(),
+            gave_up: Mutex::default(),
         }
     }
 
@@ -130,6 +134,12 @@ impl Store {
 
     fn acknowledged(&self) -> MutexGuard<'_, BTreeMap<String, Offset>> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last instant from `from` until `until` up to which writes waited in vain for a copy.
+    pub(super) fn held_until(&self, from: Offset, until: Offset) -> Option<Offset> {
+        let gave_up = self.gave_up.lock().unwrap_or_else(PoisonError::into_inner);
+        gave_up.iter().copied().filter(|at| (from..until).contains(at)).next_back()
     }
 
     fn copy_in(&self, datacenter: DatacenterId) -> Option<&Copy> {
@@ -279,6 +289,11 @@ impl Store {
             return true;
         }
         let delivered = deliver(copy.doors, &piece).await;
+        let waited_for = before.is_some_and(|before| before.reachable);
+        if self.replication == Replication::Sync && waited_for && !delivered {
+            let mut gave_up = self.gave_up.lock().unwrap_or_else(PoisonError::into_inner);
+            gave_up.push(self.clock.now());
+        }
         self.copied.send_modify(|copied| {
             let it = copied.entry(to).or_insert(Copied { term: 0, length: 0, reachable: false });
             it.reachable = delivered;
@@ -294,6 +309,10 @@ impl Store {
     pub(super) async fn promote(&self, to: DatacenterId, in_order: bool) -> bool {
         let term = self.term();
         if !in_order {
+            // Nobody waits for the one that was lost, until it answers a wire again.
+            self.copied.send_modify(|copied| {
+                copied.entry(term.primary).and_modify(|lost| lost.reachable = false);
+            });
             return self.begin(to);
         }
         let Ok(_turn) = timeout(HAND_OVER, term.turn.write()).await else { return false };

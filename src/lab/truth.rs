@@ -24,6 +24,8 @@ pub(super) struct Part {
     pub(super) changes: Vec<LabChange>,
     /// What capacity did to its requests while the cut lasted.
     pub(super) strain: LabStrain,
+    /// Up to when, while the cut lasted, writes waited in vain for a copy.
+    pub(super) held_until: Option<Offset>,
 }
 
 impl Part {
@@ -58,7 +60,7 @@ impl Part {
             };
             from = well(&is_in).then(|| from.unwrap_or(change.at));
         }
-        from
+        from.map(|from| self.held_until.map_or(from, |held| held.max(from)))
     }
 }
 
@@ -118,6 +120,7 @@ mod tests {
                 .into(),
             changes: changes.collect(),
             strain: LabStrain::default(),
+            held_until: None,
         }
     }
 
@@ -206,6 +209,15 @@ mod tests {
             .for_each(|member| member.was_in = member.datacenter.as_str() == "west");
         assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(0));
         assert_eq!(failback(&part, &marks(100, Some(200))), None);
+    }
+
+    #[test]
+    fn a_store_that_waited_for_a_lost_copy_was_not_back_before() {
+        let mut part = part(&OUT);
+        part.held_until = Some(Offset::from_millis(300));
+        assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(200));
+        part.held_until = Some(Offset::from_millis(110));
+        assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(70));
     }
 
     #[test]

@@ -117,6 +117,21 @@ async fn a_synchronous_store_loses_nothing_that_it_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_synchronous_store_waits_for_a_hung_copy_and_then_does_without() {
+    let mut drill = Drill::start(store(Replication::Sync, true)).await;
+    assert_eq!(drill.write("before").await, 201);
+    let west = drill.gates(WEST);
+    drill.cut_at(&west, Fault::Blackhole).await;
+    assert_eq!(drill.write("held").await, 201);
+    let answered = drill.clock.now().since(drill.marks.cut_issued.unwrap());
+    let truth = drill.lab.truth(&[WEST], &drill.marks);
+    let truth = &truth.stores[&Name::from("accounts")];
+    let recovery = truth.serving.recovery.unwrap();
+    assert!(recovery > Duration::ZERO && recovery <= answered, "{recovery:?} of {answered:?}");
+    assert_eq!((truth.acknowledged, truth.lost.len()), (2, 0));
+}
+
+#[tokio::test]
 async fn a_store_in_one_place_is_gone_with_it_and_back_with_all_it_had() {
     let mut spec = store(Replication::Sync, false);
     spec.stores.get_mut(&Name::from("accounts")).unwrap().replicas.clear();
