@@ -8,6 +8,7 @@ use crate::model::{DatacenterId, Degrade, Mode, ModeKind, Name, Timing};
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, TimingDraft};
 use super::finding::{is_hostile, quote};
 use super::guardrail::{self, Services};
+use super::load;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
@@ -21,6 +22,7 @@ const TOP: &[&str] = &[
     "lab",
     "traffic",
     "services",
+    "load",
     "cut",
     "timing",
     "guardrails",
@@ -50,6 +52,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         .map(|value| service::services(reader, value, &datacenters))
         .unwrap_or_default();
     let services_complete = reader.findings.errors() == before;
+    let loads = top.get("load").map(|value| load::loads(reader, value)).unwrap_or_default();
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
@@ -68,6 +71,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         services,
         services_at: services_value.map_or(top.at, |value| value.at),
         services_complete,
+        loads,
         cut,
         timing,
         guardrails,
