@@ -139,7 +139,7 @@ impl Store {
     /// The last instant from `from` until `until` up to which writes waited in vain for a copy.
     pub(super) fn held_until(&self, from: Offset, until: Offset) -> Option<Offset> {
         let gave_up = self.gave_up.lock().unwrap_or_else(PoisonError::into_inner);
-        gave_up.iter().copied().filter(|at| (from..until).contains(at)).next_back()
+        gave_up.iter().copied().rfind(|at| (from..until).contains(at))
     }
 
     fn copy_in(&self, datacenter: DatacenterId) -> Option<&Copy> {
