@@ -98,9 +98,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
                 listener: charge.listener,
             };
             let mut record = drill.run().await;
-            record.lab = lab.as_ref().map(|lab| {
-                lab.truth(plan.cut.datacenters.first().copied().unwrap_or_default(), &record.marks)
-            });
+            record.lab = lab.as_ref().map(|lab| lab.truth(&plan.cut.datacenters, &record.marks));
             record
         }
     };
@@ -172,7 +170,8 @@ fn survivors(
     let lost = |datacenter: &DatacenterId| order.datacenters.contains(datacenter);
     let touched = serving.iter().filter(|(service, replicas)| {
         let meant = order.services.is_empty() || order.services.contains(service);
-        meant && replicas.keys().any(lost)
+        // Of what stands nowhere else nobody could be left; the plan means it, or was refused.
+        meant && replicas.keys().any(lost) && !replicas.keys().all(lost)
     });
     touched
         .map(|(service, replicas)| {

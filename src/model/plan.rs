@@ -1,6 +1,5 @@
 //! A plan, checked: every reference points at something and every duration makes sense.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LoadSpec, Name, Networks, Part, ProbeId, Text,
+    LabSpec, LoadSpec, Name, Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -278,37 +277,4 @@ pub struct Timing {
     pub hold: Duration,
     /// The longest that traffic may stay cut.
     pub at_most: Duration,
-}
-
-/// The built-in world.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabSpec {
-    /// The system under test.
-    pub balancer: BalancerSpec,
-    /// Per service, how many replicas stand in which datacenter.
-    pub services: BTreeMap<Name, BTreeMap<DatacenterId, u32>>,
-}
-
-/// The lab's balancer: active health checks, as in any load balancer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BalancerSpec {
-    /// How often each replica is checked.
-    pub check_every: Duration,
-    /// How long a check may take.
-    pub check_timeout: Duration,
-    /// Failed checks in a row that take a replica out.
-    pub fall: u32,
-    /// Passed checks in a row that put it back.
-    pub rise: u32,
-    /// How requests are spread.
-    pub spread: Spread,
-}
-
-/// How the lab's balancer spreads requests over the replicas that are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spread {
-    /// In turn over all of them, in the plan's order: active/active.
-    RoundRobin,
-    /// In turn over those of the first datacenter in the plan's order that has any: active/standby.
-    First,
 }

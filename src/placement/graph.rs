@@ -1,10 +1,10 @@
-//! The graph: services, control planes and the lab's services, and who cannot work without whom.
+//! The graph: services, control planes and the parts of the lab, and who cannot work without whom.
 
 use std::collections::HashMap;
 
 use crate::model::{DatacenterId, Dependency, Home, Name, Plan, ProbeSpec, Spread, Stand};
 
-/// A node's number: services come first, then control planes, then the lab's services.
+/// A node's number: services come first, then control planes, those of the lab too, then the rest of the lab.
 pub type Node = usize;
 
 /// Who switches to a standby when nothing active is left.
@@ -56,9 +56,11 @@ impl Graph {
             let home = (!home.is_empty()).then(|| active(home.iter().map(|id| (*id, None))));
             graph.add(part.name.clone(), Place { home, switch: Switch::ByItself });
         }
-        graph.control_planes = plan.control_plane.len();
+        let controllers = graph.add_controllers(plan);
+        graph.control_planes = graph.names.len() - graph.services;
         let lab = graph.add_lab(plan);
         graph.connect(plan, &lab);
+        graph.connect_lab(plan, &lab, &controllers);
         graph
     }
 
@@ -78,21 +80,70 @@ impl Graph {
         }
     }
 
-    /// Adds the lab's services.
+    /// Adds the lab's controllers, which are control planes.
+    fn add_controllers<'p>(&mut self, plan: &'p Plan) -> HashMap<&'p str, Node> {
+        let controllers = plan.lab.iter().flat_map(|lab| &lab.controllers);
+        let nodes = controllers.map(|(name, controller)| {
+            let home = active(controller.datacenters.iter().map(|id| (*id, None)));
+            let place = Place { home: Some(home), switch: Switch::ByItself };
+            (name.as_str(), self.add(name.clone(), place))
+        });
+        nodes.collect()
+    }
+
+    /// Adds the lab's services and stores.
     fn add_lab<'p>(&mut self, plan: &'p Plan) -> HashMap<&'p str, Node> {
         let mut nodes = HashMap::new();
         let Some(lab) = &plan.lab else { return nodes };
-        for (name, replicas) in &lab.services {
-            let replicas = replicas.iter().map(|(id, count)| (*id, Some(*count)));
+        let switch = |controller: &Option<Name>| match controller {
+            Some(_) => Switch::ControlPlane,
+            None => Switch::ByItself,
+        };
+        for (name, service) in &lab.services {
+            let replicas = service.replicas.iter().map(|(id, count)| (*id, Some(*count)));
             let mut home = active(replicas);
-            if lab.balancer.spread == Spread::First {
-                // The others serve nothing until the balancer finds the first one gone.
+            let first = service.spread.unwrap_or(lab.balancer.spread) == Spread::First;
+            if first || service.switched_by.is_some() {
+                // The others serve nothing until somebody finds the first one gone.
                 home.standby = home.active.split_off(home.active.len().min(1));
             }
-            let place = Place { home: Some(home), switch: Switch::ByItself };
+            let place = Place { home: Some(home), switch: switch(&service.switched_by) };
+            nodes.insert(name.as_str(), self.add(name.clone(), place));
+        }
+        for (name, store) in &lab.stores {
+            let mut home = active(store.places().map(|id| (id, None)));
+            home.standby = home.active.split_off(home.active.len().min(1));
+            let place = Place { home: Some(home), switch: switch(&store.switched_by) };
             nodes.insert(name.as_str(), self.add(name.clone(), place));
         }
         nodes
+    }
+
+    /// Who calls whom in the lab, and who switches what.
+    fn connect_lab(
+        &mut self,
+        plan: &Plan,
+        lab: &HashMap<&str, Node>,
+        controllers: &HashMap<&str, Node>,
+    ) {
+        let Some(spec) = &plan.lab else { return };
+        let node = |name: &Name| lab.get(name.as_str()).copied();
+        for (name, service) in &spec.services {
+            let mut needed: Vec<Node> = service.callees().filter_map(node).collect();
+            needed.sort_unstable();
+            needed.dedup();
+            if let Some(who) = node(name) {
+                needed.into_iter().for_each(|needed| self.depend(who, needed));
+            }
+        }
+        let services = spec.services.iter().map(|(name, it)| (name, &it.switched_by));
+        let stores = spec.stores.iter().map(|(name, it)| (name, &it.switched_by));
+        for (name, controller) in services.chain(stores) {
+            let by = controller.as_ref().and_then(|it| controllers.get(it.as_str()));
+            if let Some((by, who)) = by.zip(node(name)) {
+                self.brings_up[*by].push(who);
+            }
+        }
     }
 
     fn connect(&mut self, plan: &Plan, lab: &HashMap<&str, Node>) {

@@ -9,7 +9,7 @@ mod loss;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{CutOrder, DatacenterId, Loss, Plan};
+use crate::model::{CutOrder, DatacenterId, LabSpec, Loss, Plan};
 
 pub use compare::record;
 use graph::Graph;
@@ -33,7 +33,10 @@ impl<'p> Placement<'p> {
     /// Whether the plan says anything that the check can go by, beyond a lab's plain replicas.
     pub fn is_told(&self) -> bool {
         let told = self.plan.services.iter();
-        !self.plan.control_plane.is_empty()
+        let lab = self.plan.lab.as_ref();
+        let calls = |lab: &LabSpec| lab.services.values().any(|it| it.callees().next().is_some());
+        lab.is_some_and(|lab| !lab.controllers.is_empty() || calls(lab))
+            || !self.plan.control_plane.is_empty()
             || told.into_iter().any(|it| it.home.is_some() || !it.depends_on.is_empty())
     }
 

@@ -39,6 +39,11 @@ impl Datacenters {
         self.names.get(id.index()).map_or("?", Name::as_str)
     }
 
+    /// Whether there is a datacenter of this name; says nothing about it.
+    pub fn contains(&self, name: &str) -> bool {
+        self.ids.contains_key(&Name::from(name))
+    }
+
     /// The datacenter that `name` refers to.
     pub fn find(&self, reader: &mut Reader, name: &At<Name>) -> Option<DatacenterId> {
         let found = self.ids.get(&name.value).copied();
@@ -89,8 +94,8 @@ impl Datacenters {
 pub(super) struct LabDraft {
     pub spec: LabSpec,
     pub at: Span,
-    /// Where each service's name stands.
-    pub services_at: BTreeMap<Name, Span>,
+    /// Where the name of each service, store and controller stands.
+    pub names_at: BTreeMap<Name, Span>,
     pub complete: bool,
 }
 

@@ -13,6 +13,7 @@ mod fill;
 mod finding;
 mod guardrail;
 mod kill_switch;
+mod lab;
 mod load;
 mod placed;
 mod probe;

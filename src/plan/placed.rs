@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{DatacenterId, Dependency, ProbeSpec, Provider, ServedBySource};
+use crate::model::{DatacenterId, Dependency, Name, ProbeSpec, Provider, ServedBySource};
 
 use super::cycle::{Edges, knots, shortest};
 use super::draft::{Draft, HomeDraft, ServiceDraft};
@@ -146,10 +146,10 @@ fn against_the_lab(
     let asked = asked(service);
     let mut stands: BTreeSet<DatacenterId> = BTreeSet::new();
     let mut at = None;
-    for (name, replicas) in &lab.spec.services {
-        if asked.contains(name.as_str()) {
-            stands.extend(replicas.keys());
-            at = lab.services_at.get(name).copied();
+    for name in asked.into_iter().map(Name::from) {
+        if let Some(places) = lab.spec.places(&name) {
+            stands.extend(places);
+            at = lab.names_at.get(&name).copied();
         }
     }
     let Some(at) = at else { return };

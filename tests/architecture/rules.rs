@@ -153,7 +153,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
-    ("serde", &["model", "plan", "journal", "lease"]),
+    // In the lab: what the copies of a store send each other.
+    ("serde", &["model", "plan", "journal", "lease", "lab"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",

@@ -100,7 +100,11 @@ fn a_plan_means_exactly_what_it_says() {
             rise: 2,
             spread: Spread::RoundRobin,
         },
-        services: BTreeMap::from([(Name::from("talk"), BTreeMap::from([(EAST, 2), (WEST, 2)]))]),
+        services: BTreeMap::from([(
+            Name::from("talk"),
+            BTreeMap::from([(EAST, 2), (WEST, 2)]).into(),
+        )]),
+        ..LabSpec::default()
     };
     let expected = Plan {
         name: Name::from("quickstart"),

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod lab;
 mod placement;
 
 use std::collections::BTreeMap;

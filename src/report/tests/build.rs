@@ -10,6 +10,7 @@ mod placed;
 mod truth;
 pub use features::features;
 pub use placed::placed;
+pub use truth::switched;
 use truth::truth;
 
 pub fn ms(millis: u64) -> Duration {
