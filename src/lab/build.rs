@@ -72,15 +72,20 @@ impl Lab {
             Some(&home) => pool.switched(home),
             None => pool,
         };
+        let standby = (spread == Spread::First || spec.switched_by.is_some())
+            .then(|| spec.replicas.keys().skip(1).copied().collect::<Vec<_>>());
         let (strains, service) = (Arc::<Strains>::default(), Arc::new(spec.clone()));
         let mut doors = Vec::new();
         for member in pool.members() {
             let room = self.room(name, member.datacenter, member.replica).await?;
             doors.push(room.doors);
+            let desk = Desk::new(spec, strains.clone(), self.clock);
+            let is_standby = standby.as_ref().is_some_and(|ids| ids.contains(&member.datacenter));
+            let desk = if is_standby { desk } else { desk.warm() };
             let replica = Replica {
                 identity: room.identity,
                 service: service.clone(),
-                desk: Desk::new(spec, strains.clone(), self.clock),
+                desk,
                 addresses: addresses.clone(),
                 clock: self.clock,
                 faults: faults.clone(),

@@ -43,8 +43,8 @@ pub use self::faults::{Broken, LabFaults, Leak};
 use self::work::Strains;
 use crate::clock::Clock;
 use crate::model::{
-    DatacenterId, LabChange, LabPathTruth, LabServiceTruth, LabSpec, LabStoreTruth, LabTruth,
-    Marks, Name, Offset,
+    DatacenterId, LabChange, LabPathTruth, LabServiceTruth, LabSpec, LabStoreTruth, LabStrain,
+    LabTruth, Marks, Name, Offset,
 };
 use crate::proxy::{Gate, Proxy};
 
@@ -220,12 +220,16 @@ impl Lab {
         });
         let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
         let strain = marks.cut_issued.map(|cut| front.strains.between(cut, until));
+        let after = marks.restore_issued.map(|restore| {
+            front.strains.between(restore, Offset::from_nanos(u64::MAX)) != LabStrain::default()
+        });
         let store = front.balancer.store();
         let held_until = marks.cut_issued.zip(store);
         truth::Part {
             members: members.collect(),
             changes: front.balancer.changes().borrow().clone(),
             strain: strain.unwrap_or_default(),
+            strained_after: after.unwrap_or_default(),
             held_until: held_until.and_then(|(cut, store)| store.held_until(cut, until)),
         }
     }

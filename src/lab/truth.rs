@@ -24,6 +24,8 @@ pub(super) struct Part {
     pub(super) changes: Vec<LabChange>,
     /// What capacity did to its requests while the cut lasted.
     pub(super) strain: LabStrain,
+    /// Whether requests met them after the restore too: then capacity decides when it is well again.
+    pub(super) strained_after: bool,
     /// Up to when, while the cut lasted, writes waited in vain for a copy.
     pub(super) held_until: Option<Offset>,
 }
@@ -86,7 +88,7 @@ pub(super) fn recovery(parts: &[&Part], marks: &Marks) -> Option<Duration> {
 pub(super) fn failback(part: &Part, marks: &Marks) -> Option<Duration> {
     let restore = marks.restore_issued?;
     marks.cut_issued?;
-    if !part.is_touched() || part.well_from(marks).is_none() {
+    if part.strained_after || !part.is_touched() || part.well_from(marks).is_none() {
         return None;
     }
     let back = part.changes.iter().find(|change| {
@@ -120,6 +122,7 @@ mod tests {
                 .into(),
             changes: changes.collect(),
             strain: LabStrain::default(),
+            strained_after: false,
             held_until: None,
         }
     }

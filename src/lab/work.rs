@@ -73,6 +73,11 @@ impl Desk {
         }
     }
 
+    /// Begins warm, as one that serves on an ordinary day is.
+    pub(super) fn warm(self) -> Desk {
+        Desk { cold: None, ..self }
+    }
+
     /// Waits for a seat; `None` when too many are waiting already.
     pub(super) async fn sit(&self) -> Option<Seat<'_>> {
         let Some(seats) = &self.seats else { return Some(Seat(None)) };

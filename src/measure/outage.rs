@@ -62,8 +62,30 @@ pub fn episodes(runs: &[Run], stable: Stable) -> Vec<Episode> {
             previous_was_trouble = trouble;
         }
     }
+    if let Some(episode) = &mut open
+        && let Some(before) = may_be_over_since(runs, known_until, stable)
+    {
+        episode.outage.ended_after = episode.outage.ended_after.min(before);
+    }
     episodes.extend(open);
     episodes
+}
+
+/// Where less than all must be good, trouble is no proof that an outage goes on: the last trouble before the earliest
+/// stretch that holds its share so far, and is not over yet.
+fn may_be_over_since(runs: &[Run], known_until: Offset, stable: Stable) -> Option<Offset> {
+    if stable.share >= 1.0 {
+        return None;
+    }
+    let young = known_until.minus(stable.length);
+    let first = runs.iter().position(|run| run.first_sent > young)?;
+    let mut places = first.max(1)..runs.len();
+    let place = places.find(|&place| {
+        let (run, before) = (&runs[place], &runs[place - 1]);
+        let begins = run.kind == Kind::Good && before.kind.is_trouble();
+        begins && holds(&runs[place..], run.first_sent, known_until, stable)
+    })?;
+    Some(runs[place - 1].last_sent)
 }
 
 /// Whether the trouble at `place`, after an outage that ended at `since`, is no more than a service that
@@ -111,10 +133,17 @@ fn end_of(runs: &[Run], stable: Stable, known_until: Offset) -> Option<Offset> {
     if known_until < end || !holds(runs, first.first_sent, end, stable) {
         return None;
     }
-    if answers_slowly(first, stable) || stable.share < 1.0 {
+    if answers_slowly(first, stable) {
         return Some(first.first_done);
     }
-    good_stretch(runs).filter_map(|run| run.proved).min()
+    let proved = good_stretch(runs).filter_map(|run| run.proved).min();
+    if stable.share >= 1.0 {
+        return proved;
+    }
+    // A service that keeps failing so often may never give that many good answers in a row.
+    let stretch = runs.iter().take_while(|run| run.first_sent <= end);
+    let later = || stretch.filter_map(|run| run.proved).min();
+    proved.or_else(later).or(Some(first.first_done))
 }
 
 /// Whether enough of the samples sent between `from` and `end` are good. Of a run that goes on beyond

@@ -87,6 +87,24 @@ fn survivors_that_do_not_carry_the_load_break_their_promise() {
 }
 
 #[test]
+fn trouble_within_the_promised_share_does_not_prolong_an_outage() {
+    let promises = Promises {
+        recover_within: Some(span(300)),
+        good_while_cut: Some(0.5),
+        ..Promises::default()
+    };
+    // Away for 200 ms, and then one request in four fails, for as long as it is cut.
+    let probes = [good_samples(), turned_bad(1_000..3_000, 4)];
+    let kept = judged(with_images(promises), &probes);
+    assert_eq!(of(&kept, Promise::RecoverWithin, Some("images")), Judgement::Kept, "{kept:?}");
+    // And before the stretch is over, nothing is broken yet.
+    let early: Vec<Sample> =
+        probes[1].iter().copied().filter(|sample| sample.done < ms(1_450)).collect();
+    let early = judged(with_images(promises), &[good_samples(), early]);
+    assert_eq!(of(&early, Promise::RecoverWithin, Some("images")), Judgement::Undecided);
+}
+
+#[test]
 fn the_time_of_99_in_100_is_judged_while_cut_alone() {
     let p99 = |millis| Promises {
         recover_within: Some(span(800)),
