@@ -82,6 +82,7 @@ fn spec(address: SocketAddr, every: Duration, connection: Connection) -> ProbeSp
             values: ServedByValues(vec![(DatacenterId(0), vec!["east".into()])]),
         }),
         required: true,
+        promises: Default::default(),
     }
 }
 

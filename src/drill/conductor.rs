@@ -390,7 +390,7 @@ fn unwritten(error: &std::io::Error) -> Why {
 fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
     let at = watch.clock.now();
     for (number, service) in plan.services.iter().enumerate() {
-        let known = service.promises.is_empty() || decided.get(number).copied().unwrap_or(true);
+        let known = !service.promises_anything() || decided.get(number).copied().unwrap_or(true);
         if !known && watch.observation.is_service_settled(number) {
             if let Some(done) = decided.get_mut(number) {
                 *done = true;

@@ -5,6 +5,8 @@
 mod calendar;
 mod gauge;
 mod guard;
+mod held;
+mod impact;
 mod observation;
 mod outage;
 mod promise;
@@ -13,6 +15,7 @@ mod recovery;
 mod run;
 mod timeline;
 mod verdict;
+mod while_cut;
 
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::held::Held;
+use super::impact::impact;
 use super::outage::{Stable, episodes};
-use super::promise::{Evidence, judge_service, settled};
+use super::promise::{Evidence, judge_service, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promise, Sampled, ServedBy,
+    Connection, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promises, Sampled, ServedBy,
     ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
 };
 
@@ -25,6 +27,8 @@ pub struct Series {
     pub vantage: VantageId,
     /// The samples, folded.
     pub timeline: Timeline,
+    /// Those that tell whether the survivors carry the load.
+    pub held: Held,
 }
 
 /// Everything that was seen so far.
@@ -55,20 +59,27 @@ impl Observation {
         if let Some(recent) = self.recent.get_mut(probe.service as usize) {
             recent.push(sample.done, sample.outcome.is_good(), sample.served_by);
         }
-        self.series
-            .entry((probe, vantage))
-            .or_insert_with(|| Series {
-                probe,
-                vantage,
-                timeline: Timeline::new(self.plan.lost_to(spec), spec.every),
-            })
-            .timeline
-            .push(sample, &self.marks);
+        let series = self.series.entry((probe, vantage)).or_insert_with(|| Series {
+            probe,
+            vantage,
+            timeline: Timeline::new(self.plan.lost_to(spec), spec.every),
+            held: Held::new(service.promises_of(spec)),
+        });
+        series.held.push(&sample, &self.marks);
+        series.timeline.push(sample, &self.marks);
     }
 
-    /// What counts as recovered in this drill.
+    /// What counts as back to normal in this drill.
     pub fn stable(&self) -> Stable {
         Stable { length: self.plan.timing.stable_for, share: self.plan.timing.stable_share }
+    }
+
+    /// What counts as recovered while cut for a probe that is judged by `promises`: a service that promises less
+    /// than all keeps its promise with less.
+    fn stable_while_cut(&self, promises: &Promises) -> Stable {
+        let stable = self.stable();
+        let share = promises.good_while_cut.map_or(stable.share, |share| stable.share.min(share));
+        Stable { share, ..stable }
     }
 
     /// The series of a service's probes, in the plan's order.
@@ -130,7 +141,7 @@ impl Observation {
         self.plan
             .services
             .get(service)
-            .is_none_or(|spec| settled(spec, &self.evidence(service), Promise::RecoverWithin))
+            .is_none_or(|spec| settled_while_cut(spec, &self.evidence(service), &self.marks))
     }
 
     /// Whether every required probe of every service was seen to recover.
@@ -148,7 +159,7 @@ impl Observation {
             .services
             .iter()
             .enumerate()
-            .all(|(number, spec)| settled(spec, &self.evidence(number), Promise::FailbackWithin))
+            .all(|(number, spec)| settled_after(spec, &self.evidence(number)))
     }
 
     /// What can be said of every service now: the slowest to recover first.
@@ -210,10 +221,13 @@ impl Observation {
         self.series_of(service as u32)
             .filter_map(|series| {
                 let probe = spec.probes.get(series.probe.probe as usize)?;
+                let while_cut = self.stable_while_cut(spec.promises_of(probe));
                 Some(Evidence {
                     probe,
                     timeline: &series.timeline,
-                    recovery: recovery(&series.timeline, &self.marks, stable),
+                    held: &series.held,
+                    stable: while_cut,
+                    recovery: recovery(&series.timeline, &self.marks, while_cut),
                     failback: failback(&series.timeline, &self.marks, stable),
                 })
             })
@@ -235,6 +249,7 @@ impl Observation {
             recovery: judged.recovery,
             failback: judged.failback,
             promises: judged.promises,
+            impact: impact(spec.users, &evidence, &self.marks),
             probes,
         })
     }

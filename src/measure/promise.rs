@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::held::Held;
 use super::outage::Stable;
 use super::recovery::troubled_again;
 use super::run::Kind;
 use super::timeline::Timeline;
+use super::while_cut::{good_while_cut, p99_while_cut};
 use crate::model::{
-    Bounds, Judgement, Marks, Name, Offset, ProbeSpec, Promise, PromiseResult, Recovery, Service,
-    Shown, Stage,
+    Bounds, Judgement, Marks, Name, Offset, ProbeSpec, Promise, PromiseResult, Promises, Recovery,
+    Service, Shown, Stage,
 };
 
 /// What one probe has to say.
@@ -18,6 +20,10 @@ pub struct Evidence<'a> {
     pub probe: &'a ProbeSpec,
     /// Its samples, folded.
     pub timeline: &'a Timeline,
+    /// Those that tell whether the survivors carry the load.
+    pub held: &'a Held,
+    /// What counts as recovered for it while cut.
+    pub stable: Stable,
     /// Its recovery so far.
     pub recovery: Option<Recovery>,
     /// Its failback so far.
@@ -35,34 +41,71 @@ pub struct ServiceJudgement {
     pub promises: Vec<PromiseResult>,
 }
 
-/// Whether nothing more can be learned by waiting: each required probe's time is known, or the
-/// budget is spent. `promise` says which of the two times.
-pub fn settled(service: &Service, evidence: &[Evidence<'_>], promise: Promise) -> bool {
-    if service.promises.is_empty() {
-        return true;
-    }
-    let (budget, pick): (_, fn(&Evidence<'_>) -> Option<Recovery>) = match promise {
-        Promise::FailbackWithin => (service.promises.failback_within, |known| known.failback),
-        _ => (service.promises.recover_within, |known| known.recovery),
+/// Those that are judged together: the probes of a feature that made promises of its own, or the rest of a service.
+struct Group<'a, 'e> {
+    promises: &'a Promises,
+    feature: Option<&'a Name>,
+    /// `None` while one that must be heard has said nothing.
+    heard: Option<Vec<&'a Evidence<'e>>>,
+}
+
+fn groups<'a, 'e>(service: &'a Service, evidence: &'a [Evidence<'e>]) -> Vec<Group<'a, 'e>> {
+    let heard = |wanted: &dyn Fn(&ProbeSpec) -> bool| {
+        let is_heard = |probe: &ProbeSpec| evidence.iter().any(|e| e.probe.name == probe.name);
+        let all = service.probes.iter().filter(|probe| wanted(probe)).all(is_heard);
+        all.then(|| evidence.iter().filter(|evidence| wanted(evidence.probe)).collect())
     };
-    let Some(found) = required(service, evidence) else { return false };
+    let rest = |probe: &ProbeSpec| probe.required && probe.promises.is_empty();
+    let whole = Group { promises: &service.promises, feature: None, heard: heard(&rest) };
+    let features = service.probes.iter().filter(|probe| !probe.promises.is_empty());
+    let features = features.map(|probe| Group {
+        promises: &probe.promises,
+        feature: Some(&probe.name),
+        heard: heard(&|other| other.name == probe.name),
+    });
+    let groups = std::iter::once(whole).chain(features);
+    groups.filter(|group| !group.promises.is_empty()).collect()
+}
+
+/// Whether nothing more can be learned by staying cut: each probe's recovery time is known and the rest was
+/// watched for long enough, or the budget is spent.
+pub fn settled_while_cut(service: &Service, evidence: &[Evidence<'_>], marks: &Marks) -> bool {
+    groups(service, evidence).iter().all(|group| {
+        let budget = group.promises.recover_within;
+        settled(
+            group,
+            budget,
+            |evidence| evidence.recovery,
+            |evidence| {
+                let promised = group.promises.good_while_cut.is_some()
+                    || group.promises.p99_while_cut.is_some();
+                !promised || evidence.held.is_watched(marks, evidence.stable)
+            },
+        )
+    })
+}
+
+/// Whether nothing more can be learned by waiting after the restore.
+pub fn settled_after(service: &Service, evidence: &[Evidence<'_>]) -> bool {
+    groups(service, evidence).iter().all(|group| {
+        settled(group, group.promises.failback_within, |evidence| evidence.failback, |_| true)
+    })
+}
+
+fn settled(
+    group: &Group<'_, '_>,
+    budget: Option<Duration>,
+    pick: fn(&Evidence<'_>) -> Option<Recovery>,
+    watched: impl Fn(&Evidence<'_>) -> bool,
+) -> bool {
+    let Some(found) = &group.heard else { return false };
     let over = |found: Recovery| budget.is_some_and(|budget| found.bounds.low > budget);
     let known = |found: Recovery| found.bounds.high.is_some();
-    found.iter().all(|evidence| pick(evidence).is_some_and(known))
+    found.iter().all(|evidence| pick(evidence).is_some_and(known) && watched(evidence))
         || found.iter().any(|evidence| pick(evidence).is_some_and(over))
 }
 
-/// What the required probes have to say; `None` while one of them has said nothing.
-fn required<'a, 'e>(
-    service: &Service,
-    evidence: &'a [Evidence<'e>],
-) -> Option<Vec<&'a Evidence<'e>>> {
-    let heard = |probe: &ProbeSpec| evidence.iter().any(|heard| heard.probe.name == probe.name);
-    let all = service.probes.iter().filter(|probe| probe.required).all(heard);
-    all.then(|| evidence.iter().filter(|evidence| evidence.probe.required).collect())
-}
-
-/// Judges every promise of a service by its required probes.
+/// Judges every promise of a service, and of its features, by their probes.
 pub fn judge_service(
     service: &Service,
     evidence: &[Evidence<'_>],
@@ -70,31 +113,54 @@ pub fn judge_service(
     stable: Stable,
 ) -> ServiceJudgement {
     // With a required probe unheard nothing is measured, whatever the others say.
-    let required = required(service, evidence).unwrap_or_default();
-    let recovery = slowest(&required, |evidence| evidence.recovery);
-    let failback = slowest(&required, |evidence| evidence.failback);
-    let mut promises = Vec::new();
-    if let Some(budget) = service.promises.recover_within {
-        let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
-        let doubt = doubt(&required, marks.cut_issued, until)
-            .or_else(|| unasked(&required, &[Stage::Cut, Stage::Observe]))
-            .or_else(|| second_outage(&required, stable));
-        promises.push(within(Promise::RecoverWithin, budget, &recovery, doubt));
-    }
-    if let Some(budget) = service.promises.failback_within {
-        let doubt = doubt(&required, marks.restore_issued, Offset::from_nanos(u64::MAX))
-            .or_else(|| unasked(&required, &[Stage::Restore, Stage::Failback]))
-            .or_else(|| unseen(&required));
-        promises.push(within(Promise::FailbackWithin, budget, &failback, doubt));
-    }
-    if service.promises.sustain {
-        promises.push(sustain(&required, marks, stable));
-    }
+    let is_heard = |probe: &ProbeSpec| evidence.iter().any(|e| e.probe.name == probe.name);
+    let all = service.probes.iter().filter(|probe| probe.required).all(is_heard);
+    let required = evidence.iter().filter(|evidence| all && evidence.probe.required);
+    let required: Vec<&Evidence<'_>> = required.collect();
+    let found = |slowest: Option<Slowest>| slowest.map(|slowest| slowest.found);
     ServiceJudgement {
-        recovery: recovery.map(|slowest| slowest.found),
-        failback: failback.map(|slowest| slowest.found),
-        promises,
+        recovery: found(slowest(&required, |evidence| evidence.recovery)),
+        failback: found(slowest(&required, |evidence| evidence.failback)),
+        promises: groups(service, evidence)
+            .iter()
+            .flat_map(|group| judge_group(group, marks, stable))
+            .collect(),
     }
+}
+
+fn judge_group(group: &Group<'_, '_>, marks: &Marks, stable: Stable) -> Vec<PromiseResult> {
+    let probes: &[&Evidence<'_>] = group.heard.as_deref().unwrap_or_default();
+    let mut results = Vec::new();
+    if let Some(budget) = group.promises.recover_within {
+        let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
+        let doubt = doubt(probes, marks.cut_issued, until)
+            .or_else(|| unasked(probes, &[Stage::Cut, Stage::Observe]))
+            .or_else(|| second_outage(probes));
+        let recovery = slowest(probes, |evidence| evidence.recovery);
+        results.push(within(Promise::RecoverWithin, budget, &recovery, doubt));
+    }
+    if let Some(budget) = group.promises.failback_within {
+        let doubt = doubt(probes, marks.restore_issued, Offset::from_nanos(u64::MAX))
+            .or_else(|| unasked(probes, &[Stage::Restore, Stage::Failback]))
+            .or_else(|| unseen(probes));
+        let failback = slowest(probes, |evidence| evidence.failback);
+        results.push(within(Promise::FailbackWithin, budget, &failback, doubt));
+    }
+    if group.promises.sustain {
+        results.push(sustain(probes, marks, stable));
+    }
+    let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
+    let blind = || doubt(probes, marks.cut_issued, until);
+    if let Some(share) = group.promises.good_while_cut {
+        results.push(good_while_cut(probes, marks, share, blind()));
+    }
+    if let Some(budget) = group.promises.p99_while_cut {
+        results.push(p99_while_cut(probes, marks, budget, blind()));
+    }
+    for result in &mut results {
+        result.feature = group.feature.cloned();
+    }
+    results
 }
 
 /// The slowest probe of a service, with the bounds of the service as a whole: it is back when the
@@ -149,13 +215,10 @@ fn within(
         (Some(slowest), None) => against(promise, budget, slowest),
     };
     PromiseResult {
-        promise,
         budget: Some(budget),
         measured: bounds,
-        bad: None,
         probe: slowest.as_ref().map(|slowest| slowest.probe.clone()),
-        judgement,
-        why,
+        ..PromiseResult::new(promise, judgement, why)
     }
 }
 
@@ -222,13 +285,9 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
         (0, None) => (Judgement::Undecided, "not watched to the end of failback".to_owned()),
     };
     PromiseResult {
-        promise: Promise::Sustain,
-        budget: None,
-        measured: None,
         bad: Some(bad),
         probe: worst.map(|evidence| evidence.probe.name.clone()),
-        judgement,
-        why,
+        ..PromiseResult::new(Promise::Sustain, judgement, why)
     }
 }
 
@@ -280,8 +339,9 @@ fn unseen(required: &[&Evidence<'_>]) -> Option<String> {
     })
 }
 
-fn second_outage(required: &[&Evidence<'_>], stable: Stable) -> Option<String> {
-    required.iter().find(|evidence| troubled_again(evidence.timeline, stable)).map(|evidence| {
+fn second_outage(required: &[&Evidence<'_>]) -> Option<String> {
+    let again = |e: &&&Evidence<'_>| troubled_again(e.timeline, e.stable);
+    required.iter().find(again).map(|evidence| {
         format!("{} recovered, and then failed again while cut", evidence.probe.name)
     })
 }

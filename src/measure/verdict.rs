@@ -58,7 +58,7 @@ fn unproven(plan: &Plan, services: &[ServiceRecord], proof: &Proof, ending: &End
     if services.iter().all(|service| service.promises.is_empty()) {
         reasons.push(Why::new("nothing-promised", "no promise was put to the test"));
     }
-    let promised = plan.services.iter().filter(|spec| !spec.promises.is_empty());
+    let promised = plan.services.iter().filter(|spec| spec.promises_anything());
     for spec in promised.filter(|spec| spec.promises.failback_within.is_none()) {
         let record = services.iter().find(|record| record.name == spec.name);
         let back = record.and_then(|record| record.failback);
@@ -75,7 +75,9 @@ fn promises(services: &[ServiceRecord], judgement: Judgement, code: &str) -> Vec
     let mut reasons = Vec::new();
     for service in services {
         for result in service.promises.iter().filter(|result| result.judgement == judgement) {
-            let text = format!("{}: {}: {}", service.name, result.promise, result.why);
+            let feature = result.feature.as_ref().map(|feature| format!("/{feature}"));
+            let who = format!("{}{}", service.name, feature.unwrap_or_default());
+            let text = format!("{who}: {}: {}", result.promise, result.why);
             reasons.push(Why::new(code, text));
         }
     }

@@ -147,6 +147,10 @@ pub enum Promise {
     FailbackWithin,
     /// `sustain`.
     Sustain,
+    /// `good_while_cut`.
+    GoodWhileCut,
+    /// `p99_while_cut`.
+    P99WhileCut,
 }
 
 impl fmt::Display for Promise {
@@ -155,6 +159,8 @@ impl fmt::Display for Promise {
             Promise::RecoverWithin => "recover_within",
             Promise::FailbackWithin => "failback_within",
             Promise::Sustain => "sustain",
+            Promise::GoodWhileCut => "good_while_cut",
+            Promise::P99WhileCut => "p99_while_cut",
         })
     }
 }
@@ -164,19 +170,91 @@ impl fmt::Display for Promise {
 pub struct PromiseResult {
     /// Which one.
     pub promise: Promise,
-    /// The budget; `None` for `sustain`, which has none.
+    /// The probe that made it for itself; `None` for a promise of the whole service.
+    #[serde(default)]
+    pub feature: Option<Name>,
+    /// The budget; `None` for `sustain` and `good_while_cut`, which have none.
     #[serde(rename = "budget_ms", with = "optional_millis")]
     pub budget: Option<Duration>,
-    /// What was measured; `None` is "not measured", and for `sustain`, which is counted.
+    /// What was measured; `None` is "not measured", and for `sustain` and `good_while_cut`, which are counted.
     pub measured: Option<Bounds>,
     /// Bad samples that count against `sustain`; `None` for the others.
     pub bad: Option<u64>,
+    /// What `good_while_cut` was judged by; `None` for the others.
+    #[serde(default)]
+    pub held: Option<HeldShare>,
+    /// The share that `good_while_cut` demands; `None` for the others.
+    #[serde(default)]
+    pub at_least: Option<f64>,
     /// The probe that decided it: the slowest.
     pub probe: Option<Name>,
     /// Whether it was kept.
     pub judgement: Judgement,
     /// Why, in a sentence.
     pub why: String,
+}
+
+impl PromiseResult {
+    /// A judgement of a service's promise, with nothing measured yet.
+    pub fn new(promise: Promise, judgement: Judgement, why: String) -> PromiseResult {
+        PromiseResult {
+            promise,
+            feature: None,
+            budget: None,
+            measured: None,
+            bad: None,
+            held: None,
+            at_least: None,
+            probe: None,
+            judgement,
+            why,
+        }
+    }
+}
+
+/// The samples sent while cut, once the time to recover was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct HeldShare {
+    /// Good ones.
+    pub good: u64,
+    /// Bad ones.
+    pub bad: u64,
+    /// Those that could not be asked: they count as bad for a pass, and as good for a fail.
+    pub unknown: u64,
+}
+
+impl HeldShare {
+    /// The good ones among all, with the unknown ones taken as bad.
+    pub fn certain(&self) -> Share {
+        Share { part: self.good, whole: self.good + self.bad + self.unknown }
+    }
+
+    /// The good ones among all, with the unknown ones taken as good.
+    pub fn possible(&self) -> Share {
+        Share { part: self.good + self.unknown, ..self.certain() }
+    }
+}
+
+/// What users lost between the cut and the end of the drill, by one probe: that of the feature that lost most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Which probe.
+    pub probe: Name,
+    /// For how long it was bad in sum: each bad sample stands for one period. `high` has those that stalled or
+    /// could not be asked too.
+    #[serde(flatten)]
+    pub bad: Bounds,
+    /// That time in minutes, for each of the service's users.
+    pub user_minutes: Option<UserMinutes>,
+}
+
+/// Minutes of all users together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct UserMinutes {
+    /// At least.
+    pub low: f64,
+    /// At most.
+    pub high: f64,
 }
 
 /// Whether a promise was kept.

@@ -86,7 +86,7 @@ pub struct Service {
 }
 
 /// What the plan demands of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Promises {
     /// The recovery time objective.
     pub recover_within: Option<Duration>,
@@ -94,6 +94,11 @@ pub struct Promises {
     pub failback_within: Option<Duration>,
     /// No bad sample at all, from the cut to the end of failback.
     pub sustain: bool,
+    /// The share of samples that must be good while cut, above 0 and up to 1, once the time to recover is over. A
+    /// service that keeps it counts as recovered: it may say so that it is degraded, and how much.
+    pub good_while_cut: Option<f64>,
+    /// The time within which 99 of 100 requests must be answered while cut, once the time to recover is over.
+    pub p99_while_cut: Option<Duration>,
 }
 
 impl Promises {
@@ -103,7 +108,19 @@ impl Promises {
     }
 }
 
-/// One request, repeated open loop.
+impl Service {
+    /// Whether it or a feature of it promises anything.
+    pub fn promises_anything(&self) -> bool {
+        !self.promises.is_empty() || self.probes.iter().any(|probe| !probe.promises.is_empty())
+    }
+
+    /// The promises that `probe` is judged by: its own, or else those of the service.
+    pub fn promises_of<'a>(&'a self, probe: &'a ProbeSpec) -> &'a Promises {
+        if probe.promises.is_empty() { &self.promises } else { &probe.promises }
+    }
+}
+
+/// One request, repeated open loop: what a feature of a service does for its users.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeSpec {
     /// Its name within the service.
@@ -122,6 +139,8 @@ pub struct ProbeSpec {
     pub served_by: Option<ServedBySource>,
     /// Whether the service's recovery time waits for this probe.
     pub required: bool,
+    /// What this feature alone must keep, in the place of the service's promises; empty if it has none of its own.
+    pub promises: Promises,
 }
 
 impl ProbeSpec {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, GuardrailRecord, Latency, Marks, Name, Offset, Outage,
-    ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
+    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, Latency, Marks, Name, Offset,
+    Outage, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
     optional_millis,
 };
 
@@ -94,6 +94,9 @@ pub struct ServiceRecord {
     pub failback: Option<Recovery>,
     /// What it promised, and whether it kept it.
     pub promises: Vec<PromiseResult>,
+    /// What its users lost. Records of older versions have none.
+    #[serde(default)]
+    pub impact: Option<Impact>,
     /// What its probes saw.
     pub probes: Vec<ProbeRecord>,
 }

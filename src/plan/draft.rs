@@ -116,6 +116,9 @@ pub(super) struct ProbePlaces {
     pub every: Span,
     pub timeout: Span,
     pub slower_than: Span,
+    /// The budgets of its own promises.
+    pub recover: Option<At<Duration>>,
+    pub failback: Option<At<Duration>>,
 }
 
 /// The cut and its places.

@@ -13,6 +13,7 @@ mod finding;
 mod guardrail;
 mod kill_switch;
 mod probe;
+mod promised;
 mod read;
 mod render;
 mod sense;

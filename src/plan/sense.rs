@@ -2,12 +2,11 @@
 //!
 //! Parts that could not be read are left out here: what is wrong with them is said already.
 
-use std::time::Duration;
-
 use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
-use super::draft::{ControlDraft, CutDraft, Draft, LabDraft, ServiceDraft};
+use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
 use super::finding::{Findings, quote};
+use super::promised;
 use super::read::At;
 use super::suggest::instead;
 use super::tree::Span;
@@ -29,8 +28,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     lab_is_there(draft, findings);
     for service in &draft.services {
-        promises(draft, service, findings);
-        probes(draft, service, findings);
+        promised::check(draft, service, findings);
     }
     load(draft, findings);
     whole(draft, findings);
@@ -53,16 +51,16 @@ fn timing(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-fn raise_at_most(draft: &Draft) -> String {
+pub(super) fn raise_at_most(draft: &Draft) -> String {
     format!("shorten it, or raise `at_most` ({})", written(draft.timing.timing.at_most))
 }
 
-fn relate_at_most(draft: &Draft, findings: &mut Findings) {
+pub(super) fn relate_at_most(draft: &Draft, findings: &mut Findings) {
     relate(findings, draft.timing.at_most_at, "the longest that traffic may stay cut");
 }
 
 /// A default stands nowhere in the file and cannot be pointed at.
-fn relate(findings: &mut Findings, span: Option<Span>, label: &str) {
+pub(super) fn relate(findings: &mut Findings, span: Option<Span>, label: &str) {
     if let Some(span) = span {
         findings.relate(span, label);
     }
@@ -233,115 +231,6 @@ fn lab_is_there(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, recover, failback, complete, .. } = draft_of;
-    if !complete {
-        return;
-    }
-    let name = quote(service.name.as_str());
-    let required = service.probes.iter().filter(|probe| probe.required);
-    if !service.promises.is_empty() && required.count() == 0 {
-        let what = format!("service {name} makes a promise that no required probe measures");
-        findings.error("impossible", *at, what, "take `required: false` from one of its probes");
-    }
-    if service.promises.is_empty() {
-        let what = format!("service {name} promises nothing and is only watched");
-        findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
-    }
-    let timing = &draft.timing.timing;
-    if let Some(recover) = recover
-        && timing.stable_for <= timing.at_most
-        && recover.value + timing.stable_for > timing.at_most
-    {
-        let needed = recover.value + timing.stable_for;
-        let what = "traffic comes back before this promise can be decided";
-        let hint = format!(
-            "raise `at_most` to {} or more: `recover_within` and `stable_for` must fit in",
-            written(needed)
-        );
-        findings.error("impossible", recover.span, what, hint);
-        relate_at_most(draft, findings);
-    }
-    if let Some(failback) = failback
-        && service.standby
-    {
-        let what = "`failback_within` means nothing for a standby service";
-        let hint =
-            "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
-        findings.error("impossible", failback.span, what, hint);
-    }
-    let tells = |probe: &&ProbeSpec| probe.required && probe.served_by.is_some();
-    if let Some(failback) = failback
-        && !service.standby
-        && !service.probes.iter().any(|probe| tells(&probe))
-    {
-        let what =
-            "nothing could see the cut datacenter serve again: no required probe tells who serves";
-        let hint = "add `served_by` to a required probe, or take `failback_within` out";
-        findings.error("impossible", failback.span, what, hint);
-    }
-}
-
-fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, probes_at, recover, failback, complete, .. } = draft_of;
-    let budgets = [("recover_within", *recover), ("failback_within", *failback)];
-    for (probe, places) in service.probes.iter().zip(probes_at) {
-        let tightest = budgets.iter().filter_map(|(key, budget)| Some((*key, (*budget)?)));
-        let tightest = tightest.min_by_key(|(_, budget)| budget.value);
-        if let Some((key, budget)) = tightest
-            && probe.required
-            && probe.every > budget.value / 2
-        {
-            let what = format!(
-                "a sample every {} cannot decide `{key}` of {}",
-                written(probe.every),
-                written(budget.value)
-            );
-            let hint = format!(
-                "write `every: {}` or shorter: the measured time is uncertain by about one period",
-                written(deciding_period(budget.value))
-            );
-            findings.error("impossible", places.every, what, hint);
-            findings.relate(budget.span, "the budget");
-        }
-        if probe.every > draft.timing.timing.stable_for {
-            let what = "`stable_for` is shorter than a period of this probe";
-            let hint = "one sample would count as stable: raise `stable_for`, or lower `every`";
-            findings.error("impossible", places.every, what, hint);
-            relate(findings, draft.timing.stable_for_at, "how long it must be good");
-        }
-        if probe.every > draft.timing.timing.baseline {
-            let what = "`baseline` is shorter than a period of this probe";
-            let hint = "an ordinary day must be seen first: raise `baseline`, or lower `every`";
-            findings.error("impossible", places.every, what, hint);
-            relate(findings, draft.timing.baseline_at, "how long to watch before the cut");
-        }
-        if probe.timeout > draft.timing.timing.at_most {
-            let what = format!("`timeout` ({}) is longer than `at_most`", written(probe.timeout));
-            findings.error("impossible", places.timeout, what, raise_at_most(draft));
-            relate_at_most(draft, findings);
-        }
-    }
-    let told = service.probes.iter().any(|probe| probe.served_by.is_some());
-    if *complete && !told && !service.probes.is_empty() {
-        let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
-        let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
-        findings.warning("no-served-by", *at, what, hint);
-    }
-}
-
-/// A period that decides `budget` comfortably: about a tenth of it, in round numbers.
-fn deciding_period(budget: Duration) -> Duration {
-    let tenth = budget / 10;
-    let unit = match tenth {
-        _ if tenth >= Duration::from_secs(1) => Duration::from_secs(1),
-        _ if tenth >= Duration::from_millis(1) => Duration::from_millis(1),
-        _ => Duration::from_micros(1),
-    };
-    let units = tenth.as_nanos() / unit.as_nanos();
-    unit * u32::try_from(units.max(1)).unwrap_or(u32::MAX)
-}
-
 /// When nothing answers, every probe has as many requests under way as periods fit in its time-out.
 fn load(draft: &Draft, findings: &mut Findings) {
     let hint = format!("at most {IN_FLIGHT} can be: raise `every` or lower `timeout`");
@@ -369,7 +258,7 @@ fn whole(draft: &Draft, findings: &mut Findings) {
     if !draft.services_complete || draft.services.is_empty() {
         return;
     }
-    if draft.services.iter().all(|service| service.service.promises.is_empty()) {
+    if draft.services.iter().all(|service| !service.service.promises_anything()) {
         let what = "no service promises anything, so that there is nothing to judge";
         let hint = "add `promises: { recover_within: 30s }` to a service";
         findings.error("impossible", draft.services_at, what, hint);

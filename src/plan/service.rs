@@ -68,7 +68,8 @@ fn service(
 type Promised = (Promises, Option<At<Duration>>, Option<At<Duration>>);
 
 fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
-    const KEYS: &[&str] = &["recover_within", "failback_within", "sustain"];
+    const KEYS: &[&str] =
+        &["recover_within", "failback_within", "sustain", "good_while_cut", "p99_while_cut"];
     let fields = reader.fields(value, Label("", "promises"), KEYS)?;
     let mut budget = |key| {
         let value = fields.get(key)?;
@@ -83,13 +84,28 @@ fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
     };
     let recover = budget("recover_within");
     let failback = budget("failback_within");
+    let p99 = budget("p99_while_cut");
+    let good = fields.get("good_while_cut").and_then(|value| held_share(reader, value));
     let sustain = fields.get("sustain").and_then(|value| reader.flag(value)).unwrap_or(false);
     let promises = Promises {
         recover_within: recover.map(|at| at.value),
         failback_within: failback.map(|at| at.value),
         sustain,
+        good_while_cut: good,
+        p99_while_cut: p99.map(|at| at.value),
     };
     Some((promises, recover, failback))
+}
+
+/// A share that a service promises to hold.
+fn held_share(reader: &mut Reader, value: Value) -> Option<f64> {
+    let share = reader.share(value)?;
+    if share.value <= 0.0 {
+        let what = "a share of 0 promises nothing";
+        reader.findings.error("impossible", value.span(), what, "write a share such as `95%`");
+        return None;
+    }
+    Some(share.value)
 }
 
 /// The shortest period: below it a single probe would send more than 10,000 samples a second.
@@ -102,8 +118,17 @@ fn probe(
     taken: &mut HashSet<Name>,
 ) -> Option<(ProbeSpec, ProbePlaces)> {
     const KINDS: &[&str] = &["http", "tcp"];
-    const KEYS: &[&str] =
-        &["http", "tcp", "every", "timeout", "slower_than", "connection", "served_by", "required"];
+    const KEYS: &[&str] = &[
+        "http",
+        "tcp",
+        "every",
+        "timeout",
+        "slower_than",
+        "connection",
+        "served_by",
+        "required",
+        "promises",
+    ];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
     let kind = fields.one_of(reader, KINDS).and_then(|value| match value.key {
@@ -125,8 +150,12 @@ fn probe(
         reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
     }
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
+    let promised = fields.get("promises").and_then(|value| promises(reader, value));
+    let (promises, recover, failback) = promised.unwrap_or_default();
     let every = every?;
     let places = ProbePlaces {
+        recover,
+        failback,
         name: entry.at,
         every: every.span,
         timeout: timeout.map_or(entry.at, |at| at.span),
@@ -141,6 +170,7 @@ fn probe(
         connection: connection.unwrap_or(Connection::New),
         served_by,
         required,
+        promises,
     };
     pace(reader, &spec, &places);
     Some((spec, places))

@@ -49,6 +49,7 @@ impl Fetcher {
             connection: Connection::New,
             served_by: None,
             required: true,
+            promises: Default::default(),
         };
         let asker = HttpAsker::prepare(http, &spec, lab, connector)?;
         Ok(Fetcher { asker, timeout })

@@ -1,8 +1,10 @@
 //! The verdict and the slowest service in one sentence, and the reasons.
 
+use std::time::Duration;
+
 use super::page::{Entry, Ink, Page};
-use super::words::{GAP, list, mode, plural, time};
-use crate::model::{Judgement, Promise, RunRecord, ServiceRecord, Verdict};
+use super::words::{GAP, list, mode, percent, plural, time, wanted};
+use crate::model::{Judgement, Name, ProbeRecord, Promise, RunRecord, ServiceRecord, Verdict};
 
 /// The ink of a verdict.
 pub fn ink(verdict: Verdict) -> Ink {
@@ -73,13 +75,15 @@ fn sentence(record: &RunRecord) -> String {
     }
 }
 
-/// The first broken promise, services being in order of slowness.
+/// The worst broken promise of the first service that broke one, services being in order of slowness.
 fn broken(record: &RunRecord) -> Option<String> {
     let (service, promise) = record.services.iter().find_map(|service| {
         let broken = |p: &&crate::model::PromiseResult| p.judgement == Judgement::Broken;
-        service.promises.iter().find(broken).map(|promise| (service, promise))
+        let took = |p: &&crate::model::PromiseResult| p.measured.map(|bounds| bounds.low);
+        let worst = service.promises.iter().rev().filter(broken).max_by_key(took);
+        worst.map(|promise| (service, promise))
     })?;
-    let name = named(service);
+    let name = named(service, promise.probe.as_ref());
     let low = promise.measured.map_or(String::new(), |bounds| time(bounds.low));
     let budget = promise.budget.map_or(String::new(), |b| format!(" (budget {})", time(b)));
     let unseen = promise.measured.is_some_and(|bounds| bounds.high.is_none());
@@ -93,12 +97,29 @@ fn broken(record: &RunRecord) -> Option<String> {
             let bad = plural(promise.bad.unwrap_or(0), "request failed", "requests failed");
             format!("{name} had to stay up, and {bad}")
         }
+        Promise::GoodWhileCut => {
+            let held = promise.held.unwrap_or_default();
+            let wanted = promise.at_least.map(wanted).unwrap_or_default();
+            format!("{name} held {} good while cut (promised {wanted})", percent(held.possible()))
+        }
+        Promise::P99WhileCut if promise.measured.is_none() => {
+            format!("{name} left more than 1 of 100 requests unanswered while cut{budget}")
+        }
+        Promise::P99WhileCut => {
+            format!("{name} took {low} for 99 of 100 requests while cut{budget}")
+        }
     })
 }
 
 fn slowest(record: &RunRecord) -> Option<String> {
     let service = record.services.first()?;
-    let mut name = named(service);
+    let end = |probe: &&ProbeRecord| {
+        let bounds = probe.recovery.map(|recovery| recovery.bounds);
+        bounds.map(|bounds| (bounds.high.unwrap_or(Duration::MAX), bounds.low))
+    };
+    let required = service.probes.iter().filter(|probe| probe.required);
+    let probe = required.rev().max_by_key(end).map(|probe| &probe.name);
+    let mut name = named(service, probe);
     if record.services.len() > 1 {
         name.push_str(&format!(", the slowest of {} services,", record.services.len()));
     }
@@ -123,12 +144,15 @@ fn slowest(record: &RunRecord) -> Option<String> {
     })
 }
 
-fn named(service: &ServiceRecord) -> String {
+/// A service, with the feature that decided if it has several.
+fn named(service: &ServiceRecord, probe: Option<&Name>) -> String {
+    let name = match probe {
+        Some(probe) if service.probes.len() > 1 => format!("{}/{probe}", service.name),
+        _ => service.name.to_string(),
+    };
     match service.users {
-        Some(users) => {
-            format!("{} ({})", service.name, plural(users, "user", "users"))
-        }
-        None => service.name.to_string(),
+        Some(users) => format!("{name} ({})", plural(users, "user", "users")),
+        None => name,
     }
 }
 

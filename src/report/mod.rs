@@ -2,6 +2,7 @@
 
 mod guardrails;
 mod headline;
+mod impact;
 mod lab;
 mod page;
 mod probes;
@@ -32,6 +33,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     traffic::write_alarm(record, &mut page);
     headline::write_reasons(record, &mut page);
     promises::write(record, &mut page);
+    impact::write(record, &mut page);
     split::write(record, &mut page);
     proof::write(record, &mut page);
     probes::write(record, &mut page);

@@ -6,9 +6,10 @@ use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::Table;
 
 use super::page::{Entry, Ink, Page, cell, ruled};
-use super::words::{bounds, grouped, time};
+use super::words::{bounds, grouped, percent, time, wanted};
 use crate::model::{
-    Bounds, Judgement, ProbeCounts, Promise, PromiseResult, RunRecord, ServiceRecord, Verdict,
+    Bounds, Judgement, ProbeCounts, ProbeRecord, Promise, PromiseResult, RunRecord, ServiceRecord,
+    Verdict,
 };
 
 /// More rows than this are not looked at; the kept ones beyond are counted.
@@ -68,7 +69,7 @@ fn wide(rows: &[Row<'_>]) -> Table {
     for (service, promise) in rows {
         let counts = counts(service, promise);
         table.add_row([
-            cell(Ink::Plain, service.name.as_str()),
+            cell(Ink::Plain, &whose(service, promise)),
             cell(Ink::Plain, &promise.promise.to_string()),
             cell(Ink::Plain, &budget(promise)),
             cell(Ink::Plain, &measured(promise, bounds)),
@@ -98,7 +99,7 @@ fn narrow(rows: &[Row<'_>]) -> Table {
         let counts = counts(service, promise);
         let judged = ink(promise.judgement);
         table.add_row([
-            cell(Ink::Plain, service.name.as_str()),
+            cell(Ink::Plain, &whose(service, promise)),
             cell(judged, &format!("{}\n{}", promise.promise, word(promise.judgement))),
             cell(Ink::Plain, &budget(promise)),
             cell(Ink::Plain, &measured(promise, stacked)),
@@ -125,17 +126,27 @@ fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
                 _ => Ink::Plain,
             };
             Entry {
-                label: format!("{} {}", service.name, promise.promise),
+                label: format!("{} {}", whose(service, promise), promise.promise),
                 text: vec![(ink, format!("{}{}", promise.why, decided_by(service, promise)))],
             }
         })
         .collect()
 }
 
+/// Who promised it: the service, or a feature of it.
+fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
+    match &promise.feature {
+        Some(feature) => format!("{}/{feature}", service.name),
+        None => service.name.to_string(),
+    }
+}
+
 /// Which of several probes was the slowest.
 fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
     match &promise.probe {
-        Some(probe) if service.probes.len() > 1 => format!(" (probe {probe})"),
+        Some(probe) if service.probes.len() > 1 && promise.feature.is_none() => {
+            format!(" (probe {probe})")
+        }
         _ => String::new(),
     }
 }
@@ -143,8 +154,11 @@ fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
 /// The counts of the probe that decided, or of all that the service waits for.
 fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     let mut sum = ProbeCounts::default();
-    let decided = |name| promise.probe.as_ref().is_none_or(|probe| probe == name);
-    for probe in service.probes.iter().filter(|probe| probe.required && decided(&probe.name)) {
+    let decided = |probe: &&ProbeRecord| match &promise.probe {
+        Some(name) => *name == probe.name,
+        None => probe.required,
+    };
+    for probe in service.probes.iter().filter(decided) {
         sum.due += probe.counts.due;
         sum.sent += probe.counts.sent;
         sum.bad += probe.counts.bad;
@@ -156,13 +170,16 @@ fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
 fn budget(promise: &PromiseResult) -> String {
     match promise.budget {
         Some(budget) => time(budget),
-        None => "no bad".to_owned(),
+        None => promise.at_least.map_or("no bad".to_owned(), wanted),
     }
 }
 
 fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
     match (promise.promise, promise.bad, promise.measured) {
         (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
+        (Promise::GoodWhileCut, ..) => {
+            format!("{} good", percent(promise.held.unwrap_or_default().certain()))
+        }
         (_, _, Some(measured)) => shown(measured),
         (_, _, None) => "not measured".to_owned(),
     }

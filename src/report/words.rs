@@ -81,6 +81,11 @@ pub fn percent(share: Share) -> String {
     }
 }
 
+/// A share that was demanded, as a plan writes it.
+pub fn wanted(share: f64) -> String {
+    format!("{}{GLUE}%", (share * 1e5).round() / 1e3)
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub fn list<S: AsRef<str>>(things: &[S]) -> String {
     match things {

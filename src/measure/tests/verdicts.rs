@@ -12,7 +12,7 @@ use crate::model::{
     ServedByValues, Service, Text, Timing, VantageId, Verdict, Why,
 };
 
-const EVERY: u64 = 20;
+pub(super) const EVERY: u64 = 20;
 const CUT_AT: u64 = 1000;
 const RESTORED_AT: u64 = 3000;
 const END: u64 = 4500;
@@ -37,11 +37,13 @@ pub(super) fn plan() -> Plan {
         connection: Connection::New,
         served_by: Some(served_by),
         required: true,
+        promises: Default::default(),
     };
     let promises = Promises {
         recover_within: Some(span(800)),
         failback_within: Some(span(800)),
         sustain: false,
+        ..Promises::default()
     };
     Plan {
         name: "test".into(),
@@ -70,7 +72,7 @@ pub(super) fn plan() -> Plan {
     }
 }
 
-fn marks() -> Marks {
+pub(super) fn marks() -> Marks {
     Marks {
         started: Offset::ZERO,
         cut_issued: Some(ms(CUT_AT)),
@@ -83,7 +85,7 @@ fn marks() -> Marks {
 
 /// A drill that passes: the standby takes over 200 ms after the cut, and gives back as long after
 /// the restore.
-fn good_samples() -> Vec<Sample> {
+pub(super) fn good_samples() -> Vec<Sample> {
     (0..END / EVERY)
         .map(|seq| {
             let sent = seq * EVERY;
@@ -97,7 +99,7 @@ fn good_samples() -> Vec<Sample> {
         .collect()
 }
 
-fn held() -> ControlProof {
+pub(super) fn held() -> ControlProof {
     let path = Some(PathCounters { connections: 9, bytes: 0 });
     ControlProof { control: "wan".into(), reads: 3, reads_cut: 3, path }
 }
@@ -246,8 +248,7 @@ fn a_failback_that_nobody_could_see_is_not_kept() {
 #[test]
 fn unknown_samples_after_the_restore_sustain_nothing() {
     let mut case = Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
-    case.plan.services[0].promises =
-        Promises { recover_within: None, failback_within: None, sustain: true };
+    case.plan.services[0].promises = Promises { sustain: true, ..Promises::default() };
     case.each(CUT_AT, 1200, |sample| sample.outcome = Outcome::Good);
     case.each(RESTORED_AT, END, |sample| sample.outcome = Outcome::Unknown(Blindness::NoMemory));
     let judged = verdict(case.plan, case.marks, &case.samples, case.control);

@@ -186,6 +186,34 @@ fn combinations_that_cannot_work_are_refused() {
     );
 }
 
+#[test]
+fn cuts_and_promises_that_cannot_be_decided_are_refused() {
+    let probe = "        served_by: { header: x-datacenter }\n";
+    let own = |promises: &str| format!("{probe}        promises: {promises}\n");
+    snapshot(
+        "features",
+        &album(&[
+            ("datacenter: east\n", "datacenters: [east, west]\n"),
+            ("datacenter: east\n", "datacenters: [east, east]\n"),
+            ("datacenter: east\n", "datacenters: []\n"),
+            ("datacenter: east\n", "datacenters: [east]\n  datacenter: east\n"),
+            ("datacenter: east\n", "datacenter: east\n  services: [tlak]\n"),
+            ("datacenter: east\n", "datacenter: east\n  services: []\n"),
+            (
+                "datacenter: east\n  mode: blackhole\n  through: [wan]",
+                "datacenter: east\n  mode: reset\n  services: [talk]\n  through: [edge]",
+            ),
+            ("recover_within: 3s", "good_while_cut: 0%"),
+            ("recover_within: 3s", "p99_while_cut: 0s"),
+            ("recover_within: 3s", "recover_within: 3s\n      good_while_cut: 101%"),
+            (probe, &own("{ recover_within: 59s }")),
+            (probe, &own("{ recover_within: 20ms }")),
+            (probe, &own("{ recover_with: 1s }")),
+            (probe, &own("{ recover_within: 1s }")),
+        ]),
+    );
+}
+
 /// The good plan with more at its end.
 fn album_below(cases: &[&str]) -> String {
     let end = "hold: 3s, at_most: 60s }\n";

@@ -51,11 +51,13 @@ fn expected_service() -> Service {
                 ]),
             }),
             required: true,
+            promises: Default::default(),
         }],
         promises: Promises {
             recover_within: Some(millis(3_000)),
             failback_within: Some(millis(1_000)),
             sustain: false,
+            ..Promises::default()
         },
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn http_spec(url: &str) -> ProbeSpec {
         connection: Connection::New,
         served_by: None,
         required: true,
+        promises: Default::default(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::model::*;
 
+mod features;
 mod truth;
+pub use features::features;
 use truth::truth;
 
 pub fn ms(millis: u64) -> Duration {
@@ -83,13 +85,10 @@ pub fn recovery(low: u64, high: u64) -> Recovery {
 
 pub fn promise(promise: Promise, budget: u64, low: u64, high: u64) -> PromiseResult {
     PromiseResult {
-        promise,
         budget: Some(ms(budget)),
         measured: Some(bounds(low, high)),
-        bad: None,
         probe: Some("send".into()),
-        judgement: Judgement::Kept,
-        why: format!("it took at most {high} ms"),
+        ..PromiseResult::new(promise, Judgement::Kept, format!("it took at most {high} ms"))
     }
 }
 
@@ -104,6 +103,7 @@ pub fn talk() -> ServiceRecord {
             promise(Promise::RecoverWithin, 3000, 612, 812),
             promise(Promise::FailbackWithin, 1000, 180, 230),
         ],
+        impact: None,
         probes: vec![send()],
     }
 }
@@ -359,15 +359,9 @@ pub fn seamless() -> RunRecord {
     let recovery = Recovery { bounds: bounds(0, 103), seamless: true, relapses: 0, split: None };
     service.recovery = Some(recovery);
     service.promises[0] = promise(Promise::RecoverWithin, 3000, 0, 103);
-    service.promises.push(PromiseResult {
-        promise: Promise::Sustain,
-        budget: None,
-        measured: None,
-        bad: Some(0),
-        probe: None,
-        judgement: Judgement::Kept,
-        why: "no sample was bad from the cut to the end of failback".into(),
-    });
+    let why = "no sample was bad from the cut to the end of failback".into();
+    let kept = PromiseResult::new(Promise::Sustain, Judgement::Kept, why);
+    service.promises.push(PromiseResult { bad: Some(0), ..kept });
     let probe = &mut service.probes[0];
     probe.counts = ProbeCounts { due: 240, sent: 240, good: 240, ..ProbeCounts::default() };
     (probe.recovery, probe.outages, probe.outage_count) = (Some(recovery), vec![], 0);

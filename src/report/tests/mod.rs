@@ -12,9 +12,10 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("pass", build::passed),
     ("fail", build::failed),
+    ("features", build::features),
     ("inconclusive-leak", build::leaking),
     ("not-started", build::not_started),
     ("stopped", build::stopped),

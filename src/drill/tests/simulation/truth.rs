@@ -206,6 +206,8 @@ impl Case<'_> {
                     let all = self.stretches(inner, cut.minus(probe.timeout), ended);
                     last_trouble(&all).is_some()
                 }
+                // Not promised by simulated plans.
+                Promise::GoodWhileCut | Promise::P99WhileCut => false,
             };
             if !legitimate {
                 let (name, why) = (&self.spec.name, &result.why);

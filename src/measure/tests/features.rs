@@ -1,0 +1,156 @@
+//! Promises of single features, promises on the time while cut, and what users lost.
+
+use super::super::{Ending, Judged, Observation, judge, prove};
+use super::verdicts::{EVERY, good_samples, held, marks, plan};
+use super::*;
+use crate::model::{
+    Judgement, Plan, ProbeId, ProbeSpec, Promise, Promises, Sample, Sampled, VantageId, Verdict,
+};
+use std::sync::Arc;
+
+/// Judges a drill with the samples of each probe, probe by probe.
+fn judged(plan: Plan, probes: &[Vec<Sample>]) -> Judged {
+    let plan = Arc::new(plan);
+    let mut observation = Observation::new(plan.clone(), Offset::ZERO);
+    observation.marks = marks();
+    for (samples, number) in probes.iter().zip(0..) {
+        let probe = ProbeId { service: 0, probe: number };
+        for sample in samples {
+            observation.push(Sampled { vantage: VantageId(0), probe, sample: *sample });
+        }
+    }
+    let proof = prove(&plan, &observation, vec![held()]);
+    judge(&plan, &observation, &proof, Ending::default())
+}
+
+/// A second probe beside the one that passes, with promises of its own.
+fn with_images(promises: Promises) -> Plan {
+    let mut plan = plan();
+    let images =
+        ProbeSpec { name: "images".into(), promises, ..plan.services[0].probes[0].clone() };
+    plan.services[0].probes.push(images);
+    plan
+}
+
+fn turned_bad(during: std::ops::Range<u64>, one_in: u64) -> Vec<Sample> {
+    let turned = |(place, sample): (usize, Sample)| {
+        let bad = during.contains(&(sample.sent.as_nanos() / 1_000_000))
+            && (place as u64).is_multiple_of(one_in);
+        Sample { outcome: if bad { BAD } else { sample.outcome }, ..sample }
+    };
+    good_samples().into_iter().enumerate().map(turned).collect()
+}
+
+fn of(judged: &Judged, promise: Promise, feature: Option<&str>) -> Judgement {
+    let mut results = judged.services[0].promises.iter();
+    let found = results.find(|result| {
+        result.promise == promise && result.feature.as_ref().map(|name| name.as_str()) == feature
+    });
+    found.unwrap_or_else(|| panic!("{promise} of {feature:?}")).judgement
+}
+
+#[test]
+fn a_feature_is_judged_by_its_own_promise_and_the_service_by_the_others() {
+    let within = |millis| Promises { recover_within: Some(span(millis)), ..Promises::default() };
+    // Images are away until 2.5 s, 1.5 s after the cut; text is back after 200 ms.
+    let probes = [good_samples(), turned_bad(1_000..2_500, 1)];
+    let late = judged(with_images(within(1_000)), &probes);
+    assert_eq!(late.verdict, Verdict::Fail);
+    assert_eq!(of(&late, Promise::RecoverWithin, Some("images")), Judgement::Broken);
+    assert_eq!(of(&late, Promise::RecoverWithin, None), Judgement::Kept);
+    // What is back hides nothing: the service is as slow as its slowest feature.
+    assert!(late.services[0].recovery.unwrap().bounds.low >= span(1_450));
+    let early = judged(with_images(within(1_600)), &probes);
+    assert_eq!(early.verdict, Verdict::Pass, "{:?}", early.reasons);
+    let silent = judged(with_images(within(1_600)), &probes[..1]);
+    assert_eq!(of(&silent, Promise::RecoverWithin, Some("images")), Judgement::Undecided);
+}
+
+#[test]
+fn survivors_that_do_not_carry_the_load_break_their_promise() {
+    let good = |share| Promises {
+        recover_within: Some(span(800)),
+        good_while_cut: Some(share),
+        ..Promises::default()
+    };
+    // From 1.8 s on every fourth request fails.
+    let probes = [good_samples(), turned_bad(1_000..3_000, 4)];
+    let broken = judged(with_images(good(0.9)), &probes);
+    assert_eq!(of(&broken, Promise::GoodWhileCut, Some("images")), Judgement::Broken);
+    assert_eq!(broken.verdict, Verdict::Fail);
+    // Expected to be degraded by so much, it counts as recovered, and the drill passes.
+    let expected = judged(with_images(good(0.7)), &probes);
+    assert_eq!(expected.verdict, Verdict::Pass, "{:?}", expected.reasons);
+    let result = expected.services[0].promises.iter().find(|p| p.held.is_some()).unwrap();
+    let share = result.held.unwrap().certain().value().unwrap();
+    assert!((0.7..0.8).contains(&share), "{share}");
+}
+
+#[test]
+fn the_time_of_99_in_100_is_judged_while_cut_alone() {
+    let p99 = |millis| Promises {
+        recover_within: Some(span(800)),
+        p99_while_cut: Some(span(millis)),
+        ..Promises::default()
+    };
+    let slow = |sample: Sample| {
+        let in_window = (1_900..3_100).contains(&(sample.sent.as_nanos() / 1_000_000));
+        let took = if in_window { span(40) } else { sample.done.since(sample.sent) };
+        Sample { done: sample.sent.plus(took), ..sample }
+    };
+    let mut samples: Vec<Sample> = good_samples().into_iter().map(slow).collect();
+    samples.sort_by_key(|sample| sample.done);
+    let probes = [good_samples(), samples];
+    let promised = |millis| of_p99(&judged(with_images(p99(millis)), &probes));
+    assert_eq!(promised(30), Judgement::Broken);
+    assert_eq!(promised(50), Judgement::Kept);
+    let failing = [good_samples(), turned_bad(1_900..3_100, 20)];
+    let broken = of_p99(&judged(with_images(p99(1_000)), &failing));
+    assert_eq!(broken, Judgement::Broken, "a request without an answer is slower than any");
+}
+
+fn of_p99(judged: &Judged) -> Judgement {
+    of(judged, Promise::P99WhileCut, Some("images"))
+}
+
+#[test]
+fn a_window_that_was_hardly_watched_decides_nothing() {
+    let promises = Promises {
+        // Until 200 ms before the restore: less than `stable_for`.
+        recover_within: Some(span(2_000)),
+        good_while_cut: Some(0.5),
+        ..Promises::default()
+    };
+    let short = judged(with_images(promises), &[good_samples(), good_samples()]);
+    assert_eq!(of(&short, Promise::GoodWhileCut, Some("images")), Judgement::Undecided);
+    assert_eq!(short.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_users_lost_is_that_of_the_feature_that_was_bad_for_longest() {
+    let mut plan = with_images(Promises::default());
+    plan.services[0].users = Some(6_000);
+    let probes = [good_samples(), turned_bad(1_000..2_500, 1)];
+    let judged = judged(plan, &probes);
+    let impact = judged.services[0].impact.clone().unwrap();
+    assert_eq!(impact.probe.as_str(), "images");
+    // 1.5 s of bad samples: one for each period.
+    let bad = probes[1].iter().filter(|sample| sample.outcome == BAD).count() as u32;
+    assert_eq!(impact.bad.low, span(EVERY) * bad);
+    assert!(impact.bad.low.abs_diff(span(1_500)) <= span(EVERY), "{:?}", impact.bad);
+    let minutes = impact.user_minutes.unwrap();
+    let expected = impact.bad.low.as_secs_f64() / 60.0 * 6_000.0;
+    assert!((minutes.low - expected).abs() < 1e-6 && minutes.high >= minutes.low);
+}
+
+#[test]
+fn nobody_lost_anything_before_the_cut() {
+    let plan = Arc::new(plan());
+    let mut observation = Observation::new(plan, Offset::ZERO);
+    for sample in good_samples().into_iter().take(10) {
+        let sample = Sample { outcome: BAD, ..sample };
+        let probe = ProbeId::default();
+        observation.push(Sampled { vantage: VantageId(0), probe, sample });
+    }
+    assert_eq!(observation.services()[0].impact, None);
+}

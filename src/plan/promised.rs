@@ -1,0 +1,166 @@
+//! Promises and the probes that they are judged by: what could never be decided.
+
+use std::time::Duration;
+
+use crate::model::{ProbeSpec, Promises};
+
+use super::draft::{Draft, ServiceDraft};
+use super::finding::{Findings, quote};
+use super::read::At;
+use super::sense::{raise_at_most, relate, relate_at_most};
+use super::tree::Span;
+use super::units::written;
+
+/// Holds the promises of a service and of its features against the probes that measure them.
+pub(super) fn check(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
+    if draft_of.complete {
+        promises(draft, draft_of, findings);
+    }
+    probes(draft, draft_of, findings);
+}
+
+/// Promises with the places of their budgets, and the probes that they are judged by.
+struct Promised<'a> {
+    promises: &'a Promises,
+    at: Span,
+    recover: Option<At<Duration>>,
+    failback: Option<At<Duration>>,
+    judged_by: Vec<&'a ProbeSpec>,
+}
+
+fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
+    let ServiceDraft { service, at, recover, failback, probes_at, .. } = draft_of;
+    let name = quote(service.name.as_str());
+    let rest = |probe: &&ProbeSpec| probe.required && probe.promises.is_empty();
+    let judged_by: Vec<&ProbeSpec> = service.probes.iter().filter(rest).collect();
+    if !service.promises.is_empty() && judged_by.is_empty() {
+        let what = format!("service {name} makes a promise that no required probe measures");
+        let hint = "take `required: false` or the promises of its own from one of its probes";
+        findings.error("impossible", *at, what, hint);
+    }
+    if !service.promises_anything() {
+        let what = format!("service {name} promises nothing and is only watched");
+        findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
+    }
+    let whole = Promised {
+        promises: &service.promises,
+        at: *at,
+        recover: *recover,
+        failback: *failback,
+        judged_by,
+    };
+    let features = service.probes.iter().zip(probes_at);
+    let features = features.map(|(probe, places)| Promised {
+        promises: &probe.promises,
+        at: places.name,
+        recover: places.recover,
+        failback: places.failback,
+        judged_by: vec![probe],
+    });
+    for promised in std::iter::once(whole).chain(features) {
+        decidable(draft, &promised, findings);
+        back(&promised, service.standby, findings);
+    }
+}
+
+/// Whether what is promised while cut can be decided before traffic comes back.
+fn decidable(draft: &Draft, promised: &Promised<'_>, findings: &mut Findings) {
+    let timing = &draft.timing.timing;
+    let after = promised.recover.map(|recover| recover.value).unwrap_or_default();
+    let held =
+        promised.promises.good_while_cut.is_some() || promised.promises.p99_while_cut.is_some();
+    if (promised.recover.is_some() || held)
+        && timing.stable_for <= timing.at_most
+        && after + timing.stable_for > timing.at_most
+    {
+        let needed = after + timing.stable_for;
+        let what = "traffic comes back before this promise can be decided";
+        let hint = format!(
+            "raise `at_most` to {} or more: `recover_within` and `stable_for` must fit in",
+            written(needed)
+        );
+        let span = promised.recover.map_or(promised.at, |recover| recover.span);
+        findings.error("impossible", span, what, hint);
+        relate_at_most(draft, findings);
+    }
+}
+
+/// Whether anybody could see what is promised for the time after the restore.
+fn back(promised: &Promised<'_>, standby: bool, findings: &mut Findings) {
+    let Some(failback) = promised.failback else { return };
+    if standby {
+        let what = "`failback_within` means nothing for a standby service";
+        let hint =
+            "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
+        findings.error("impossible", failback.span, what, hint);
+    } else if !promised.judged_by.iter().any(|probe| probe.served_by.is_some()) {
+        let what =
+            "nothing could see the cut datacenter serve again: no required probe tells who serves";
+        let hint = "add `served_by` to a required probe, or take `failback_within` out";
+        findings.error("impossible", failback.span, what, hint);
+    }
+}
+
+fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
+    let ServiceDraft { service, at, probes_at, recover, failback, complete, .. } = draft_of;
+    for (probe, places) in service.probes.iter().zip(probes_at) {
+        let (recover, failback, judged) = match probe.promises.is_empty() {
+            true => (*recover, *failback, probe.required),
+            false => (places.recover, places.failback, true),
+        };
+        let budgets = [("recover_within", recover), ("failback_within", failback)];
+        let tightest = budgets.iter().filter_map(|(key, budget)| Some((*key, (*budget)?)));
+        let tightest = tightest.min_by_key(|(_, budget)| budget.value);
+        if let Some((key, budget)) = tightest
+            && judged
+            && probe.every > budget.value / 2
+        {
+            let what = format!(
+                "a sample every {} cannot decide `{key}` of {}",
+                written(probe.every),
+                written(budget.value)
+            );
+            let hint = format!(
+                "write `every: {}` or shorter: the measured time is uncertain by about one period",
+                written(deciding_period(budget.value))
+            );
+            findings.error("impossible", places.every, what, hint);
+            findings.relate(budget.span, "the budget");
+        }
+        if probe.every > draft.timing.timing.stable_for {
+            let what = "`stable_for` is shorter than a period of this probe";
+            let hint = "one sample would count as stable: raise `stable_for`, or lower `every`";
+            findings.error("impossible", places.every, what, hint);
+            relate(findings, draft.timing.stable_for_at, "how long it must be good");
+        }
+        if probe.every > draft.timing.timing.baseline {
+            let what = "`baseline` is shorter than a period of this probe";
+            let hint = "an ordinary day must be seen first: raise `baseline`, or lower `every`";
+            findings.error("impossible", places.every, what, hint);
+            relate(findings, draft.timing.baseline_at, "how long to watch before the cut");
+        }
+        if probe.timeout > draft.timing.timing.at_most {
+            let what = format!("`timeout` ({}) is longer than `at_most`", written(probe.timeout));
+            findings.error("impossible", places.timeout, what, raise_at_most(draft));
+            relate_at_most(draft, findings);
+        }
+    }
+    let told = service.probes.iter().any(|probe| probe.served_by.is_some());
+    if *complete && !told && !service.probes.is_empty() {
+        let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
+        let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
+        findings.warning("no-served-by", *at, what, hint);
+    }
+}
+
+/// A period that decides `budget` comfortably: about a tenth of it, in round numbers.
+fn deciding_period(budget: Duration) -> Duration {
+    let tenth = budget / 10;
+    let unit = match tenth {
+        _ if tenth >= Duration::from_secs(1) => Duration::from_secs(1),
+        _ if tenth >= Duration::from_millis(1) => Duration::from_millis(1),
+        _ => Duration::from_micros(1),
+    };
+    let units = tenth.as_nanos() / unit.as_nanos();
+    unit * u32::try_from(units.max(1)).unwrap_or(u32::MAX)
+}
