@@ -137,7 +137,7 @@ fn drill(
     let directory = state.run(run);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let places = runtime.block_on(places(&plan))?;
+    let (places, unsure) = runtime.block_on(places(&plan));
     let leases = state.take(&places, run, &plan.name).map_err(|refused| refused.to_string())?;
     // Once more: whoever had them until now may have died in between, and left traffic cut.
     refuse_while_cut(&state)?;
@@ -167,6 +167,7 @@ fn drill(
             journal: Box::new(journal),
             stop: stop.why(),
             hurry: stop.hurry(),
+            unsure,
             guardian,
             listener,
         };
@@ -208,15 +209,14 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// What `plan` is to be cut through, for the leases.
-///
-/// # Errors
-/// When a control does not say who it is: another drill may steer it by another name.
-async fn places(plan: &Plan) -> Result<Vec<(Name, String)>, String> {
+/// What `plan` is to be cut through, for the leases. Where a control does not say who it is, another drill may steer it by
+/// another name, and this one must not cut: why comes with it.
+async fn places(plan: &Plan) -> (Vec<(Name, String)>, Option<Why>) {
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
     let places = state::places(through.map(|control| (control, traffic::reach(control)))).await;
     let unknown: Vec<String> = places.unknown.iter().map(ToString::to_string).collect();
-    if unknown.is_empty() { Ok(places.known) } else { Err(unknown.join("; ")) }
+    let unsure = (!unknown.is_empty()).then(|| Why::new("control-unreadable", unknown.join("; ")));
+    (places.known, unsure)
 }
 
 /// The file that stops every drill on this machine, whatever their plans say.
