@@ -215,7 +215,10 @@ impl Conductor {
         self.watch.beat(Phase::Cut);
         let order = self.plan.cut.clone();
         let clock = self.clock;
-        self.watch.observation.marks.cut_issued.get_or_insert(clock.now());
+        if self.watch.observation.marks.cut_issued.is_none() {
+            self.watch.observation.marks.cut_issued = Some(clock.now());
+            self.probing.cut(clock, clock.now());
+        }
         // A slow call must not keep traffic cut beyond the deadline.
         let limit = CALL_LIMIT.min(self.deadline().since(clock.now()));
         let work = control.cut(&order, &before);

@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock::Clock;
-use crate::model::{Offset, Sampled};
+use crate::model::{LoadFrom, Offset, Sampled};
 use crate::probe::{Prober, Running};
 
 /// Asks the services, open loop, from start to stop.
@@ -14,6 +14,9 @@ pub trait Probing: Send {
     /// Begins: the first sample of each probe is due at `start` or up to half a period later. Every sample
     /// comes out of `out`.
     fn start(&mut self, clock: Clock, start: Offset, out: UnboundedSender<Sampled>);
+
+    /// The cut is made now: loads that begin with it do so.
+    fn cut(&mut self, _clock: Clock, _at: Offset) {}
 
     /// Ends the schedule, waits up to `grace` for samples in flight, and has reported all of them
     /// when it returns.
@@ -25,12 +28,24 @@ pub trait Probing: Send {
 pub struct Probes {
     ready: Vec<Prober>,
     running: Vec<Running>,
+    loads: Vec<(LoadFrom, Prober)>,
+    /// For loads that begin with the cut.
+    out: Option<UnboundedSender<Sampled>>,
 }
 
 impl Probes {
-    /// Probes that were prepared.
-    pub fn new(ready: Vec<Prober>) -> Self {
-        Probes { ready, running: Vec::new() }
+    /// Probes and loads that were prepared.
+    pub fn new(ready: Vec<Prober>, loads: Vec<(LoadFrom, Prober)>) -> Self {
+        Probes { ready, running: Vec::new(), loads, out: None }
+    }
+
+    fn begin(&mut self, from: LoadFrom, clock: Clock, at: Offset) {
+        let Some(out) = self.out.clone() else { return };
+        let (due, later) =
+            std::mem::take(&mut self.loads).into_iter().partition(|(when, _)| *when == from);
+        self.loads = later;
+        let due: Vec<(LoadFrom, Prober)> = due;
+        self.running.extend(due.into_iter().map(|(_, load)| load.start(clock, at, out.clone())));
     }
 }
 
@@ -46,9 +61,16 @@ impl Probing for Probes {
             prober.start(clock, first, out.clone())
         });
         self.running.extend(begun);
+        self.out = Some(out);
+        self.begin(LoadFrom::Baseline, clock, start);
+    }
+
+    fn cut(&mut self, clock: Clock, at: Offset) {
+        self.begin(LoadFrom::Cut, clock, at);
     }
 
     fn stop(&mut self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.out = None;
         let ends = self.running.drain(..).map(|running| running.stop(grace));
         join_all(ends).map(|_| ()).boxed()
     }
@@ -87,7 +109,7 @@ cut: { datacenter: east, mode: reset, through: [wan] }
         let connector = Arc::new(SystemConnector::from_system().unwrap());
         let prepare =
             |(id, _, spec)| Prober::prepare(id, spec, &|_| None, connector.clone()).unwrap();
-        let mut probes = Probes::new(plan.probes().map(prepare).collect());
+        let mut probes = Probes::new(plan.probes().map(prepare).collect(), Vec::new());
         let (out, mut samples) = tokio::sync::mpsc::unbounded_channel();
         let clock = Clock::start();
         probes.start(clock, Offset::from_millis(5), out);

@@ -11,8 +11,8 @@ use crate::journal::Append;
 use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
-    ControlSpec, CutOrder, DatacenterId, DrillEvent, Name, Plan, PlanSummary, Proof, Provider,
-    RunRecord, Verdict, Why,
+    ControlSpec, CutOrder, DatacenterId, DrillEvent, Name, Plan, PlanSummary, ProbeId, Proof,
+    Provider, RunRecord, Verdict, Why,
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
@@ -192,7 +192,14 @@ fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Res
             .map_err(|error| refused(&format!("{}: {error}", service.name)))?;
         ready.push(prober);
     }
-    Ok(Probes::new(ready))
+    let mut loads = Vec::new();
+    for (spec, place) in plan.loads.iter().zip(0..) {
+        let id = ProbeId::of_load(place);
+        let load = Prober::prepare_load(id, spec, &address, connector.clone())
+            .map_err(|error| refused(&format!("load: {error}")))?;
+        loads.push((spec.from, load));
+    }
+    Ok(Probes::new(ready, loads))
 }
 
 /// The record of a drill that could not begin.
@@ -211,6 +218,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         controls: Vec::new(),
         calls: Vec::new(),
         guardrails: Vec::new(),
+        loads: Vec::new(),
         lab: None,
     }
 }

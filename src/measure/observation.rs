@@ -11,8 +11,8 @@ use super::promise::{Evidence, judge_service, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promises, Sampled, ServedBy,
-    ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
+    Connection, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promises,
+    Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
 };
 
 /// Fewer good samples at baseline than this are no steady state.
@@ -38,6 +38,8 @@ pub struct Observation {
     /// The stages on the time line. Set a mark before the act that it stands for.
     pub marks: Marks,
     series: BTreeMap<(ProbeId, VantageId), Series>,
+    /// One for each load of the plan.
+    loads: Vec<Timeline>,
     recent: Vec<Recent>,
 }
 
@@ -46,7 +48,9 @@ impl Observation {
     pub fn new(plan: Arc<Plan>, started: Offset) -> Self {
         let recent = plan.services.iter().map(|_| Recent::default()).collect();
         let marks = Marks { started, ..Marks::default() };
-        Observation { plan, marks, series: BTreeMap::new(), recent }
+        let load = |load: &LoadSpec| Timeline::new(Vec::new(), load.as_probe().every);
+        let loads = plan.loads.iter().map(load).collect();
+        Observation { plan, marks, series: BTreeMap::new(), loads, recent }
     }
 
     /// Takes a sample, in the order in which they end.
@@ -54,6 +58,10 @@ impl Observation {
     /// A sample of a probe that the plan does not have is left out: it is of another drill.
     pub fn push(&mut self, sampled: Sampled) {
         let Sampled { vantage, probe, sample } = sampled;
+        if let Some(load) = probe.load().and_then(|place| self.loads.get_mut(place)) {
+            load.push(sample, &self.marks);
+            return;
+        }
         let Some(service) = self.plan.services.get(probe.service as usize) else { return };
         let Some(spec) = service.probes.get(probe.probe as usize) else { return };
         if let Some(recent) = self.recent.get_mut(probe.service as usize) {
@@ -174,6 +182,18 @@ impl Observation {
         };
         records.sort_by_key(|record| std::cmp::Reverse(slowness(record)));
         records
+    }
+
+    /// What the loads offered, and what came back.
+    pub fn loads(&self) -> Vec<LoadRecord> {
+        let loads = self.plan.loads.iter().zip(&self.loads);
+        let record = |(spec, seen): (&LoadSpec, &Timeline)| LoadRecord {
+            name: spec.name.clone(),
+            rate: spec.ramp.rate,
+            counts: seen.counts(),
+            latency: seen.latency(),
+        };
+        loads.map(record).collect()
     }
 
     /// How the services were in the second before `at`, in the plan's order.

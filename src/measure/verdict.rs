@@ -1,7 +1,7 @@
 //! The verdict. A pass must be earned.
 
 use super::observation::Observation;
-use crate::model::{Judgement, Plan, Proof, ServiceRecord, Verdict, Why};
+use crate::model::{Judgement, LoadRecord, Plan, Proof, ServiceRecord, Verdict, Why};
 
 /// How the drill ended, apart from what was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Judged {
 pub fn judge(plan: &Plan, observation: &Observation, proof: &Proof, ending: Ending) -> Judged {
     let services = observation.services();
     let broken = promises(&services, Judgement::Broken, "promise-broken");
-    let unproven = unproven(plan, &services, proof, &ending);
+    let unproven = unproven(plan, (observation, &services), proof, &ending);
     let (verdict, reasons) = if !ending.not_restored.is_empty() {
         (Verdict::NotRestored, [ending.not_restored, broken].concat())
     } else if !ending.not_started.is_empty() {
@@ -51,10 +51,16 @@ pub fn judge(plan: &Plan, observation: &Observation, proof: &Proof, ending: Endi
     Judged { verdict, reasons, services }
 }
 
-fn unproven(plan: &Plan, services: &[ServiceRecord], proof: &Proof, ending: &Ending) -> Vec<Why> {
+fn unproven(
+    plan: &Plan,
+    (observation, services): (&Observation, &[ServiceRecord]),
+    proof: &Proof,
+    ending: &Ending,
+) -> Vec<Why> {
     let mut reasons: Vec<Why> = ending.cut_failed.iter().cloned().collect();
     reasons.extend(proof.missing.iter().cloned());
     reasons.extend(promises(services, Judgement::Undecided, "promise-undecided"));
+    reasons.extend(observation.loads().iter().filter_map(not_offered));
     if services.iter().all(|service| service.promises.is_empty()) {
         reasons.push(Why::new("nothing-promised", "no promise was put to the test"));
     }
@@ -69,6 +75,21 @@ fn unproven(plan: &Plan, services: &[ServiceRecord], proof: &Proof, ending: &End
         }
     }
     reasons
+}
+
+/// With more than one in so many requests not sent, survivors were not put to the test that the plan wants.
+const NOT_OFFERED_ONE_IN: u64 = 20;
+
+fn not_offered(load: &LoadRecord) -> Option<Why> {
+    let counts = &load.counts;
+    let missing = counts.unknown * NOT_OFFERED_ONE_IN > counts.due;
+    (missing || counts.due == 0).then(|| {
+        let text = format!(
+            "the load {} was not offered: {} of its {} requests could not be sent",
+            load.name, counts.unknown, counts.due
+        );
+        Why::new("load-not-offered", text)
+    })
 }
 
 fn promises(services: &[ServiceRecord], judgement: Judgement, code: &str) -> Vec<Why> {

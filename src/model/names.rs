@@ -50,6 +50,18 @@ impl DatacenterId {
 #[serde(transparent)]
 pub struct VantageId(pub u16);
 
+impl ProbeId {
+    /// The id of a load, by its place in [`crate::model::Plan::loads`]: loads and probes share their engine.
+    pub fn of_load(place: u32) -> ProbeId {
+        ProbeId { service: u32::MAX, probe: place }
+    }
+
+    /// The place of the load whose id this is.
+    pub fn load(self) -> Option<usize> {
+        (self.service == u32::MAX).then_some(self.probe as usize)
+    }
+}
+
 /// A probe of the plan: which service's, and which of that service's probes.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,

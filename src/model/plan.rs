@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, Name, Part, ProbeId, Text};
+use super::{
+    Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, LoadSpec, Name, Part, ProbeId, Text,
+};
 
 /// A drill, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,8 @@ pub struct Plan {
     pub traffic: Vec<ControlSpec>,
     /// What users see.
     pub services: Vec<Service>,
+    /// What is asked beside that.
+    pub loads: Vec<LoadSpec>,
     /// What is cut, and how.
     pub cut: CutOrder,
     /// Which controls it is cut through: indices into `traffic`, in order.

@@ -42,6 +42,9 @@ pub struct RunRecord {
     /// What the guardrails and the kill switch saw. Records of older versions have none.
     #[serde(default)]
     pub guardrails: Vec<GuardrailRecord>,
+    /// What the loads offered, and what came back. Records of older versions have none.
+    #[serde(default)]
+    pub loads: Vec<LoadRecord>,
     /// What the lab knows to be true, if it was drilled.
     pub lab: Option<LabTruth>,
 }
@@ -128,6 +131,20 @@ pub struct ProbeRecord {
     pub recovery: Option<Recovery>,
     /// Its failback time; `None`: not measured.
     pub failback: Option<Recovery>,
+}
+
+/// A load in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// Its name.
+    pub name: Name,
+    /// Requests a second at its top.
+    #[serde(rename = "rate_per_second")]
+    pub rate: f64,
+    /// All its requests, counted.
+    pub counts: ProbeCounts,
+    /// Latency of good answers by the stage in which they were asked for.
+    pub latency: BTreeMap<Stage, Latency>,
 }
 
 /// A control in a run.

@@ -10,6 +10,7 @@ use crate::model::{
 use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
 use super::finding::{is_hostile, quote};
 use super::guardrail::{self, Services};
+use super::load;
 use super::read::{At, Fields, LabNames, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
@@ -23,6 +24,7 @@ const TOP: &[&str] = &[
     "lab",
     "traffic",
     "services",
+    "load",
     "cut",
     "timing",
     "guardrails",
@@ -52,6 +54,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         .map(|value| service::services(reader, value, &datacenters))
         .unwrap_or_default();
     let services_complete = reader.findings.errors() == before;
+    let loads = top.get("load").map(|value| load::loads(reader, value)).unwrap_or_default();
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
@@ -70,6 +73,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         services,
         services_at: services_value.map_or(top.at, |value| value.at),
         services_complete,
+        loads,
         cut,
         timing,
         guardrails,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::{
-    Calendar, ControlSpec, DatacenterId, Guardrail, LabSpec, Mode, Name, Plan, Service, Timing,
+    Calendar, ControlSpec, DatacenterId, Guardrail, LabSpec, LoadSpec, Mode, Name, Plan, Service,
+    Timing,
 };
 
 use super::finding::quote;
@@ -157,6 +158,7 @@ pub(super) struct Draft {
     pub services_at: Span,
     /// Whether all services could be read.
     pub services_complete: bool,
+    pub loads: Vec<At<LoadSpec>>,
     pub cut: Option<CutDraft>,
     pub timing: TimingDraft,
     pub guardrails: Vec<Guardrail>,
@@ -179,6 +181,7 @@ impl Draft {
             lab: self.lab.map(|lab| lab.spec),
             traffic: self.traffic.into_iter().map(|control| control.spec).collect(),
             services: self.services.into_iter().map(|draft| draft.service).collect(),
+            loads: self.loads.into_iter().map(|at| at.value).collect(),
             cut: order,
             through: cut.through.into_iter().map(|at| at.value).collect(),
             timing: self.timing.timing,

@@ -12,6 +12,7 @@ mod fill;
 mod finding;
 mod guardrail;
 mod kill_switch;
+mod load;
 mod probe;
 mod promised;
 mod read;

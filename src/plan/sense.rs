@@ -2,6 +2,8 @@
 //!
 //! Parts that could not be read are left out here: what is wrong with them is said already.
 
+use std::collections::BTreeSet;
+
 use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
@@ -200,8 +202,8 @@ fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
 fn somebody_is_left(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
     let Some(datacenters) = cut.datacenters.as_ref() else { return };
     let all = draft.datacenters.names.len();
-    if cut.services.is_empty() && !draft.datacenters.broken && all >= 2 && datacenters.len() >= all
-    {
+    let each: BTreeSet<DatacenterId> = datacenters.iter().map(|at| at.value).collect();
+    if cut.services.is_empty() && !draft.datacenters.broken && all >= 2 && each.len() == all {
         let what = "the cut leaves no datacenter";
         let hint = "leave one out, or add the one that has to take over";
         findings.error("impossible", datacenters[0].span, what, hint);
@@ -247,6 +249,15 @@ fn load(draft: &Draft, findings: &mut Findings) {
                 alone = true;
                 findings.error("impossible", places.every, words(own), hint.clone());
             }
+        }
+    }
+    for load in &draft.loads {
+        let own = load.value.timeout.as_secs_f64() * load.value.ramp.rate;
+        total += own;
+        if own > IN_FLIGHT {
+            alone = true;
+            let hint = format!("at most {IN_FLIGHT} can be: lower `rate` or `timeout`");
+            findings.error("impossible", load.span, words(own), hint);
         }
     }
     if total > IN_FLIGHT && !alone {

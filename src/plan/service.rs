@@ -76,7 +76,10 @@ fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
         let read = reader.duration(value, true)?;
         if read.value.is_zero() {
             let what = format!("{} of zero cannot be measured by sampling", quote(key));
-            let hint = "write `sustain: true`: no bad sample at all, judged by counting";
+            let hint = match key {
+                "p99_while_cut" => "write a time that 99 of 100 requests may take, such as `300ms`",
+                _ => "write `sustain: true`: no bad sample at all, judged by counting",
+            };
             reader.findings.error("impossible", read.span, what, hint);
             return None;
         }

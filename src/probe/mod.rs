@@ -31,16 +31,32 @@ pub use fetch::{Answer, Fetcher};
 pub use schedule::Running;
 
 use crate::clock::Clock;
-use crate::model::{Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
+use crate::model::{LoadSpec, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
 use sample::{Asker, Desk, Sampler};
+use schedule::Pace;
 
 /// A probe made ready.
 pub struct Prober {
     sampler: Sampler,
     every: std::time::Duration,
+    pace: Pace,
 }
 
 impl Prober {
+    /// Makes a load ready, as [`Prober::prepare`] does a probe.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare_load(
+        id: ProbeId,
+        spec: &LoadSpec,
+        lab: &dyn Fn(&str) -> Option<String>,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Prober, PrepareError> {
+        let prober = Prober::prepare(id, &spec.as_probe(), lab, connector)?;
+        Ok(Prober { pace: Pace::Rising(spec.ramp), ..prober })
+    }
+
     /// Checks everything that can be checked before the first request: the address, the CA file, the
     /// TLS settings, the header values. `lab` gives the address of a lab service.
     ///
@@ -69,7 +85,7 @@ impl Prober {
         };
         let sampler =
             Sampler { probe: id, asker, timeout: spec.timeout, slower_than: spec.slower_than };
-        Ok(Prober { sampler, every: spec.every })
+        Ok(Prober { sampler, every: spec.every, pace: Pace::Every(spec.every) })
     }
 
     /// The period.
@@ -77,10 +93,10 @@ impl Prober {
         self.every
     }
 
-    /// Sends sample n at `start` + n x period, whatever happens to earlier ones. Every number yields
+    /// Sends sample n at `start` + n x period, or as its load rises, whatever happens to earlier ones. Every number yields
     /// exactly one [`Sampled`] on `out`. Needs a tokio runtime.
     pub fn start(self, clock: Clock, start: Offset, out: UnboundedSender<Sampled>) -> Running {
-        schedule::start(Arc::new(Desk { sampler: self.sampler, clock, out }), start, self.every)
+        schedule::start(Arc::new(Desk { sampler: self.sampler, clock, out }), start, self.pace)
     }
 }
 

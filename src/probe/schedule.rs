@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::sample::{Desk, Ticket};
 use crate::clock::{Alarm, Clock};
-use crate::model::{Blindness, Offset};
+use crate::model::{Blindness, Offset, Ramp};
 
 /// In flight beyond what the time-out allows for: samples that just end, and timers of 1 ms.
 const SLACK: u128 = 16;
@@ -47,26 +47,50 @@ impl Running {
 }
 
 /// Starts sending.
-pub(super) fn start(desk: Arc<Desk>, start: Offset, every: Duration) -> Running {
+pub(super) fn start(desk: Arc<Desk>, start: Offset, pace: Pace) -> Running {
     let (stop, stopped) = oneshot::channel();
-    let timetable = Timetable { start, every, next: 0 };
+    let timetable = Timetable { start, pace, next: 0 };
     let schedule = tokio::spawn(run(desk, timetable, stopped));
     Running { stop: Some(stop), schedule }
+}
+
+/// How fast a schedule is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// A probe's: one sample a period.
+    Every(Duration),
+    /// A load's.
+    Rising(Ramp),
+}
+
+impl Pace {
+    /// The shortest time between two samples.
+    fn shortest(self) -> Duration {
+        match self {
+            Pace::Every(every) => every,
+            Pace::Rising(ramp) => {
+                Duration::try_from_secs_f64(1.0 / ramp.rate).unwrap_or(Duration::MAX)
+            }
+        }
+    }
 }
 
 /// When which sample is due.
 #[derive(Debug, Clone, Copy)]
 struct Timetable {
     start: Offset,
-    every: Duration,
+    pace: Pace,
     next: u64,
 }
 
 impl Timetable {
-    /// When the next sample is due. Computed from the start, so that nothing adds up.
+    /// When the next sample is due; never, when the schedule has ended. Computed from the start, so that nothing adds up.
     fn due(&self) -> Offset {
-        let after = self.every.as_nanos().saturating_mul(u128::from(self.next));
-        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        let after = match self.pace {
+            Pace::Every(every) => Some(every.as_nanos().saturating_mul(u128::from(self.next))),
+            Pace::Rising(ramp) => ramp.due(self.next).map(|due| due.as_nanos()),
+        };
+        let after = after.and_then(|after| u64::try_from(after).ok()).unwrap_or(u64::MAX);
         self.start.plus(Duration::from_nanos(after))
     }
 
@@ -82,7 +106,7 @@ impl Timetable {
 
     /// How many samples can be in flight at once if none outlives `timeout`.
     fn most_in_flight(&self, timeout: Duration) -> usize {
-        let most = timeout.as_nanos() / self.every.as_nanos().max(1) + SLACK;
+        let most = timeout.as_nanos() / self.pace.shortest().as_nanos().max(1) + SLACK;
         usize::try_from(most.min(MOST_IN_FLIGHT)).unwrap_or(usize::MAX)
     }
 }
@@ -118,7 +142,7 @@ impl Waiting {
 async fn run(desk: Arc<Desk>, mut table: Timetable, mut stop: oneshot::Receiver<Duration>) {
     let most = table.most_in_flight(desk.sampler.timeout);
     let mut flying = JoinSet::new();
-    let mut alarm = Waiting::new(desk.clock, table.every);
+    let mut alarm = Waiting::new(desk.clock, table.pace.shortest());
     let grace = loop {
         tokio::select! {
             biased;
@@ -166,7 +190,8 @@ mod tests {
     #[test]
     fn due_times_never_drift() {
         let every = Duration::from_nanos(333_333);
-        let mut table = Timetable { start: Offset::from_millis(5), every, next: 0 };
+        let mut table =
+            Timetable { start: Offset::from_millis(5), pace: Pace::Every(every), next: 0 };
         let end = Offset::from_millis(1_005);
         let mut taken = 0;
         while let Some((seq, due)) = table.take_due(end) {
@@ -181,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_time_out_bounds_what_is_in_flight() {
-        let table = |every| Timetable { start: Offset::ZERO, every, next: 0 };
+        let table = |every| Timetable { start: Offset::ZERO, pace: Pace::Every(every), next: 0 };
         let second = Duration::from_secs(1);
         assert_eq!(table(Duration::from_millis(10)).most_in_flight(second), 116);
         assert_eq!(table(Duration::from_nanos(1)).most_in_flight(second), 1 << 17);

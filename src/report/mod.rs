@@ -4,6 +4,7 @@ mod guardrails;
 mod headline;
 mod impact;
 mod lab;
+mod loads;
 mod page;
 mod probes;
 mod promises;
@@ -37,6 +38,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     split::write(record, &mut page);
     proof::write(record, &mut page);
     probes::write(record, &mut page);
+    loads::write(record, &mut page);
     guardrails::write(record, &mut page);
     traffic::write(record, &mut page);
     lab::write(record, &mut page);

@@ -61,7 +61,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             run: "test".into(),
             host: "here".into(),
             controls: vec![control],
-            probing: Box::new(Probes::new(probes)),
+            probing: Box::new(Probes::new(probes, Vec::new())),
             guards: Guards::default(),
             journal: Box::new(Nowhere),
             clock,

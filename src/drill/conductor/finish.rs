@@ -47,6 +47,7 @@ impl Conductor {
                 .collect(),
             calls: self.calls,
             guardrails: self.watch.guards.records(),
+            loads: self.watch.observation.loads(),
             lab: None,
         }
     }

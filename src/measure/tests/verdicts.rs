@@ -58,6 +58,7 @@ pub(super) fn plan() -> Plan {
             probes: vec![probe],
             promises,
         }],
+        loads: Vec::new(),
         cut: CutOrder::of(CUT, Mode::Blackhole),
         through: Vec::new(),
         timing: Timing {

@@ -187,6 +187,23 @@ fn combinations_that_cannot_work_are_refused() {
 }
 
 #[test]
+fn loads_that_cannot_be_offered_are_refused() {
+    let url = "http: \"http://a.example/\"";
+    snapshot(
+        "loads",
+        &album_below(&[
+            "load: []",
+            "load: { crowd: {} }",
+            &format!("load: {{ crowd: {{ {url}, rate: 200 }} }}"),
+            &format!("load: {{ crowd: {{ {url}, rate: 0/s, from: restore, rises: 1s }} }}"),
+            &format!("load: {{ crowd: {{ {url}, rate: 10_001/s, for: 0s }} }}"),
+            &format!("load: {{ crowd: {{ {url}, rate: 9000/s, timeout: 2s }} }}"),
+            "load: { crowd: { http: \"${lab:tlak}/\", tcp: \"a:1\", rate: 1/s } }",
+        ]),
+    );
+}
+
+#[test]
 fn cuts_and_promises_that_cannot_be_decided_are_refused() {
     let probe = "        served_by: { header: x-datacenter }\n";
     let own = |promises: &str| format!("{probe}        promises: {promises}\n");

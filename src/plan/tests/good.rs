@@ -106,6 +106,7 @@ fn a_plan_means_exactly_what_it_says() {
         lab: Some(lab),
         traffic: expected_traffic(),
         services: vec![expected_service()],
+        loads: Vec::new(),
         cut: CutOrder::of(EAST, Mode::Blackhole),
         through: vec![0],
         timing: Timing {

@@ -70,6 +70,7 @@ pub fn passed() -> RunRecord {
         controls: vec![control()],
         calls: vec![],
         guardrails: vec![],
+        loads: vec![],
         lab: Some(truth()),
     }
 }

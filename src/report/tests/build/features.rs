@@ -52,6 +52,20 @@ pub fn features() -> RunRecord {
     });
     let text = "talk: recover_within: still failing 6.012 s after, budget 3 s";
     record.reasons = vec![Why::new("promise-broken", text)];
+    let latency = Latency { count: 2_110, p50: ms(12), p99: ms(480), max: ms(990) };
+    record.loads = vec![LoadRecord {
+        name: "greetings".into(),
+        rate: 300.0,
+        counts: ProbeCounts {
+            due: 2_140,
+            sent: 2_134,
+            good: 2_110,
+            bad: 24,
+            unknown: 6,
+            ..Default::default()
+        },
+        latency: [(Stage::Observe, latency)].into(),
+    }];
     record.lab = None;
     record
 }
