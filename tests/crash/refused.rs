@@ -121,7 +121,7 @@ fn a_journal_that_somebody_else_put_there_is_not_obeyed_and_ours_beside_it_is() 
     std::fs::copy(runs.join(home.only_run_but("theirs")).join("journal"), &theirs).unwrap();
     // Root may give it away. Whoever is not finds one that is not theirs to read.
     if std::os::unix::fs::chown(&theirs, Some(65534), None).is_err() {
-        std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0o0)).unwrap();
     }
     let unknown = "whether an earlier run left traffic cut is not known";
     let restore = format!("`firedrill restore '{}'`", theirs.display());
