@@ -146,7 +146,9 @@ impl Home {
     /// The journals of all runs, as text.
     pub fn journals(&self) -> Vec<String> {
         let Ok(runs) = fs::read_dir(self.path("firedrill/runs")) else { return Vec::new() };
-        runs.map(|run| fs::read_to_string(run.unwrap().path().join("journal")).unwrap()).collect()
+        // A run's directory is there a moment before its journal.
+        runs.filter_map(|run| fs::read_to_string(run.unwrap().path().join("journal")).ok())
+            .collect()
     }
 
     /// The journal of the only run.
