@@ -14,6 +14,8 @@ mod home;
 mod metrics;
 #[path = "cli/page.rs"]
 mod page;
+#[path = "cli/placement.rs"]
+mod placement;
 #[path = "cli/plans.rs"]
 mod plans;
 #[path = "cli/readme.rs"]

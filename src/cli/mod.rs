@@ -6,6 +6,7 @@ mod exit;
 mod input;
 mod leash;
 mod output;
+mod preview;
 mod reach;
 mod restore;
 mod run;
@@ -35,8 +36,10 @@ struct Cli {
 enum Command {
     /// Run the drill: the report on stdout, progress on stderr
     Run(run::RunArgs),
-    /// Print every finding of every plan; touches nothing
+    /// Print every finding of every plan, and what is lost with each datacenter; touches nothing
     Check(check::CheckArgs),
+    /// What the drill would call, in order, and how each call is undone; only reads
+    Preview(preview::PreviewArgs),
     /// Put traffic back from the journal
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
@@ -81,6 +84,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),

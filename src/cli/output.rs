@@ -91,7 +91,7 @@ impl Reports {
         for (format, sink) in self.open {
             let to_stdout = matches!(sink, Sink::Stdout);
             let bytes = match format {
-                Format::Table => report::table(record, style(to_stdout)).into_bytes(),
+                Format::Table => report::table(record, style_of(to_stdout)).into_bytes(),
                 Format::Json => match report::json(record) {
                     Ok(bytes) => bytes,
                     Err(error) => {
@@ -112,7 +112,12 @@ impl Reports {
     }
 }
 
-fn style(to_stdout: bool) -> TableStyle {
+/// How a table on stdout is drawn.
+pub(super) fn style() -> TableStyle {
+    style_of(true)
+}
+
+fn style_of(to_stdout: bool) -> TableStyle {
     let stdout = io::stdout();
     if to_stdout && stdout.is_terminal() {
         // A terminal that nobody has sized, as in a container, says 0.
@@ -249,7 +254,12 @@ impl Talker {
 
 /// Prints a line of data on stdout.
 pub(super) fn line(text: &str) {
-    if let Err(error) = stdout(format!("{text}\n").as_bytes()) {
+    data(format!("{text}\n").as_bytes());
+}
+
+/// Prints data on stdout.
+pub(super) fn data(bytes: &[u8]) {
+    if let Err(error) = stdout(bytes) {
         say(format_args!("error: stdout could not be written: {error}"));
     }
 }

@@ -21,7 +21,9 @@ use super::{CALL_LIMIT, Drill, LAST_READ_LIMIT, READ_EVERY};
 use crate::clock::Clock;
 use crate::journal::{Append, Last, Record};
 use crate::measure::{Ending, Observation};
-use crate::model::{Act, ControlCall, DrillEvent, Judgement, Plan, RunRecord, Stage, Why};
+use crate::model::{
+    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, RunRecord, Stage, Why,
+};
 use crate::restore::call_within;
 use crate::watchdog::Phase;
 
@@ -31,6 +33,7 @@ pub(super) struct Conductor {
     file: String,
     run: String,
     host: String,
+    located: Vec<Vec<DatacenterId>>,
     started_at: jiff::Timestamp,
     held: Vec<Held>,
     probing: Box<dyn Probing>,
@@ -68,6 +71,7 @@ impl Conductor {
             file: drill.file,
             run: drill.run,
             host: drill.host,
+            located: drill.located,
             started_at: jiff::Timestamp::now(),
             held: drill.controls.into_iter().map(Held::new).collect(),
             probing: drill.probing,
@@ -117,7 +121,7 @@ impl Conductor {
             plan: plan.name.clone(),
             lost: plan.lost(),
             datacenters: plan.datacenters.clone(),
-            services: plan.services.iter().map(|service| service.name.clone()).collect(),
+            services: plan.measured().map(|service| service.name.clone()).collect(),
         });
     }
 
@@ -398,7 +402,8 @@ fn tell_decided(watch: &mut Watch, plan: &Plan, decided: &mut [bool]) {
             if let Some(done) = decided.get_mut(number) {
                 *done = true;
             }
-            let state = watch.observation.now(at).into_iter().nth(number);
+            let mut states = watch.observation.now(at).into_iter();
+            let state = states.find(|now| now.service == service.name);
             let text = state.map_or_else(String::new, |now| now.state);
             watch.tell(DrillEvent::Decided { at, service: service.name.clone(), text });
         }

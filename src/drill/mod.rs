@@ -6,6 +6,7 @@
 //!
 //! Whatever happens after the first intent to cut, the way out leads through `restore`.
 
+mod addresses;
 mod conductor;
 mod controls;
 mod escalation;
@@ -25,10 +26,11 @@ use tokio::sync::watch as channel;
 
 use crate::clock::Clock;
 use crate::journal::Append;
-use crate::model::{DrillEvent, Plan, RunRecord, Why};
+use crate::model::{DatacenterId, DrillEvent, Plan, RunRecord, Why};
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
 
+pub use addresses::{Addresses, locate};
 pub use escalation::{Escalation, Step};
 pub use guards::Guards;
 pub use probing::{Probes, Probing};
@@ -70,6 +72,8 @@ pub struct Drill {
     pub run: String,
     /// The machine that it runs on, for the journal.
     pub host: String,
+    /// Where the addresses of the plan's control planes lie; see [`Addresses::located`].
+    pub located: Vec<Vec<DatacenterId>>,
     /// The controls to cut through, in the order of [`Plan::through`].
     pub controls: Vec<Arc<dyn TrafficControl>>,
     /// What asks the services.

@@ -1,15 +1,14 @@
 //! The path that the restore will take must not lead through what is cut.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use crate::model::{ControlSpec, HaproxySocket, Plan, Provider, ServedBySource, Text, Why};
-
-/// A name server that does not answer must not hold up a drill.
-const LOOK_UP: Duration = Duration::from_secs(5);
+use super::addresses::look_up;
+use crate::model::{
+    ControlSpec, DatacenterId, HaproxySocket, Plan, Provider, ServedBySource, Text, Why,
+};
 
 /// Where the calls of a control go, as `HOST:PORT`; `None` for what is reached without a network.
-fn endpoint(control: &ControlSpec) -> Option<&Text> {
+pub(super) fn endpoint(control: &ControlSpec) -> Option<&Text> {
     match &control.provider {
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(haproxy) => match &haproxy.socket {
@@ -25,10 +24,9 @@ pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
         let Some(endpoint) = endpoint(control) else { continue };
         // A name that cannot be resolved is preflight's to report: it cannot be read either.
-        let look_up = tokio::net::lookup_host(endpoint.reveal_plain());
-        let Ok(Ok(addresses)) = tokio::time::timeout(LOOK_UP, look_up).await else { continue };
+        let addresses = look_up(&endpoint.reveal_plain()).await;
         let leads = |address| leads(plan, control, endpoint, address);
-        reasons.extend(addresses.filter_map(leads).take(1));
+        reasons.extend(addresses.into_iter().filter_map(leads).take(1));
     }
     reasons
 }
@@ -61,15 +59,17 @@ fn route(plan: &Plan, address: SocketAddr) -> Option<String> {
 
 /// A network that the plan says is the cut datacenter's.
 fn network(plan: &Plan, address: SocketAddr) -> Option<String> {
+    let is_cut = |id: &DatacenterId| plan.cut.datacenters.contains(id);
+    let by_networks = plan.networks.find(address.ip()).filter(|(id, _)| is_cut(id));
     let sources = plan.probes().filter_map(|(_, _, probe)| probe.served_by.as_ref());
-    let networks = sources.filter_map(|source| match source {
+    let peers = sources.filter_map(|source| match source {
         ServedBySource::Peer(networks) => Some(networks),
         _ => None,
     });
-    let cut =
-        networks.flatten().filter(|(datacenter, _)| plan.cut.datacenters.contains(datacenter));
-    let cut =
-        cut.flat_map(|(datacenter, networks)| networks.iter().map(move |net| (datacenter, net)));
-    let (datacenter, found) = { cut }.find(|(_, net)| net.contains(&address.ip()))?;
-    Some(format!("lies in {} ({found})", plan.datacenter(*datacenter)))
+    let mut peers = peers.flatten().filter(|(id, _)| is_cut(id)).flat_map(|(id, networks)| {
+        let held = networks.iter().filter(|net| net.contains(&address.ip()));
+        held.map(|net| (*id, *net))
+    });
+    let (datacenter, found) = by_networks.or_else(|| peers.next())?;
+    Some(format!("lies in {} ({found})", plan.datacenter(datacenter)))
 }

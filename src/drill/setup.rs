@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::addresses::located;
 use super::guards::kill_switch;
 use super::path::through_the_cut;
 use super::{Drill, Guardian, Guards, Probes};
@@ -74,19 +75,21 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
         let probes = probes(&plan, lab.as_ref(), &connector)?;
         let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
         let guards = Guards::prepare(&plan, &address, connector)?;
-        Ok((controls(&plan, lab.as_ref()).await?, probes, guards))
+        let located = located(&plan).await;
+        Ok((controls(&plan, lab.as_ref()).await?, probes, guards, located))
     };
     let record = match ready.await {
         Err(why) => {
             charge.guardian.beat(Phase::Ended);
             not_started(&plan, file, run, why)
         }
-        Ok((controls, probes, guards)) => {
+        Ok((controls, probes, guards, located)) => {
             let drill = Drill {
                 plan: charge.plan,
                 file: charge.file,
                 run: charge.run,
                 host: charge.host,
+                located,
                 controls,
                 probing: Box::new(probes),
                 guards,
@@ -98,9 +101,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
                 listener: charge.listener,
             };
             let mut record = drill.run().await;
-            record.lab = lab.as_ref().map(|lab| {
-                lab.truth(plan.cut.datacenters.first().copied().unwrap_or_default(), &record.marks)
-            });
+            record.lab = lab.as_ref().map(|lab| lab.truth(&plan.cut.datacenters, &record.marks));
             record
         }
     };
@@ -172,7 +173,8 @@ fn survivors(
     let lost = |datacenter: &DatacenterId| order.datacenters.contains(datacenter);
     let touched = serving.iter().filter(|(service, replicas)| {
         let meant = order.services.is_empty() || order.services.contains(service);
-        meant && replicas.keys().any(lost)
+        // Of what stands nowhere else nobody could be left; the plan means it, or was refused.
+        meant && replicas.keys().any(lost) && !replicas.keys().all(lost)
     });
     touched
         .map(|(service, replicas)| {
@@ -218,6 +220,7 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
         controls: Vec::new(),
         calls: Vec::new(),
         guardrails: Vec::new(),
+        placement: Default::default(),
         loads: Vec::new(),
         lab: None,
     }

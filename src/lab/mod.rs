@@ -1,68 +1,82 @@
-//! The built-in world: datacenters with replicas of services, and a balancer in front of each.
+//! The built-in world: datacenters with replicas of services, copies of stores and switch-over
+//! controllers, and a balancer in front of each service and store.
 //!
 //! ```text
-//!            balancer of talk ----- gate of east ----- talk/east/1
-//!  client -> (the system under \                \----- talk/east/2
-//!             test)             \-- gate of west ----- talk/west/1
+//!            balancer of talk --- gate east/talk ---- talk/east/1 --- balancer of accounts --- ...
+//!  client -> (the system under \               \---- talk/east/2
+//!             test)             \- gate west/talk --- talk/west/1
 //! ```
 //!
-//! Everything that reaches a datacenter, health checks too, goes through its one gate, where it is
-//! cut. The lab writes down what is true: when the balancer took each replica out and put it back,
-//! and when each datacenter's answers left. All of it is real sockets on loopback, on ports that the
-//! system chose.
+//! Everything that reaches a part of the lab in a datacenter, health checks and replication too,
+//! goes through one gate, where it is cut; a whole datacenter is cut at all of its gates. The lab
+//! writes down what is true: when the balancers took each replica out and put it back, which
+//! datacenter was made active by whom, which writes were acknowledged and lost, and when each
+//! datacenter's answers left. All of it is real sockets on loopback, on ports that the system chose.
 
+mod answer;
 mod balancer;
+mod build;
+mod controller;
+mod copy;
 mod faults;
 mod pool;
 mod replica;
 mod serve;
+mod store;
 #[cfg(test)]
 mod tests;
 mod truth;
 mod upstream;
+mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::balancer::{Balancer, Doors};
+use self::balancer::Balancer;
+use self::controller::Controller;
 pub use self::faults::{Broken, LabFaults, Leak};
-use self::pool::Pool;
-use self::replica::Replica;
+use self::work::Strains;
 use crate::clock::Clock;
-use crate::model::{DatacenterId, LabChange, LabServiceTruth, LabSpec, LabTruth, Marks, Name};
+use crate::model::{
+    DatacenterId, LabChange, LabPathTruth, LabServiceTruth, LabSpec, LabStoreTruth, LabTruth,
+    Marks, Name, Offset,
+};
 use crate::proxy::{Gate, Proxy};
-
-/// Any port of loopback.
-const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running lab. Dropping it ends all of it.
 #[derive(Debug)]
 pub struct Lab {
     clock: Clock,
+    spec: LabSpec,
     datacenters: Vec<Name>,
-    gates: Vec<Gate>,
-    services: BTreeMap<Name, Service>,
+    /// One for each service, store and controller in each of its datacenters.
+    gates: BTreeMap<(DatacenterId, Name), Gate>,
+    /// What has a balancer: the services and the stores.
+    fronts: BTreeMap<Name, Front>,
+    controllers: BTreeMap<Name, Arc<Controller>>,
     proxies: Vec<Proxy>,
     tasks: JoinSet<()>,
 }
 
+/// A service or store, as its callers see it.
 #[derive(Debug)]
-struct Service {
+struct Front {
     address: SocketAddr,
     balancer: Arc<Balancer>,
+    strains: Arc<Strains>,
 }
 
 impl Lab {
     /// Starts the lab of `spec` and returns when its balancers listen, with every replica in.
     ///
     /// # Errors
-    /// When the system has no port or file descriptor left.
+    /// When the system has no port or file descriptor left, or `spec` names a datacenter that is
+    /// not among `datacenters`.
     pub async fn start(spec: &LabSpec, datacenters: &[Name], clock: Clock) -> io::Result<Lab> {
         Lab::start_with(spec, datacenters, clock, LabFaults::default()).await
     }
@@ -70,7 +84,7 @@ impl Lab {
     /// As [`Lab::start`], with something wrong: for tests of the verdict.
     ///
     /// # Errors
-    /// When the system has no port or file descriptor left.
+    /// As [`Lab::start`].
     pub async fn start_with(
         spec: &LabSpec,
         datacenters: &[Name],
@@ -79,129 +93,141 @@ impl Lab {
     ) -> io::Result<Lab> {
         let mut lab = Lab {
             clock,
+            spec: spec.clone(),
             datacenters: datacenters.to_vec(),
-            gates: datacenters.iter().map(|_| Gate::new()).collect(),
-            services: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            fronts: BTreeMap::new(),
+            controllers: BTreeMap::new(),
             proxies: Vec::new(),
             tasks: JoinSet::new(),
         };
-        let faults = Arc::new(faults);
-        for (name, replicas) in &spec.services {
-            lab.start_service(name, replicas, spec, &faults).await?;
-        }
+        lab.build(faults).await?;
         Ok(lab)
     }
 
-    async fn start_service(
-        &mut self,
-        name: &Name,
-        replicas: &BTreeMap<DatacenterId, u32>,
-        spec: &LabSpec,
-        faults: &Arc<LabFaults>,
-    ) -> io::Result<()> {
-        let settings = spec.balancer;
-        let (fall, rise) = (settings.fall, settings.rise);
-        let pool = Pool::new(&self.datacenters, replicas, settings.spread, fall, rise);
-        let mut doors = Vec::new();
-        for member in pool.members() {
-            let replica = Replica {
-                service: name.clone(),
-                datacenter: member.datacenter,
-                datacenter_name: self.datacenter(member.datacenter)?.0,
-                number: member.replica,
-            };
-            doors.push(self.start_replica(replica, faults).await?);
-        }
-        let count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
-        let balancer = Balancer::new(settings, self.clock, faults.clone(), pool, doors);
-        let balancer = Arc::new(balancer);
-
-        let listener = TcpListener::bind(ANYWHERE).await?;
-        let service = Service { address: listener.local_addr()?, balancer: balancer.clone() };
-        self.services.insert(name.clone(), service);
-        // Spread over the period, as load balancers do, so that checks do not come in bursts.
-        let (now, step) = (self.clock.now(), settings.check_every / count.max(1));
-        for index in 0..count {
-            let first = now.plus(step.saturating_mul(index));
-            self.tasks.spawn(balancer.clone().check(index as usize, first));
-        }
-        self.tasks.spawn(balancer.run(listener));
-        Ok(())
+    /// Where clients reach a service or store, as `http://HOST:PORT`; `None` for one that it does
+    /// not have.
+    pub fn address(&self, name: &str) -> Option<String> {
+        self.fronts.get(&Name::from(name)).map(|front| format!("http://{}", front.address))
     }
 
-    async fn start_replica(
-        &mut self,
-        replica: Replica,
-        faults: &Arc<LabFaults>,
-    ) -> io::Result<Doors> {
-        let (_, gate) = self.datacenter(replica.datacenter)?;
-        let listener = TcpListener::bind(ANYWHERE).await?;
-        let side = listener.local_addr()?;
-        let proxy = Proxy::listen(&gate, ANYWHERE, side.to_string()).await?;
-        let doors = Doors { gate: proxy.address(), side };
-        self.proxies.push(proxy);
-        self.tasks.spawn(replica::run(replica, listener, self.clock, faults.clone()));
-        Ok(doors)
-    }
-
-    fn datacenter(&self, id: DatacenterId) -> io::Result<(Name, Gate)> {
-        let known =
-            self.datacenters.get(id.index()).cloned().zip(self.gates.get(id.index()).cloned());
-        known.ok_or_else(|| {
-            let text =
-                format!("the lab has replicas in datacenter {} of {}", id.0, self.gates.len());
-            io::Error::new(io::ErrorKind::InvalidInput, text)
-        })
-    }
-
-    /// Where clients reach a service, as `http://HOST:PORT`; `None` for one that it does not have.
-    pub fn address(&self, service: &str) -> Option<String> {
-        self.services.get(&Name::from(service)).map(|service| format!("http://{}", service.address))
-    }
-
-    /// The gates of the datacenters, by name and in the plan's order.
+    /// The gates, as `DATACENTER/NAME` of the service, store or controller behind them; the
+    /// datacenters in the plan's order.
     pub fn gates(&self) -> Vec<(String, DatacenterId, Gate)> {
-        let ids = (0..).map(DatacenterId);
-        let named = self.datacenters.iter().zip(ids).zip(&self.gates);
-        named.map(|((name, id), gate)| (name.to_string(), id, gate.clone())).collect()
+        let named = self.gates.iter().map(|((id, name), gate)| {
+            let datacenter = self.datacenters.get(id.index()).map_or("?", Name::as_str);
+            (format!("{datacenter}/{name}"), *id, gate.clone())
+        });
+        named.collect()
     }
 
-    /// The changes that the balancer of `service` made so far, and notice of every further one.
-    pub fn changes(&self, service: &str) -> Option<watch::Receiver<Vec<LabChange>>> {
-        self.services.get(&Name::from(service)).map(|service| service.balancer.changes())
+    /// The changes that the balancer of a service or store made so far, and notice of every further
+    /// one.
+    pub fn changes(&self, name: &str) -> Option<watch::Receiver<Vec<LabChange>>> {
+        self.fronts.get(&Name::from(name)).map(|front| front.balancer.changes())
     }
 
-    /// A look at how many replicas of each datacenter serve now, service by service.
+    /// A look at how many replicas of each datacenter could serve now, by service and store.
     pub fn serving(
         &self,
     ) -> impl Fn() -> Vec<(Name, BTreeMap<DatacenterId, usize>)> + Send + Sync + 'static {
-        let services: Vec<(Name, Arc<Balancer>)> =
-            self.services.iter().map(|(name, s)| (name.clone(), s.balancer.clone())).collect();
-        move || services.iter().map(|(name, b)| (name.clone(), b.pool().serving())).collect()
+        let fronts = self.fronts.iter();
+        let fronts: Vec<(Name, Arc<Balancer>)> =
+            fronts.map(|(name, front)| (name.clone(), front.balancer.clone())).collect();
+        move || fronts.iter().map(|(name, b)| (name.clone(), b.pool().serving())).collect()
     }
 
-    /// What is true of this drill so far, when `plan_cut` was cut at the instants of `marks`.
+    /// What is true of this drill so far, when `cut` were cut at the instants of `marks`. What of
+    /// these datacenters was cut, the gates know.
     ///
     /// A recovery counts from `cut_issued` and a failback from `restore_issued`: the changes came
     /// into force at those instants or up to their confirmation later.
-    pub fn truth(&self, plan_cut: DatacenterId, marks: &Marks) -> LabTruth {
-        let cut = self.datacenters.get(plan_cut.index());
-        let services = self.services.iter().map(|(name, service)| {
-            let changes = service.balancer.changes().borrow().clone();
-            let pool = service.balancer.pool();
-            let replicas = pool.members().iter().filter(|member| member.datacenter == plan_cut);
-            let replicas = u32::try_from(replicas.count()).unwrap_or(u32::MAX);
-            let recovery = cut.and_then(|cut| truth::recovery(&changes, cut, replicas, marks));
-            let truth = LabServiceTruth {
-                // What was not wholly out when the restore came does not have to come back.
-                failback: recovery.and(cut).and_then(|cut| truth::failback(&changes, cut, marks)),
-                recovery,
-                answers: pool.answers().clone(),
-                changes,
-            };
-            (name.clone(), truth)
+    pub fn truth(&self, cut: &[DatacenterId], marks: &Marks) -> LabTruth {
+        let fronts = self.fronts.iter();
+        let parts: BTreeMap<&Name, truth::Part> =
+            fronts.map(|(name, front)| (name, self.part(name, front, cut, marks))).collect();
+        let (mut services, mut stores) = (BTreeMap::new(), BTreeMap::new());
+        for (name, front) in &self.fronts {
+            let serving = self.serving_truth(name, front, &parts, marks);
+            match front.balancer.store() {
+                None => drop(services.insert(name.clone(), serving)),
+                Some(store) => {
+                    let truth = LabStoreTruth { serving, ..store.truth() };
+                    stores.insert(name.clone(), truth);
+                }
+            }
+        }
+        let controllers = self.controllers.iter();
+        let controllers =
+            controllers.map(|(name, it)| (name.clone(), it.promotions().clone())).collect();
+        LabTruth { services, stores, controllers }
+    }
+
+    fn serving_truth(
+        &self,
+        name: &Name,
+        front: &Front,
+        parts: &BTreeMap<&Name, truth::Part>,
+        marks: &Marks,
+    ) -> LabServiceTruth {
+        let recovery = |path: &str| {
+            let reached = self.reached(name, path);
+            let reached: Vec<&truth::Part> =
+                reached.iter().filter_map(|name| parts.get(name)).collect();
+            truth::recovery(&reached, marks)
+        };
+        let paths = self.spec.services.get(name).map(|service| {
+            let paths = service.paths.keys();
+            paths.map(|path| (path.clone(), LabPathTruth { recovery: recovery(path) })).collect()
         });
-        LabTruth { services: services.collect() }
+        let own = parts.get(name);
+        LabServiceTruth {
+            changes: own.map(|part| part.changes.clone()).unwrap_or_default(),
+            switches: front.balancer.switches().clone(),
+            answers: front.balancer.pool().answers().clone(),
+            recovery: recovery(""),
+            failback: own.and_then(|part| truth::failback(part, marks)),
+            paths: paths.unwrap_or_default(),
+            strain: own.map(|part| part.strain).unwrap_or_default(),
+        }
+    }
+
+    /// Everything that a request of `path` to `name` reaches, itself included.
+    fn reached<'s>(&'s self, name: &'s Name, path: &str) -> BTreeSet<&'s Name> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(name) = open.pop() {
+            if reached.insert(name)
+                && let Some(service) = self.spec.services.get(name)
+            {
+                open.extend(service.calls_of(path));
+            }
+        }
+        reached
+    }
+
+    fn part(&self, name: &Name, front: &Front, cut: &[DatacenterId], marks: &Marks) -> truth::Part {
+        let is_cut = |id: DatacenterId| {
+            let gate = self.gates.get(&(id, name.clone()));
+            cut.contains(&id) && gate.is_some_and(Gate::was_turned)
+        };
+        let pool = front.balancer.pool();
+        let members = pool.members().iter().map(|member| truth::Member {
+            datacenter: pool.name(member.datacenter),
+            replica: member.replica,
+            is_cut: is_cut(member.datacenter),
+            was_in: pool.home().is_none_or(|home| home == member.datacenter),
+        });
+        let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
+        let strain = marks.cut_issued.map(|cut| front.strains.between(cut, until));
+        let store = front.balancer.store();
+        let held_until = marks.cut_issued.zip(store);
+        truth::Part {
+            members: members.collect(),
+            changes: front.balancer.changes().borrow().clone(),
+            strain: strain.unwrap_or_default(),
+            held_until: held_until.and_then(|(cut, store)| store.held_until(cut, until)),
+        }
     }
 
     /// Ends the lab, and returns when its servers have ended and nothing listens any more.

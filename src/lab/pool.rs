@@ -11,7 +11,8 @@ pub(super) struct Member {
     pub(super) datacenter: DatacenterId,
     /// Its number in its datacenter, from 1.
     pub(super) replica: u32,
-    is_in: bool,
+    /// As its checks say.
+    is_well: bool,
     /// Checks in a row that spoke against its present state.
     against: u32,
 }
@@ -28,6 +29,8 @@ pub(super) struct Pool {
     rise: u32,
     next: usize,
     answers: BTreeMap<Name, LabAnswers>,
+    /// Where one datacenter is active: the one that is at first, and the one that is now.
+    active: Option<(DatacenterId, DatacenterId)>,
 }
 
 impl Pool {
@@ -40,7 +43,12 @@ impl Pool {
         rise: u32,
     ) -> Pool {
         let members = replicas.iter().flat_map(|(&datacenter, &count)| {
-            (1..=count).map(move |replica| Member { datacenter, replica, is_in: true, against: 0 })
+            (1..=count).map(move |replica| Member {
+                datacenter,
+                replica,
+                is_well: true,
+                against: 0,
+            })
         });
         Pool {
             datacenters: datacenters.to_vec(),
@@ -50,7 +58,65 @@ impl Pool {
             rise,
             next: 0,
             answers: BTreeMap::new(),
+            active: None,
         }
+    }
+
+    /// With only the replicas of one datacenter at a time: at first those of `home`.
+    pub(super) fn switched(self, home: DatacenterId) -> Pool {
+        Pool { active: Some((home, home)), ..self }
+    }
+
+    /// The datacenter that is active now; `None` where all are.
+    pub(super) fn active(&self) -> Option<DatacenterId> {
+        self.active.map(|(_, now)| now)
+    }
+
+    /// The datacenter that is active on an ordinary day; `None` where all are.
+    pub(super) fn home(&self) -> Option<DatacenterId> {
+        self.active.map(|(home, _)| home)
+    }
+
+    /// The datacenters that have replicas, in the plan's order, from the one behind `from` on and
+    /// round to it.
+    pub(super) fn others(&self, from: DatacenterId) -> Vec<DatacenterId> {
+        let mut all: Vec<DatacenterId> = self.members.iter().map(|m| m.datacenter).collect();
+        all.dedup();
+        let behind = all.iter().position(|&id| id > from).unwrap_or(0);
+        all.rotate_left(behind);
+        all.retain(|&id| id != from);
+        all
+    }
+
+    /// Whether checks say that a replica of `datacenter` is well, be it active or not.
+    pub(super) fn is_well(&self, datacenter: DatacenterId) -> bool {
+        self.members.iter().any(|member| member.datacenter == datacenter && member.is_well)
+    }
+
+    /// Makes `to` active at `at`, and gives the replicas that this takes out and puts in.
+    pub(super) fn activate(&mut self, to: DatacenterId, at: Offset) -> Vec<LabChange> {
+        let Some((home, from)) = self.active else { return Vec::new() };
+        self.active = Some((home, to));
+        if from == to {
+            return Vec::new();
+        }
+        let well = |id| self.members.iter().filter(move |m| m.datacenter == id && m.is_well);
+        let out = well(from).map(|member| self.change(member, false, at));
+        out.chain(well(to).map(|member| self.change(member, true, at))).collect()
+    }
+
+    fn change(&self, member: &Member, is_in: bool, at: Offset) -> LabChange {
+        let (datacenter, replica) = (self.name(member.datacenter), member.replica);
+        LabChange { at, datacenter, replica, is_in }
+    }
+
+    /// Whether `member` takes requests.
+    fn is_in(&self, member: &Member) -> bool {
+        member.is_well && self.is_active(member.datacenter)
+    }
+
+    fn is_active(&self, datacenter: DatacenterId) -> bool {
+        self.active.is_none_or(|(_, now)| now == datacenter)
     }
 
     /// The replicas, in order.
@@ -58,11 +124,11 @@ impl Pool {
         &self.members
     }
 
-    /// How many replicas of each datacenter are in; 0 where it has some and none is.
+    /// How many replicas of each datacenter are well and could serve; 0 where none is.
     pub(super) fn serving(&self) -> BTreeMap<DatacenterId, usize> {
         let mut serving = BTreeMap::new();
         for member in &self.members {
-            *serving.entry(member.datacenter).or_default() += usize::from(member.is_in);
+            *serving.entry(member.datacenter).or_default() += usize::from(member.is_well);
         }
         serving
     }
@@ -71,12 +137,14 @@ impl Pool {
     pub(super) fn pick(&mut self) -> Option<usize> {
         let first = match self.spread {
             Spread::RoundRobin => None,
-            Spread::First => Some(self.members.iter().find(|member| member.is_in)?.datacenter),
+            Spread::First => {
+                Some(self.members.iter().find(|member| self.is_in(member))?.datacenter)
+            }
         };
         let count = self.members.len();
         let picked = (0..count).map(|step| (self.next + step) % count).find(|&index| {
             let member = &self.members[index];
-            member.is_in && first.is_none_or(|first| member.datacenter == first)
+            self.is_in(member) && first.is_none_or(|first| member.datacenter == first)
         })?;
         self.next = (picked + 1) % count;
         Some(picked)
@@ -91,7 +159,7 @@ impl Pool {
     pub(super) fn checked(&mut self, index: usize, passed: bool, at: Offset) -> Option<LabChange> {
         let needed = if passed { self.rise } else { self.fall };
         let member = self.members.get_mut(index)?;
-        if member.is_in == passed {
+        if member.is_well == passed {
             member.against = 0;
             return None;
         }
@@ -99,10 +167,10 @@ impl Pool {
         if member.against < needed {
             return None;
         }
-        member.is_in = passed;
+        member.is_well = passed;
         member.against = 0;
-        let (datacenter, replica) = (member.datacenter, member.replica);
-        Some(LabChange { at, datacenter: self.name(datacenter), replica, is_in: passed })
+        let member = self.members.get(index)?;
+        self.is_active(member.datacenter).then(|| self.change(member, passed, at))
     }
 
     /// Counts an answer of replica `index` that leaves the balancer at `at`.
@@ -121,7 +189,8 @@ impl Pool {
         &self.answers
     }
 
-    fn name(&self, datacenter: DatacenterId) -> Name {
+    /// The name of `datacenter`.
+    pub(super) fn name(&self, datacenter: DatacenterId) -> Name {
         self.datacenters.get(datacenter.index()).cloned().unwrap_or_else(|| Name::from("?"))
     }
 }
@@ -195,6 +264,31 @@ mod tests {
         assert_eq!(pool.answers()[&Name::from("west")].count, 1);
     }
 
+    #[test]
+    fn where_one_datacenter_is_active_only_its_replicas_are_in() {
+        let mut pool = pool(Spread::RoundRobin, 1, 1).switched(DatacenterId(0));
+        assert_eq!(picks(&mut pool, 3), [0, 1, 0].map(Some));
+        assert_eq!(pool.checked(2, false, at(1)), None, "a standby changes nothing by going out");
+        pool.checked(0, false, at(2)).expect("an active one does");
+        let moved = pool.activate(DatacenterId(1), at(3));
+        let moved: Vec<_> =
+            moved.iter().map(|c| (c.datacenter.as_str(), c.replica, c.is_in)).collect();
+        assert_eq!(moved, [("east", 2, false), ("west", 2, true)]);
+        assert_eq!(picks(&mut pool, 2), [3, 3].map(Some));
+        assert_eq!((pool.home(), pool.active()), (Some(DatacenterId(0)), Some(DatacenterId(1))));
+        assert_eq!(pool.activate(DatacenterId(1), at(4)), []);
+        assert!(pool.is_well(DatacenterId(0)) && pool.is_well(DatacenterId(1)));
+    }
+
+    #[test]
+    fn the_others_follow_in_the_plans_order_and_round_again() {
+        let replicas = [0, 2, 5].map(|id| (DatacenterId(id), 2)).into();
+        let pool = Pool::new(&[], &replicas, Spread::RoundRobin, 1, 1);
+        for (from, others) in [(0, [2, 5]), (2, [5, 0]), (5, [0, 2])] {
+            assert_eq!(pool.others(DatacenterId(from)), others.map(DatacenterId));
+        }
+    }
+
     proptest! {
         #[test]
         fn a_datacenter_that_is_in_is_met_once_in_every_w_plus_one_requests(
@@ -204,7 +298,7 @@ mod tests {
             for (index, passed, requests) in out {
                 pool.checked(index, passed, at(0));
                 picks(&mut pool, requests);
-                if pool.members[..2].iter().any(|member| member.is_in) {
+                if pool.members[..2].iter().any(|member| member.is_well) {
                     let met = picks(&mut pool, 3);
                     prop_assert!(met.iter().any(|pick| pick.is_some_and(|pick| pick < 2)), "{met:?}");
                 }

@@ -1,66 +1,127 @@
-//! From the balancer's log to how long the failover truly took.
+//! From the balancers' logs to how long the failover truly took.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{LabChange, Marks, Name, Offset};
+use crate::model::{LabChange, LabStrain, Marks, Name, Offset};
 
-/// From the cut to the instant from which no replica of `datacenter` was in until the restore.
-///
-/// The cut came into force somewhere between `cut_issued` and `cut_confirmed`; like the upper bound
-/// of a measured recovery time, this counts from the earlier. `None` when `datacenter` has no
-/// replicas, was never cut, or had replicas in when the restore came.
-pub(super) fn recovery(
-    changes: &[LabChange],
-    datacenter: &Name,
-    replicas: u32,
-    marks: &Marks,
-) -> Option<Duration> {
-    let cut = marks.cut_issued?;
-    let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
-    let mut out = BTreeSet::new();
-    let mut emptied = None;
-    for change in changes {
-        if change.datacenter != *datacenter || change.at >= until {
-            continue;
-        }
-        if change.is_in {
-            out.remove(&change.replica)
-        } else {
-            out.insert(change.replica)
-        };
-        emptied = (out.len() == replicas as usize).then_some(change.at);
-    }
-    emptied.filter(|_| replicas > 0).map(|emptied| emptied.since(cut))
+/// A replica, as the truth looks at it.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) datacenter: Name,
+    pub(super) replica: u32,
+    /// Whether the cut was to take it away.
+    pub(super) is_cut: bool,
+    /// Whether it was in when the lab started.
+    pub(super) was_in: bool,
 }
 
-/// From the restore to the first replica of `datacenter` that is put back, counted from the moment
-/// at which the restore was asked for. `None` when none was.
-pub(super) fn failback(
-    changes: &[LabChange],
-    datacenter: &Name,
-    marks: &Marks,
-) -> Option<Duration> {
+/// A service or store, as the truth looks at it.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) members: Vec<Member>,
+    /// What its balancer did, in order.
+    pub(super) changes: Vec<LabChange>,
+    /// What capacity did to its requests while the cut lasted.
+    pub(super) strain: LabStrain,
+    /// Up to when, while the cut lasted, writes waited in vain for a copy.
+    pub(super) held_until: Option<Offset>,
+}
+
+impl Part {
+    /// Whether the cut was to take anything away.
+    fn is_touched(&self) -> bool {
+        self.members.iter().any(|member| member.is_cut)
+    }
+
+    fn member(&self, change: &LabChange) -> Option<usize> {
+        let is_it = |member: &Member| {
+            member.datacenter == change.datacenter && member.replica == change.replica
+        };
+        self.members.iter().position(is_it)
+    }
+
+    /// From when on it could serve every new request until the restore: none of its replicas that
+    /// were cut were in, and some other was. `None` when there is no such instant.
+    fn well_from(&self, marks: &Marks) -> Option<Offset> {
+        let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
+        let all = || self.members.iter().enumerate();
+        let was_in = all().filter(|(_, member)| member.was_in).map(|(index, _)| index);
+        let mut is_in: BTreeSet<usize> = was_in.collect();
+        let is_cut: BTreeSet<usize> =
+            all().filter(|(_, member)| member.is_cut).map(|(index, _)| index).collect();
+        let well = |is_in: &BTreeSet<usize>| !is_in.is_empty() && is_in.is_disjoint(&is_cut);
+        let mut from = well(&is_in).then_some(Offset::ZERO);
+        for change in self.changes.iter().filter(|change| change.at < until) {
+            let Some(index) = self.member(change) else { continue };
+            match change.is_in {
+                true => is_in.insert(index),
+                false => is_in.remove(&index),
+            };
+            from = well(&is_in).then(|| from.unwrap_or(change.at));
+        }
+        from.map(|from| self.held_until.map_or(from, |held| held.max(from)))
+    }
+}
+
+/// From the cut to the last instant before the restore at which `parts`, a service and all that its
+/// requests reach, could not serve every new request.
+///
+/// The cut came into force somewhere between `cut_issued` and `cut_confirmed`; like the upper bound
+/// of a measured recovery time, this counts from the earlier. `None` when there was no cut, when it
+/// took nothing away, when there is no such instant, or when capacity decided.
+pub(super) fn recovery(parts: &[&Part], marks: &Marks) -> Option<Duration> {
+    let cut = marks.cut_issued?;
+    let strained = parts.iter().any(|part| part.strain != LabStrain::default());
+    if strained || !parts.iter().any(|part| part.is_touched()) {
+        return None;
+    }
+    let from: Option<Vec<Offset>> = parts.iter().map(|part| part.well_from(marks)).collect();
+    from?.into_iter().max().map(|from| from.since(cut))
+}
+
+/// From the restore to the first of its replicas that were cut being put back, counted from the
+/// moment at which the restore was asked for. `None` when none was, or when they were not wholly
+/// out: then they do not have to come back.
+pub(super) fn failback(part: &Part, marks: &Marks) -> Option<Duration> {
     let restore = marks.restore_issued?;
-    changes
-        .iter()
-        .find(|change| change.datacenter == *datacenter && change.is_in && change.at >= restore)
-        .map(|change| change.at.since(restore))
+    marks.cut_issued?;
+    if !part.is_touched() || part.well_from(marks).is_none() {
+        return None;
+    }
+    let back = part.changes.iter().find(|change| {
+        let member = part.member(change).and_then(|index| part.members.get(index));
+        change.is_in && change.at >= restore && member.is_some_and(|member| member.is_cut)
+    });
+    back.map(|change| change.at.since(restore))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn changes(log: &[(u64, &str, u32, bool)]) -> Vec<LabChange> {
-        log.iter()
-            .map(|&(at, datacenter, replica, is_in)| LabChange {
-                at: Offset::from_millis(at),
-                datacenter: datacenter.into(),
-                replica,
-                is_in,
-            })
-            .collect()
+    /// Two replicas in each of east, which is cut, and west; everything in at first.
+    fn part(log: &[(u64, &str, u32, bool)]) -> Part {
+        let member = |datacenter: &str, replica| Member {
+            datacenter: datacenter.into(),
+            replica,
+            is_cut: datacenter == "east",
+            was_in: true,
+        };
+        let changes = log.iter().map(|&(at, datacenter, replica, is_in)| LabChange {
+            at: Offset::from_millis(at),
+            datacenter: datacenter.into(),
+            replica,
+            is_in,
+        });
+        Part {
+            members: [("east", 1), ("east", 2), ("west", 1), ("west", 2)]
+                .map(|(datacenter, replica)| member(datacenter, replica))
+                .into(),
+            changes: changes.collect(),
+            strain: LabStrain::default(),
+            held_until: None,
+        }
     }
 
     fn marks(cut: u64, restore: Option<u64>) -> Marks {
@@ -71,10 +132,15 @@ mod tests {
         }
     }
 
-    fn east(log: &[(u64, &str, u32, bool)], cut: u64, restore: Option<u64>) -> Option<u64> {
-        recovery(&changes(log), &"east".into(), 2, &marks(cut, restore))
-            .map(|recovery| recovery.as_millis() as u64)
+    fn millis(duration: Option<Duration>) -> Option<u64> {
+        duration.map(|duration| duration.as_millis() as u64)
     }
+
+    fn east(log: &[(u64, &str, u32, bool)], cut: u64, restore: Option<u64>) -> Option<u64> {
+        millis(recovery(&[&part(log)], &marks(cut, restore)))
+    }
+
+    const OUT: [(u64, &str, u32, bool); 2] = [(130, "east", 1, false), (170, "east", 2, false)];
 
     #[test]
     fn the_recovery_ends_with_the_last_replica() {
@@ -96,13 +162,26 @@ mod tests {
     }
 
     #[test]
+    fn while_no_replica_is_in_there_is_no_recovery() {
+        let mut log = OUT.to_vec();
+        log.extend([(180, "west", 1, false), (190, "west", 2, false), (260, "west", 2, true)]);
+        assert_eq!(east(&log, 100, None), Some(160));
+        assert_eq!(east(&log, 100, Some(200)), None);
+    }
+
+    #[test]
     fn what_happens_after_the_restore_is_no_recovery() {
         let log = [(130, "east", 1, false), (210, "east", 2, false)];
         assert_eq!(east(&log, 100, Some(200)), None);
         let log = [(130, "east", 1, false), (140, "east", 2, false), (250, "east", 1, true)];
         assert_eq!(east(&log, 100, Some(200)), Some(40));
-        let back = failback(&changes(&log), &"east".into(), &marks(100, Some(200)));
-        assert_eq!(back, Some(Duration::from_millis(50)));
+        assert_eq!(millis(failback(&part(&log), &marks(100, Some(200)))), Some(50));
+    }
+
+    #[test]
+    fn what_was_not_wholly_out_does_not_have_to_come_back() {
+        let log = [(130, "east", 1, false), (250, "east", 1, true)];
+        assert_eq!(failback(&part(&log), &marks(100, Some(200))), None);
     }
 
     #[test]
@@ -112,9 +191,47 @@ mod tests {
     }
 
     #[test]
+    fn the_slowest_of_all_that_a_request_reaches_decides() {
+        let (front, mut store) = (part(&OUT), part(&[(230, "east", 1, false)]));
+        store.members.retain(|member| member.replica == 1);
+        assert_eq!(millis(recovery(&[&front, &store], &marks(100, None))), Some(130));
+        store.changes.clear();
+        assert_eq!(recovery(&[&front, &store], &marks(100, None)), None);
+        store.members.iter_mut().for_each(|member| member.is_cut = false);
+        assert_eq!(millis(recovery(&[&front, &store], &marks(100, None))), Some(70));
+    }
+
+    #[test]
+    fn a_standby_that_is_cut_takes_nothing_with_it() {
+        let mut part = part(&[]);
+        part.members
+            .iter_mut()
+            .for_each(|member| member.was_in = member.datacenter.as_str() == "west");
+        assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(0));
+        assert_eq!(failback(&part, &marks(100, Some(200))), None);
+    }
+
+    #[test]
+    fn a_store_that_waited_for_a_lost_copy_was_not_back_before() {
+        let mut part = part(&OUT);
+        part.held_until = Some(Offset::from_millis(300));
+        assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(200));
+        part.held_until = Some(Offset::from_millis(110));
+        assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(70));
+    }
+
+    #[test]
+    fn where_capacity_decided_the_lab_does_not_say() {
+        let mut part = part(&OUT);
+        part.strain.refused = 1;
+        assert_eq!(recovery(&[&part], &marks(100, None)), None);
+    }
+
+    #[test]
     fn without_replicas_or_marks_there_is_no_truth() {
-        assert_eq!(recovery(&[], &"east".into(), 0, &marks(1, None)), None);
-        assert_eq!(recovery(&[], &"east".into(), 1, &Marks::default()), None);
-        assert_eq!(failback(&[], &"east".into(), &marks(1, None)), None);
+        let nothing = Part { members: Vec::new(), ..part(&[]) };
+        assert_eq!(recovery(&[&nothing], &marks(1, None)), None);
+        assert_eq!(recovery(&[&part(&OUT)], &Marks::default()), None);
+        assert_eq!(failback(&nothing, &marks(1, None)), None);
     }
 }

@@ -196,13 +196,14 @@ impl Observation {
         loads.map(record).collect()
     }
 
-    /// How the services were in the second before `at`, in the plan's order.
+    /// How the services that have probes were in the second before `at`, in the plan's order.
     pub fn now(&self, at: Offset) -> Vec<ServiceNow> {
         self.plan
             .services
             .iter()
             .zip(&self.recent)
             .enumerate()
+            .filter(|(_, (service, _))| !service.probes.is_empty())
             .map(|(number, (service, recent))| {
                 let (good, served) = recent.within(at, self.plan.datacenters.len());
                 ServiceNow {
@@ -255,7 +256,8 @@ impl Observation {
     }
 
     fn service_record(&self, number: usize) -> Option<ServiceRecord> {
-        let spec = self.plan.services.get(number)?;
+        // What has no probes is part of the topology alone.
+        let spec = self.plan.services.get(number).filter(|spec| !spec.probes.is_empty())?;
         let evidence = self.evidence(number);
         let judged = judge_service(spec, &evidence, &self.marks, self.stable());
         let probes = self

@@ -1,13 +1,13 @@
 //! A plan, checked: every reference points at something and every duration makes sense.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::{
-    Calendar, ControlSpec, CutOrder, DatacenterId, Guardrail, LoadSpec, Name, Part, ProbeId, Text,
+    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
+    LabSpec, LoadSpec, Name, Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -23,8 +23,12 @@ pub struct Plan {
     pub lab: Option<LabSpec>,
     /// Where traffic can be cut.
     pub traffic: Vec<ControlSpec>,
-    /// What users see.
+    /// What users see, and what that depends on.
     pub services: Vec<Service>,
+    /// What must work for a failover to happen.
+    pub control_plane: Vec<ControlPlane>,
+    /// Which networks are whose.
+    pub networks: Networks,
     /// What is asked beside that.
     pub loads: Vec<LoadSpec>,
     /// What is cut, and how.
@@ -62,6 +66,11 @@ impl Plan {
         }
     }
 
+    /// The services that have probes; the others are part of the topology alone.
+    pub fn measured(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|service| !service.probes.is_empty())
+    }
+
     /// Every probe with its id, in the plan's order.
     pub fn probes(&self) -> impl Iterator<Item = (ProbeId, &Service, &ProbeSpec)> {
         self.services.iter().zip(0..).flat_map(|(service, s)| {
@@ -83,7 +92,11 @@ pub struct Service {
     pub users: Option<u64>,
     /// The cut datacenter serves nothing on an ordinary day, and the plan knows it.
     pub standby: bool,
-    /// How it is looked at.
+    /// Where it runs, if the plan says so.
+    pub home: Option<Home>,
+    /// What it cannot work without.
+    pub depends_on: Vec<Dependency>,
+    /// How it is looked at. Empty for one that is only part of the topology, and not measured.
     pub probes: Vec<ProbeSpec>,
     /// What it must keep.
     pub promises: Promises,
@@ -264,37 +277,4 @@ pub struct Timing {
     pub hold: Duration,
     /// The longest that traffic may stay cut.
     pub at_most: Duration,
-}
-
-/// The built-in world.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabSpec {
-    /// The system under test.
-    pub balancer: BalancerSpec,
-    /// Per service, how many replicas stand in which datacenter.
-    pub services: BTreeMap<Name, BTreeMap<DatacenterId, u32>>,
-}
-
-/// The lab's balancer: active health checks, as in any load balancer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BalancerSpec {
-    /// How often each replica is checked.
-    pub check_every: Duration,
-    /// How long a check may take.
-    pub check_timeout: Duration,
-    /// Failed checks in a row that take a replica out.
-    pub fall: u32,
-    /// Passed checks in a row that put it back.
-    pub rise: u32,
-    /// How requests are spread.
-    pub spread: Spread,
-}
-
-/// How the lab's balancer spreads requests over the replicas that are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spread {
-    /// In turn over all of them, in the plan's order: active/active.
-    RoundRobin,
-    /// In turn over those of the first datacenter in the plan's order that has any: active/standby.
-    First,
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, Latency, Marks, Name, Offset,
-    Outage, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict, Why, millis,
-    optional_millis,
+    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, LabTruth, Latency, Marks, Name,
+    Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict,
+    Why, millis,
 };
 
 /// Everything a drill saw and decided.
@@ -42,6 +42,9 @@ pub struct RunRecord {
     /// What the guardrails and the kill switch saw. Records of older versions have none.
     #[serde(default)]
     pub guardrails: Vec<GuardrailRecord>,
+    /// What was expected to be lost, and whether it was. Records of older versions have nothing in it.
+    #[serde(default)]
+    pub placement: PlacementRecord,
     /// What the loads offered, and what came back. Records of older versions have none.
     #[serde(default)]
     pub loads: Vec<LoadRecord>,
@@ -177,53 +180,4 @@ pub enum Restored {
     Yes,
     /// Not known to be as it was.
     No,
-}
-
-/// What the lab knows to be true.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-pub struct LabTruth {
-    /// Per service.
-    pub services: BTreeMap<Name, LabServiceTruth>,
-}
-
-/// What the lab knows of one service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-pub struct LabServiceTruth {
-    /// Replicas taken out and put back by the balancer, in order.
-    pub changes: Vec<LabChange>,
-    /// The first and last answer of each datacenter, as it left the balancer.
-    pub answers: BTreeMap<Name, LabAnswers>,
-    /// From the cut to the last replica of the cut datacenter being out. `None`: it never was.
-    #[serde(rename = "recovery_ms", with = "optional_millis")]
-    pub recovery: Option<Duration>,
-    /// From the restore to the first replica of the cut datacenter being in again.
-    #[serde(rename = "failback_ms", with = "optional_millis")]
-    pub failback: Option<Duration>,
-}
-
-/// A replica taken out or put back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabChange {
-    /// When.
-    #[serde(rename = "at_ms")]
-    pub at: Offset,
-    /// Where it stands.
-    pub datacenter: Name,
-    /// Its number there.
-    pub replica: u32,
-    /// Put back, or taken out.
-    pub is_in: bool,
-}
-
-/// The answers of a datacenter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabAnswers {
-    /// The first one left.
-    #[serde(rename = "first_ms")]
-    pub first: Offset,
-    /// The last one left.
-    #[serde(rename = "last_ms")]
-    pub last: Offset,
-    /// How many.
-    pub count: u64,
 }

@@ -1,20 +1,18 @@
 //! The top of a plan: what it is about, its datacenters, lab, cut and timing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::{
-    BalancerSpec, DatacenterId, Degrade, LabSpec, Mode, ModeKind, Name, Spread, Timing,
-};
+use crate::model::{DatacenterId, Degrade, Mode, ModeKind, Name, Timing};
 
-use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, LabDraft, TimingDraft};
+use super::draft::{ControlDraft, CutDraft, Datacenters, Draft, TimingDraft};
 use super::finding::{is_hostile, quote};
 use super::guardrail::{self, Services};
 use super::load;
-use super::read::{At, Fields, LabNames, Label, Reader, Value};
+use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
-use super::{calendar, kill_switch, service, traffic};
+use super::{calendar, kill_switch, lab, service, topology, traffic};
 
 const TOP: &[&str] = &[
     "version",
@@ -22,7 +20,9 @@ const TOP: &[&str] = &[
     "about",
     "datacenters",
     "lab",
+    "networks",
     "traffic",
+    "control_plane",
     "services",
     "load",
     "cut",
@@ -42,7 +42,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
     let name = top.need(reader, "name", "a-name").and_then(|value| reader.name(value));
     let about = top.get("about").and_then(|value| about(reader, value));
     let datacenters = datacenters(reader, &top);
-    let lab = top.get("lab").and_then(|value| lab(reader, value, &datacenters));
+    let lab = top.get("lab").and_then(|value| lab::read(reader, value, &datacenters));
     let timing = timing(reader, &top);
     let traffic = top
         .need(reader, "traffic", "{ wan: { lab: {} } }")
@@ -50,14 +50,25 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         .unwrap_or_default();
     let before = reader.findings.errors();
     let services_value = top.need(reader, "services", "{ NAME: { probes: …, promises: … } }");
-    let services = services_value
-        .map(|value| service::services(reader, value, &datacenters))
-        .unwrap_or_default();
+    let (mut services, all_named) = match services_value {
+        Some(value) => service::services(reader, value, &datacenters),
+        None => (Vec::new(), false),
+    };
+    let networks = topology::networks(reader, &top, &datacenters);
+    let (parts, all_parts) = topology::control_plane(reader, &top, &datacenters);
+    let known = topology::Known::new(reader, &services, &parts, all_named && all_parts);
+    for draft in &mut services {
+        draft.service.depends_on = known.dependencies(reader, &draft.depends_on);
+    }
+    let control_plane = known.control_plane(reader, &parts);
     let services_complete = reader.findings.errors() == before;
     let loads = top.get("load").map(|value| load::loads(reader, value)).unwrap_or_default();
     let cut = top
         .need(reader, "cut", "{ datacenter: …, mode: blackhole, through: […] }")
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
+    if let Some(lost) = cut.as_ref().and_then(|cut| cut.datacenters.as_ref()) {
+        services.iter_mut().for_each(|draft| service::mind_the_home(draft, lost));
+    }
     let known = Services { drafts: &services, complete: services_complete };
     let mut guardrails = match top.get("guardrails") {
         Some(value) => guardrail::guardrails(reader, value, known, timing.timing.at_most),
@@ -73,6 +84,9 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         services,
         services_at: services_value.map_or(top.at, |value| value.at),
         services_complete,
+        control_plane_at: parts.iter().map(|part| part.at).collect(),
+        control_plane,
+        networks,
         loads,
         cut,
         timing,
@@ -133,62 +147,6 @@ fn datacenters(reader: &mut Reader, top: &Fields) -> Datacenters {
         reader.findings.error("impossible", value.at, what, hint);
     }
     known
-}
-
-fn lab(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option<LabDraft> {
-    reader.lab = LabNames::Broken;
-    let before = reader.findings.errors();
-    let fields = reader.fields(value, Label("", "lab"), &["balancer", "services"])?;
-    let balancer = fields.get("balancer");
-    let balancer = balancer.and_then(|value| self::balancer(reader, value));
-    let mut services = BTreeMap::new();
-    let mut services_at = BTreeMap::new();
-    let mut taken = HashSet::new();
-    let example = "{ talk: { east: 2, west: 2 } }";
-    let named = fields.need(reader, "services", example);
-    for entry in named.and_then(|value| reader.map(value, example)).unwrap_or_default() {
-        let Some(name) = reader.new_name(entry, &mut taken) else { continue };
-        let wanted = "replicas by datacenter such as `{ east: 2, west: 2 }`";
-        let replicas: BTreeMap<_, _> = datacenters
-            .map(reader, Value::of(entry), wanted)
-            .into_iter()
-            .filter_map(|(id, value)| Some((id, reader.count(value, 1..=100)? as u32)))
-            .collect();
-        services_at.insert(name.value.clone(), name.span);
-        services.insert(name.value, replicas);
-    }
-    let complete = reader.findings.errors() == before;
-    if complete || !services.is_empty() {
-        reader.lab = LabNames::Known(services.keys().map(|n| n.as_str().to_owned()).collect());
-    }
-    let balancer = balancer.unwrap_or(DEFAULT_BALANCER);
-    Some(LabDraft { spec: LabSpec { balancer, services }, at: value.at, services_at, complete })
-}
-
-const DEFAULT_BALANCER: BalancerSpec = BalancerSpec {
-    check_every: Duration::from_millis(200),
-    check_timeout: Duration::from_millis(200),
-    fall: 3,
-    rise: 2,
-    spread: Spread::RoundRobin,
-};
-
-fn balancer(reader: &mut Reader, value: Value) -> Option<BalancerSpec> {
-    const KEYS: &[&str] = &["check_every", "check_timeout", "fall", "rise", "spread"];
-    let fields = reader.fields(value, Label("", "balancer"), KEYS)?;
-    let mut duration = |key| {
-        let read = fields.get(key).and_then(|value| reader.duration(value, false));
-        read.map(|at| at.value)
-    };
-    let check_every = duration("check_every").unwrap_or(DEFAULT_BALANCER.check_every);
-    let check_timeout = duration("check_timeout").unwrap_or(check_every);
-    let mut count = |key| fields.get(key).and_then(|value| reader.count(value, 1..=1_000));
-    let fall = count("fall").map_or(DEFAULT_BALANCER.fall, |count| count as u32);
-    let rise = count("rise").map_or(DEFAULT_BALANCER.rise, |count| count as u32);
-    let spreads = [("round-robin", Spread::RoundRobin), ("first", Spread::First)];
-    let spread = fields.get("spread").and_then(|value| reader.choice(value, &spreads));
-    let spread = spread.unwrap_or(DEFAULT_BALANCER.spread);
-    Some(BalancerSpec { check_every, check_timeout, fall, rise, spread })
 }
 
 fn cut(

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::{
-    Calendar, ControlSpec, DatacenterId, Guardrail, LabSpec, LoadSpec, Mode, Name, Plan, Service,
-    Timing,
+    Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec, Mode,
+    Name, Networks, Plan, Service, Text, Timing,
 };
 
 use super::finding::quote;
@@ -32,6 +32,16 @@ impl Datacenters {
         }
         self.names.push(name);
         true
+    }
+
+    /// The name of a datacenter.
+    pub fn name(&self, id: DatacenterId) -> &str {
+        self.names.get(id.index()).map_or("?", Name::as_str)
+    }
+
+    /// Whether there is a datacenter of this name; says nothing about it.
+    pub fn contains(&self, name: &str) -> bool {
+        self.ids.contains_key(&Name::from(name))
     }
 
     /// The datacenter that `name` refers to.
@@ -84,8 +94,8 @@ impl Datacenters {
 pub(super) struct LabDraft {
     pub spec: LabSpec,
     pub at: Span,
-    /// Where each service's name stands.
-    pub services_at: BTreeMap<Name, Span>,
+    /// Where the name of each service, store and controller stands.
+    pub names_at: BTreeMap<Name, Span>,
     pub complete: bool,
 }
 
@@ -107,7 +117,37 @@ pub(super) struct ServiceDraft {
     pub probes_at: Vec<ProbePlaces>,
     pub recover: Option<At<Duration>>,
     pub failback: Option<At<Duration>>,
+    pub home: Option<HomeDraft>,
+    /// What `depends_on` names.
+    pub depends_on: Vec<At<Name>>,
     pub complete: bool,
+}
+
+/// Where a service runs, and its places.
+#[derive(Debug)]
+pub(super) struct HomeDraft {
+    pub home: Home,
+    pub at: Span,
+    pub complete: bool,
+}
+
+/// A part of the control plane and its places, its references not looked at yet.
+#[derive(Debug)]
+pub(super) struct ControlPlaneDraft {
+    pub name: Name,
+    pub at: Span,
+    pub home: Vec<DatacenterId>,
+    pub address: Option<Text>,
+    pub serves: Option<Vec<At<Name>>>,
+    pub depends_on: Vec<At<Name>>,
+}
+
+impl ControlPlaneDraft {
+    /// One of which only the name is known.
+    pub fn new(name: Name, at: Span) -> Self {
+        let depends_on = Vec::new();
+        ControlPlaneDraft { name, at, home: Vec::new(), address: None, serves: None, depends_on }
+    }
 }
 
 /// Where the parts of a probe stand.
@@ -158,6 +198,10 @@ pub(super) struct Draft {
     pub services_at: Span,
     /// Whether all services could be read.
     pub services_complete: bool,
+    /// One for each of `control_plane`.
+    pub control_plane_at: Vec<Span>,
+    pub control_plane: Vec<ControlPlane>,
+    pub networks: Networks,
     pub loads: Vec<At<LoadSpec>>,
     pub cut: Option<CutDraft>,
     pub timing: TimingDraft,
@@ -181,6 +225,8 @@ impl Draft {
             lab: self.lab.map(|lab| lab.spec),
             traffic: self.traffic.into_iter().map(|control| control.spec).collect(),
             services: self.services.into_iter().map(|draft| draft.service).collect(),
+            control_plane: self.control_plane,
+            networks: self.networks,
             loads: self.loads.into_iter().map(|at| at.value).collect(),
             cut: order,
             through: cut.through.into_iter().map(|at| at.value).collect(),

@@ -6,13 +6,16 @@
 
 mod address;
 mod calendar;
+mod cycle;
 mod decode;
 mod draft;
 mod fill;
 mod finding;
 mod guardrail;
 mod kill_switch;
+mod lab;
 mod load;
+mod placed;
 mod probe;
 mod promised;
 mod read;
@@ -24,6 +27,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod traffic;
 mod tree;
 mod units;

@@ -38,7 +38,7 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         let hint = "take `required: false` or the promises of its own from one of its probes";
         findings.error("impossible", *at, what, hint);
     }
-    if !service.promises_anything() {
+    if !service.promises_anything() && !service.probes.is_empty() {
         let what = format!("service {name} promises nothing and is only watched");
         findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
     }

@@ -216,6 +216,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether it is a list without items.
+    pub fn is_empty_list(&self, value: Value) -> bool {
+        matches!(&value.node.resolve().kind, Kind::List(items) if items.is_empty())
+    }
+
     /// The items of a list, or the value itself if it is none.
     pub fn one_or_more<'n, 't>(&mut self, value: Value<'n, 't>) -> Vec<Value<'n, 't>> {
         match &value.node.resolve().kind {

@@ -8,6 +8,7 @@ use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
 use super::finding::{Findings, quote};
+use super::placed;
 use super::promised;
 use super::read::At;
 use super::suggest::instead;
@@ -34,6 +35,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     load(draft, findings);
     whole(draft, findings);
+    placed::check(draft, findings);
 }
 
 fn timing(draft: &Draft, findings: &mut Findings) {
@@ -136,14 +138,14 @@ fn lab_can_take_over(
     let name = names(draft, cut);
     let is_cut = |datacenter: &DatacenterId| cut.iter().any(|at| at.value == *datacenter);
     let mut anything = false;
-    for (service, replicas) in &lab.spec.services {
-        let inside = replicas.keys().any(is_cut);
+    for (service, spec) in &lab.spec.services {
+        let inside = spec.replicas.keys().any(is_cut);
         anything |= inside;
         // What only other services ask may well stand in one place: that is what a drill shows.
         let asked = draft.services.iter().flat_map(|draft| &draft.service.probes);
         let asked = asked.flat_map(ProbeSpec::asks_in_the_lab).any(|name| name == service.as_str());
-        if asked && inside && replicas.keys().all(is_cut) {
-            let span = lab.services_at.get(service).copied().unwrap_or(lab.at);
+        if asked && inside && spec.replicas.keys().all(is_cut) {
+            let span = lab.names_at.get(service).copied().unwrap_or(lab.at);
             let what = format!(
                 "{} stands only in {name}: nothing could take over",
                 quote(service.as_str())
@@ -152,6 +154,7 @@ fn lab_can_take_over(
             findings.relate(first.span, "this datacenter is cut");
         }
     }
+    anything |= lab.spec.stores.values().any(|store| store.places().any(|id| is_cut(&id)));
     if !anything {
         let what = format!("the lab has no replica in {name}, so that losing it proves nothing");
         let hint = format!("give a service replicas in {name}");
@@ -174,17 +177,17 @@ fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
     }
     let Some(lab) = draft.lab.as_ref().filter(|lab| lab.complete) else { return };
     for at in &cut.services {
-        let stands = |places: &std::collections::BTreeMap<DatacenterId, u32>| {
-            cut.datacenters.iter().flatten().any(|cut| places.contains_key(&cut.value))
+        let stands = |places: &[DatacenterId]| {
+            cut.datacenters.iter().flatten().any(|cut| places.contains(&cut.value))
         };
-        match lab.spec.services.get(&at.value) {
+        match lab.spec.places(&at.value) {
             None => {
-                let known = lab.spec.services.keys().map(Name::as_str);
+                let known = lab.names_at.keys().map(Name::as_str);
                 let what = format!("the lab has no service {}", quote(at.value.as_str()));
                 let hint = instead(at.value.as_str(), "services", known);
                 findings.error("reference", at.span, what, hint);
             }
-            Some(places) if !stands(places) => {
+            Some(places) if !stands(&places) => {
                 let what = format!("{} has nothing there to cut", quote(at.value.as_str()));
                 findings.error(
                     "impossible",

@@ -24,7 +24,7 @@ pub(super) fn source(
         return None;
     }
     match chosen.key {
-        "peer" => peers(reader, chosen, datacenters).map(ServedBySource::Peer),
+        "peer" => networks(reader, chosen, datacenters).map(ServedBySource::Peer),
         "header" => {
             let name = reader.shown(chosen, "the name of a header field")?;
             let values = values(reader, &fields, datacenters)?;
@@ -92,7 +92,8 @@ fn by_their_names(
     ServedByValues(meant)
 }
 
-fn peers(
+/// Reads networks by datacenter; none may mean two.
+pub(super) fn networks(
     reader: &mut Reader,
     value: Value,
     datacenters: &Datacenters,

@@ -3,21 +3,24 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Connection, Name, ProbeKind, ProbeSpec, Promises, Service};
+use crate::model::{
+    Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+};
 
 use super::draft::{Datacenters, ProbePlaces, ServiceDraft};
 use super::finding::quote;
 use super::probe;
 use super::read::{At, Label, Reader, Value};
 use super::served_by;
+use super::topology;
 use super::tree::{Entry, Span};
 
-/// Reads all services.
+/// Reads all services; the flag says whether every name among them could be read.
 pub(super) fn services(
     reader: &mut Reader,
     value: Value,
     datacenters: &Datacenters,
-) -> Vec<ServiceDraft> {
+) -> (Vec<ServiceDraft>, bool) {
     let entries = reader.map(value, "services by name").unwrap_or_default();
     if entries.is_empty() {
         let hint = "name what users see, with its probes and promises";
@@ -28,7 +31,16 @@ pub(super) fn services(
     for entry in entries {
         services.extend(service(reader, entry, datacenters, &mut taken));
     }
-    services
+    let all = services.len() == entries.len();
+    (services, all)
+}
+
+/// Where the plan says that no cut datacenter has anything active of a service, they are standbys for it.
+pub(super) fn mind_the_home(draft: &mut ServiceDraft, lost: &[At<DatacenterId>]) {
+    if let Some(home) = draft.home.as_ref().filter(|home| home.complete) {
+        let is_lost = |stand: &Stand| lost.iter().any(|at| at.value == stand.datacenter);
+        draft.service.standby |= !home.home.active.iter().any(is_lost);
+    }
 }
 
 fn service(
@@ -37,7 +49,7 @@ fn service(
     datacenters: &Datacenters,
     taken: &mut HashSet<Name>,
 ) -> Option<ServiceDraft> {
-    const KEYS: &[&str] = &["users", "standby", "probes", "promises"];
+    const KEYS: &[&str] = &["users", "standby", "in", "depends_on", "probes", "promises"];
     let before = reader.findings.errors();
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("service", &entry.key), KEYS)?;
@@ -45,7 +57,15 @@ fn service(
     let standby = fields.get("standby").and_then(|value| reader.flag(value)).unwrap_or(false);
     let mut probes = Vec::new();
     let mut probes_at = Vec::new();
-    let named = fields.need(reader, "probes", "{ NAME: { http: URL, every: 1s } }");
+    let home = fields.get("in");
+    let home = home.map(|value| topology::home(reader, value, &entry.key, datacenters));
+    let depends_on = fields.get("depends_on");
+    let depends_on = depends_on.map(|value| topology::names(reader, value)).unwrap_or_default();
+    // One that says where it runs may be part of the topology alone.
+    let named = match home {
+        Some(_) => fields.get("probes"),
+        None => fields.need(reader, "probes", "{ NAME: { http: URL, every: 1s } }"),
+    };
     let entries = named.and_then(|value| reader.map(value, "probes by name"));
     if let (Some(value), Some([])) = (named, entries) {
         let hint = "add one, such as `home: { http: URL, every: 1s }`";
@@ -58,11 +78,26 @@ fn service(
             probes_at.push(places);
         }
     }
-    let promised = fields.get("promises").and_then(|value| promises(reader, value));
+    let promised = fields.get("promises");
+    if let (Some(promised), Some(_), None) = (promised, &home, named) {
+        let what = format!("service {} makes promises and has no probes", quote(&entry.key));
+        let hint = "give it `probes`, or take its promises out: without probes it is not measured";
+        reader.findings.error("impossible", promised.at, what, hint);
+    }
+    let promised = promised.and_then(|value| promises(reader, value));
     let (promises, recover, failback) = promised.unwrap_or_default();
     let complete = reader.findings.errors() == before;
-    let service = Service { name: name?.value, users, standby, probes, promises };
-    Some(ServiceDraft { service, at: entry.at, probes_at, recover, failback, complete })
+    let service = Service {
+        name: name?.value,
+        users,
+        standby,
+        home: home.as_ref().filter(|home| home.complete).map(|home| home.home.clone()),
+        depends_on: Vec::new(),
+        probes,
+        promises,
+    };
+    let at = entry.at;
+    Some(ServiceDraft { service, at, probes_at, recover, failback, home, depends_on, complete })
 }
 
 type Promised = (Promises, Option<At<Duration>>, Option<At<Duration>>);

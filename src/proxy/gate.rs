@@ -90,6 +90,11 @@ impl Gate {
         self.shared.pass().fault
     }
 
+    /// Whether it was ever turned: whether any fault was ever in force.
+    pub fn was_turned(&self) -> bool {
+        self.shared.pass().epoch > 0
+    }
+
     /// What passed during the fault in force, or during the last one.
     pub fn counters(&self) -> Counters {
         let vanished = match self.fault() {

@@ -1,8 +1,10 @@
 //! What the lab knows to be true, beside what was measured.
 
 use super::page::{Entry, Ink, Page, Span};
-use super::words::{bounds, time};
-use crate::model::{LabServiceTruth, Marks, Recovery, RunRecord};
+use super::words::{bounds, grouped, moment, plural, time};
+use crate::model::{
+    LabActor, LabPathTruth, LabServiceTruth, LabStoreTruth, LabSwitch, Marks, Recovery, RunRecord,
+};
 
 /// More services than this are not told.
 const SERVICES: usize = 8;
@@ -15,7 +17,9 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     let mut entries = vec![];
     for service in record.services.iter().take(SERVICES) {
         let Some(truth) = lab.services.get(&service.name) else { continue };
-        let mut text = told("recovery", truth.recovery, service.recovery);
+        // The slowest probe may be one of a path that has a truth of its own.
+        let comparable = service.recovery.filter(|_| truth.paths.is_empty());
+        let mut text = told("recovery", truth.recovery, comparable);
         let failback = told("failback", truth.failback, service.failback);
         if !text.is_empty() && !failback.is_empty() {
             text.push((Ink::Plain, "; ".to_owned()));
@@ -25,15 +29,64 @@ pub fn write(record: &RunRecord, page: &mut Page) {
             text.push((Ink::Plain, "the balancer never took the cut datacenter out".to_owned()));
         }
         entries.push(Entry { label: service.name.to_string(), text });
-        if let Some(changes) = changes(truth, &record.marks) {
-            entries.push(Entry { label: String::new(), text: vec![(Ink::Dim, changes)] });
-        }
+        let more = [paths(truth), switches(truth, &record.marks), changes(truth, &record.marks)];
+        entries.extend(more.into_iter().flatten().map(aside));
+    }
+    for (name, store) in lab.stores.iter().take(SERVICES) {
+        let ink = if store.lost.is_empty() { Ink::Plain } else { Ink::Bad };
+        let text = vec![(ink, losses(store, &record.marks))];
+        entries.push(Entry { label: name.to_string(), text });
+        entries.extend(switches(&store.serving, &record.marks).map(aside));
     }
     if entries.is_empty() {
         return;
     }
     page.heading("What the lab knows", &[]);
     page.entries(&entries);
+}
+
+/// A line below an entry.
+fn aside(text: String) -> Entry {
+    Entry { label: String::new(), text: vec![(Ink::Dim, text)] }
+}
+
+/// How long each path was without what it calls.
+fn paths(truth: &LabServiceTruth) -> Option<String> {
+    let one = |(path, truth): (&String, &LabPathTruth)| match truth.recovery {
+        Some(recovery) => format!("{path} took {}", time(recovery)),
+        None => format!("{path} did not recover by itself"),
+    };
+    let told: Vec<String> = truth.paths.iter().take(SERVICES).map(one).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Who made which datacenter active.
+fn switches(truth: &LabServiceTruth, marks: &Marks) -> Option<String> {
+    let one = |switch: &LabSwitch| {
+        let by = match switch.by {
+            LabActor::HealthChecks => "health checks",
+            LabActor::Controller => "the controller",
+            LabActor::Operator => "the operator",
+        };
+        format!("{} made active by {by} {}", switch.datacenter, moment(switch.at, marks))
+    };
+    let told: Vec<String> = truth.switches.iter().take(CHANGES).map(one).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// What became of a store's acknowledged writes.
+fn losses(store: &LabStoreTruth, marks: &Marks) -> String {
+    let written = plural(store.acknowledged, "acknowledged write", "acknowledged writes");
+    let lost = store.lost.len() as u64;
+    match (store.first_lost, store.last_lost) {
+        (Some(first), Some(last)) => format!(
+            "lost {} of {written}, acknowledged from {} to {}",
+            grouped(lost),
+            moment(first, marks),
+            moment(last, marks)
+        ),
+        _ => format!("lost none of {written}"),
+    }
 }
 
 /// The truth, and whether the measured bounds hold it.

@@ -1,11 +1,13 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
+mod check;
 mod guardrails;
 mod headline;
 mod impact;
 mod lab;
 mod loads;
 mod page;
+mod placement;
 mod probes;
 mod promises;
 mod proof;
@@ -16,6 +18,7 @@ mod traffic;
 mod words;
 
 use crate::model::RunRecord;
+pub use check::{Previewed, checks, placement, preview};
 use page::Page;
 
 /// How the table is drawn.
@@ -41,6 +44,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     loads::write(record, &mut page);
     guardrails::write(record, &mut page);
     traffic::write(record, &mut page);
+    placement::write(record, &mut page);
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
     page.finish()

@@ -10,7 +10,8 @@ Usage: firedrill <COMMAND>
 
 Commands:
   run      Run the drill: the report on stdout, progress on stderr
-  check    Print every finding of every plan; touches nothing
+  check    Print every finding of every plan, and what is lost with each datacenter; touches nothing
+  preview  What the drill would call, in order, and how each call is undone; only reads
   restore  Put traffic back from the journal
   status   What is cut right now, and by which run
   help     Print this message or the help of the given subcommand(s)

@@ -90,12 +90,15 @@ async fn the_lab_keeps_the_contract_in_every_mode() {
         rise: 2,
         spread: Spread::RoundRobin,
     };
-    let services = BTreeMap::from([("talk".into(), BTreeMap::from([(A, 2), (B, 2)]))]);
-    let spec = LabSpec { balancer, services };
+    let services = BTreeMap::from([("talk".into(), BTreeMap::from([(A, 2), (B, 2)]).into())]);
+    let spec = LabSpec { balancer, services, ..LabSpec::default() };
     let lab = Lab::start(&spec, &["a".into(), "b".into()], Clock::start()).await.unwrap();
     let control = ControlSpec { name: "wan".into(), provider: Provider::Lab };
     let control = Gates::new(control, lab.gates());
-    assert_eq!(control.inspect().await.unwrap().parts.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        control.inspect().await.unwrap().parts.keys().collect::<Vec<_>>(),
+        ["a/talk", "b/talk"]
+    );
     for mode in MODES {
         contract::holds(&control, &CutOrder::of(A, mode)).await;
     }

@@ -60,6 +60,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             file: "test".into(),
             run: "test".into(),
             host: "here".into(),
+            located: Vec::new(),
             controls: vec![control],
             probing: Box::new(Probes::new(probes, Vec::new())),
             guards: Guards::default(),
@@ -71,9 +72,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             listener: Box::new(|_| {}),
         };
         let mut record = drill.run().await;
-        record.lab = Some(
-            lab.truth(plan.cut.datacenters.first().copied().unwrap_or_default(), &record.marks),
-        );
+        record.lab = Some(lab.truth(&plan.cut.datacenters, &record.marks));
         for (name, _, gate) in lab.gates() {
             assert_eq!(gate.fault(), None, "{name} is open again");
         }

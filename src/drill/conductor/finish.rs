@@ -7,7 +7,11 @@ use super::super::setup::summary;
 use super::Conductor;
 use crate::journal::Record;
 use crate::measure::{judge, prove};
-use crate::model::{ControlProof, ControlRecord, CutOrder, DrillEvent, Proof, Restored, RunRecord};
+use crate::model::{
+    ControlProof, ControlRecord, CutOrder, DrillEvent, PlacementRecord, Proof, Restored, RunRecord,
+    ServiceRecord,
+};
+use crate::placement::{Placement, record};
 use crate::watchdog::Phase;
 
 impl Conductor {
@@ -22,6 +26,7 @@ impl Conductor {
         let judged =
             judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
         let verdict = judged.verdict;
+        let placement = self.placement(&judged.services);
         if self.opened {
             // Without this line a reader of the journal looks at the controls once more: no harm.
             let _ = self.journal.append(&Record::Closed { verdict });
@@ -47,6 +52,7 @@ impl Conductor {
                 .collect(),
             calls: self.calls,
             guardrails: self.watch.guards.records(),
+            placement,
             loads: self.watch.observation.loads(),
             lab: None,
         }
@@ -58,6 +64,15 @@ impl Conductor {
         let at_leisure = self.ending.stopped.is_none() && self.watch.phase == Phase::Quiet;
         let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
         longest.filter(|_| at_leisure).unwrap_or_default()
+    }
+
+    /// What was expected to be lost beside what was seen; nothing where the plan says nothing of it.
+    fn placement(&self, services: &[ServiceRecord]) -> PlacementRecord {
+        let placement = Placement::of(&self.plan, &self.located);
+        if !placement.is_told() {
+            return PlacementRecord::default();
+        }
+        record(&self.plan, placement.of_the_cut(), services, &self.watch.observation.marks)
     }
 
     fn proof(&self) -> Proof {

@@ -91,6 +91,7 @@ async fn drill_beside(
         file: "test".into(),
         run: "test".into(),
         host: "here".into(),
+        located: Vec::new(),
         controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
         probing: Box::new(world::Probing::new(world.clone(), &plan)),
         guards,

@@ -5,7 +5,7 @@
 use super::{GOOD, broken, drawn};
 
 /// Every case with its findings, one below the other.
-fn album(cases: &[(&str, &str)]) -> String {
+pub(super) fn album(cases: &[(&str, &str)]) -> String {
     let mut album = String::new();
     for (from, to) in cases {
         let drawn = drawn(broken(from, to).as_bytes());
@@ -15,7 +15,7 @@ fn album(cases: &[(&str, &str)]) -> String {
     album
 }
 
-fn snapshot(name: &str, album: &str) {
+pub(super) fn snapshot(name: &str, album: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);

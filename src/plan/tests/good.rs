@@ -7,8 +7,9 @@ use super::{GOOD, SECRET, broken, parsed, parsed_with};
 use crate::model::{
     BalancerSpec, Calendar, Connection, ControlSpec, CutOrder, DatacenterId, Degrade, Guardrail,
     GuardrailCheck, HaproxyServers, HaproxySettings, HaproxySocket, HttpExpect, HttpProbe, LabSpec,
-    Mode, Name, Part, Plan, ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute, ProxySettings,
-    QueryLimit, ServedBySource, ServedByValues, Service, Spread, TcpProbe, Text, Timing,
+    Mode, Name, Networks, Part, Plan, ProbeKind, ProbeSpec, Promises, Provider, ProxyRoute,
+    ProxySettings, QueryLimit, ServedBySource, ServedByValues, Service, Spread, TcpProbe, Text,
+    Timing,
 };
 
 const EAST: DatacenterId = DatacenterId(0);
@@ -29,6 +30,8 @@ fn expected_service() -> Service {
         name: Name::from("talk"),
         users: Some(47_430_000),
         standby: false,
+        home: None,
+        depends_on: vec![],
         probes: vec![ProbeSpec {
             name: Name::from("send"),
             kind: ProbeKind::Http(HttpProbe {
@@ -97,7 +100,11 @@ fn a_plan_means_exactly_what_it_says() {
             rise: 2,
             spread: Spread::RoundRobin,
         },
-        services: BTreeMap::from([(Name::from("talk"), BTreeMap::from([(EAST, 2), (WEST, 2)]))]),
+        services: BTreeMap::from([(
+            Name::from("talk"),
+            BTreeMap::from([(EAST, 2), (WEST, 2)]).into(),
+        )]),
+        ..LabSpec::default()
     };
     let expected = Plan {
         name: Name::from("quickstart"),
@@ -106,6 +113,8 @@ fn a_plan_means_exactly_what_it_says() {
         lab: Some(lab),
         traffic: expected_traffic(),
         services: vec![expected_service()],
+        control_plane: vec![],
+        networks: Networks::default(),
         loads: Vec::new(),
         cut: CutOrder::of(EAST, Mode::Blackhole),
         through: vec![0],

@@ -3,6 +3,8 @@
 mod bad;
 mod good;
 mod hostile;
+mod lab;
+mod placement;
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 use crate::model::*;
 
 mod features;
+mod placed;
 mod truth;
 pub use features::features;
+pub use placed::placed;
+pub use truth::switched;
 use truth::truth;
 
 pub fn ms(millis: u64) -> Duration {
@@ -70,6 +73,7 @@ pub fn passed() -> RunRecord {
         controls: vec![control()],
         calls: vec![],
         guardrails: vec![],
+        placement: Default::default(),
         loads: vec![],
         lab: Some(truth()),
     }

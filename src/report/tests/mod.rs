@@ -12,7 +12,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 12] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("features", build::features),
@@ -23,6 +23,8 @@ const CASES: [Case; 10] = [
     ("not-restored", build::not_restored),
     ("seamless", build::seamless),
     ("unmeasured", build::unmeasured),
+    ("placed", build::placed),
+    ("switched", build::switched),
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
@@ -209,7 +211,7 @@ fn every_field_is_described_in_docs_record_md_and_nothing_else() {
 /// Collects the names of fields, leaving out keys that are data: names, states, reasons.
 fn fields(value: &Value, into: &mut BTreeSet<String>) {
     /// Fields that hold a map with keys of the drill's own, and how deep.
-    const MAPS: [(&str, u32); 8] = [
+    const MAPS: [(&str, u32); 11] = [
         ("parts", 1),
         ("settings", 1),
         ("reasons", 1),
@@ -218,6 +220,9 @@ fn fields(value: &Value, into: &mut BTreeSet<String>) {
         ("served", 2),
         ("services", 1),
         ("answers", 1),
+        ("paths", 1),
+        ("stores", 1),
+        ("controllers", 1),
     ];
     match value {
         Value::Array(values) => values.iter().for_each(|value| fields(value, into)),

@@ -157,6 +157,7 @@ pub fn start_drill(
         file: "test".into(),
         run: format!("{who:?}"),
         host: "here".into(),
+        located: Vec::new(),
         controls: controls.into_iter().map(|control| control as _).collect(),
         probing: Box::new(Probes::new(world, setting, who)),
         journal: Box::new(journal),

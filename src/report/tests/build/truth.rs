@@ -21,6 +21,44 @@ pub fn truth() -> LabTruth {
         answers: [("east".into(), answers)].into(),
         recovery: Some(ms(702)),
         failback: Some(ms(190)),
+        ..LabServiceTruth::default()
     };
-    LabTruth { services: [("talk".into(), talk)].into() }
+    LabTruth { services: [("talk".into(), talk)].into(), ..LabTruth::default() }
+}
+
+/// Pictures have a recovery of their own, and a store lost two writes when a controller promoted
+/// its other copy.
+pub fn switched() -> RunRecord {
+    let switch = |millis, datacenter: &str, by| LabSwitch {
+        at: at(millis),
+        datacenter: datacenter.into(),
+        by,
+    };
+    let serving = LabServiceTruth {
+        switches: vec![
+            switch(4500, "west", LabActor::Controller),
+            switch(9900, "east", LabActor::Operator),
+        ],
+        recovery: Some(ms(1500)),
+        failback: Some(ms(600)),
+        ..LabServiceTruth::default()
+    };
+    let accounts = LabStoreTruth {
+        serving,
+        acknowledged: 118,
+        lost: vec!["57".into(), "58".into()],
+        first_lost: Some(at(2940)),
+        last_lost: Some(at(2990)),
+    };
+    let promotion = LabPromotion { at: at(4480), of: "accounts".into(), datacenter: "west".into() };
+    let mut lab = LabTruth {
+        stores: [("accounts".into(), accounts)].into(),
+        controllers: [("switch-over".into(), vec![promotion])].into(),
+        ..truth()
+    };
+    for talk in lab.services.values_mut() {
+        let path = |recovery| LabPathTruth { recovery };
+        talk.paths = [("/images".into(), path(None)), ("/text".into(), path(Some(ms(702))))].into();
+    }
+    RunRecord { lab: Some(lab), ..super::passed() }
 }

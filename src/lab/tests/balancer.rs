@@ -1,4 +1,4 @@
-//! The lab on real sockets. Nothing here sleeps to be in step: tests wait for the log of changes.
+//! A service in two datacenters: failing over and back, and the lab's own faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,121 +9,14 @@ use hyper::{Request, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
-use super::upstream::ask;
-use super::{Broken, Lab, LabFaults, Leak};
+use super::{AT_MOST, Drill, EAST, EVERY, SLACK, WEST, is_what_clients_saw, millis, send_on, spec};
 use crate::clock::Clock;
-use crate::model::{
-    BalancerSpec, DatacenterId, LabChange, LabServiceTruth, LabSpec, Marks, Name, Offset, Spread,
-};
-use crate::proxy::{Fault, Gate};
-
-const EAST: DatacenterId = DatacenterId(0);
-const WEST: DatacenterId = DatacenterId(1);
-const EVERY: Duration = Duration::from_millis(100);
-/// For what a busy machine adds to a schedule.
-const SLACK: Duration = Duration::from_secs(1);
-/// No test waits longer for something that must come.
-const AT_MOST: Duration = Duration::from_secs(20);
-
-fn spec(fall: u32, rise: u32) -> LabSpec {
-    let balancer = BalancerSpec {
-        check_every: EVERY,
-        check_timeout: EVERY,
-        fall,
-        rise,
-        spread: Spread::RoundRobin,
-    };
-    let replicas = BTreeMap::from([(EAST, 2), (WEST, 2)]);
-    LabSpec { balancer, services: BTreeMap::from([("talk".into(), replicas)]) }
-}
-
-/// A lab with the clock and the marks of a drill.
-struct Drill {
-    lab: Lab,
-    clock: Clock,
-    marks: Marks,
-}
-
-impl Drill {
-    async fn start(spec: LabSpec) -> Drill {
-        Drill::start_with(spec, LabFaults::default()).await
-    }
-
-    async fn start_with(spec: LabSpec, faults: LabFaults) -> Drill {
-        let clock = Clock::start();
-        let names = [Name::from("east"), Name::from("west")];
-        let lab = Lab::start_with(&spec, &names, clock, faults).await.unwrap();
-        Drill { lab, clock, marks: Marks::default() }
-    }
-
-    fn gate(&self, datacenter: DatacenterId) -> Gate {
-        let (_, id, gate) = self.lab.gates()[datacenter.index()].clone();
-        assert_eq!(id, datacenter);
-        gate
-    }
-
-    async fn cut(&mut self, fault: Fault) {
-        self.marks.cut_issued = Some(self.clock.now());
-        self.gate(EAST).cut(fault).await.unwrap();
-        self.marks.cut_confirmed = Some(self.clock.now());
-    }
-
-    async fn restore(&mut self) {
-        self.marks.restore_issued = Some(self.clock.now());
-        self.gate(EAST).open().await.unwrap();
-        self.marks.restore_confirmed = Some(self.clock.now());
-    }
-
-    /// Waits until the log of changes satisfies `enough`.
-    async fn until(&self, enough: impl FnMut(&Vec<LabChange>) -> bool) -> Vec<LabChange> {
-        let mut changes = self.lab.changes("talk").unwrap();
-        let seen = timeout(AT_MOST, changes.wait_for(enough)).await;
-        seen.expect("the changes come").unwrap().clone()
-    }
-
-    /// Waits for the last replica of east to go out, or the first to come back.
-    async fn east_out(&self) -> Vec<LabChange> {
-        self.until(|changes| count(changes, "east", false) == 2).await
-    }
-
-    async fn east_in(&self) -> Vec<LabChange> {
-        self.until(|changes| count(changes, "east", true) == 2).await
-    }
-
-    fn truth(&self) -> LabServiceTruth {
-        self.lab.truth(EAST, &self.marks).services[&Name::from("talk")].clone()
-    }
-
-    /// Status and datacenter of one answer. Gives up after a second, as a client would.
-    async fn get(&self) -> Option<(StatusCode, String)> {
-        let address = self.lab.address("talk").unwrap();
-        let to = address.strip_prefix("http://").unwrap().parse().unwrap();
-        let request = Request::get("/send?x=1").body(Empty::<Bytes>::new()).unwrap();
-        let answer = timeout(Duration::from_secs(1), ask(to, request)).await.ok()?.unwrap();
-        let datacenter = answer.headers().get("x-datacenter");
-        let datacenter = datacenter.map_or("", |value| value.to_str().unwrap()).to_owned();
-        Some((answer.status(), datacenter))
-    }
-
-    async fn served_by(&self) -> String {
-        let (status, datacenter) = self.get().await.expect("an answer");
-        assert_eq!(status, StatusCode::OK);
-        datacenter
-    }
-}
-
-fn count(changes: &[LabChange], datacenter: &str, is_in: bool) -> usize {
-    let of =
-        |change: &&LabChange| change.datacenter.as_str() == datacenter && change.is_in == is_in;
-    changes.iter().filter(of).count()
-}
-
-fn millis(duration: Duration) -> u128 {
-    duration.as_millis()
-}
+use crate::lab::upstream::ask;
+use crate::lab::{Broken, Lab, LabFaults, Leak};
+use crate::model::{DatacenterId, Name, Offset, Spread};
+use crate::proxy::Fault;
 
 #[tokio::test]
 async fn replicas_take_turns_in_the_plans_order_and_say_who_they_are() {
@@ -168,34 +61,6 @@ async fn a_client_may_keep_its_connection() {
     }
 }
 
-/// A request that a client sent.
-struct Sent {
-    at: Offset,
-    /// Who answered it with 200, if anybody.
-    served_by: Option<String>,
-}
-
-/// Sends a request every 20 ms whatever became of the others, until told to stop. It gives each up
-/// before a restore could still let it through.
-async fn send_on(address: String, clock: Clock, mut stop: oneshot::Receiver<()>) -> Vec<Sent> {
-    let to = address.strip_prefix("http://").unwrap().parse().unwrap();
-    let mut requests = JoinSet::new();
-    let mut ticks = interval(Duration::from_millis(20));
-    while stop.try_recv().is_err() {
-        ticks.tick().await;
-        requests.spawn(async move {
-            let at = clock.now();
-            let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
-            let answer = timeout(EVERY, ask(to, request)).await;
-            let good = answer.ok().and_then(Result::ok).filter(|answer| answer.status() == 200);
-            let served_by =
-                good.map(|good| good.headers()["x-datacenter"].to_str().unwrap().into());
-            Sent { at, served_by }
-        });
-    }
-    requests.join_all().await
-}
-
 #[tokio::test]
 async fn the_truth_is_what_clients_see() {
     for (fault, fall, rise) in [(Fault::Reset, 2, 3), (Fault::Blackhole, 2, 1)] {
@@ -212,23 +77,9 @@ async fn the_truth_is_what_clients_see() {
         drill.east_in().await;
         stop.send(()).unwrap();
 
-        let (truth, marks) = (drill.truth(), drill.marks);
-        let recovered = marks.cut_issued.unwrap().plus(truth.recovery.unwrap());
-        let confirmed = marks.cut_confirmed.unwrap();
-        let back = marks.restore_issued.unwrap();
-        let (mut failed_before, mut served_after) = (0, 0);
-        for sent in clients.await.unwrap() {
-            let by = sent.served_by.as_deref();
-            if (confirmed..back).contains(&sent.at) {
-                assert_ne!(by, Some("east"), "{fault:?}: a leak at {}", sent.at);
-            }
-            if (recovered..back).contains(&sent.at) {
-                assert_eq!(by, Some("west"), "{fault:?}: recovered at {recovered}, {}", sent.at);
-                served_after += 1;
-            }
-            failed_before += usize::from((confirmed..recovered).contains(&sent.at) && by.is_none());
-        }
-        assert!(failed_before > 0 && served_after > 0, "{failed_before} and {served_after}");
+        let recovery = drill.truth().recovery.unwrap();
+        let sent = clients.await.unwrap();
+        is_what_clients_saw(recovery, &drill.marks, sent, &format!("{fault:?}"));
     }
 }
 
@@ -307,8 +158,8 @@ async fn both_datacenters_answer_before_the_cut_and_none_of_the_cut_one_after_it
     assert!(truth.answers[&Name::from("east")].last <= confirmed);
     assert!(truth.answers[&Name::from("west")].last > confirmed);
     assert_eq!(truth.answers[&Name::from("east")].count, 2);
-    assert_eq!(drill.gate(EAST).counters().bytes, 0);
-    assert!(drill.gate(EAST).counters().connections > 0, "checks knock at the closed gate");
+    assert_eq!(drill.gate("east/talk").counters().bytes, 0);
+    assert!(drill.gate("east/talk").counters().connections > 0, "checks knock at the closed gate");
 }
 
 #[tokio::test]
@@ -334,8 +185,8 @@ async fn the_balancer_gives_up_on_a_replica_that_never_answers() {
 async fn with_every_datacenter_out_the_service_is_unavailable() {
     let mut drill = Drill::start(spec(1, 1)).await;
     drill.cut(Fault::Reset).await;
-    drill.gate(WEST).cut(Fault::Reset).await.unwrap();
-    drill.until(|changes| changes.len() == 4).await;
+    drill.gate("west/talk").cut(Fault::Reset).await.unwrap();
+    drill.until("talk", |changes| changes.len() == 4).await;
     assert_eq!(drill.get().await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -406,7 +257,7 @@ async fn a_lab_that_leaks_still_answers_from_the_cut_datacenter() {
         leaked += usize::from(drill.served_by().await == "east");
     }
     assert_eq!(leaked, 4);
-    assert_eq!(drill.gate(EAST).counters().bytes, 0, "it goes around the gate");
+    assert_eq!(drill.gate("east/talk").counters().bytes, 0, "it goes around the gate");
 }
 
 #[tokio::test]
@@ -424,7 +275,7 @@ async fn a_lab_can_break_for_another_reason_than_the_cut() {
 #[tokio::test]
 async fn replicas_in_a_datacenter_that_the_plan_does_not_have_are_an_error() {
     let mut spec = spec(1, 1);
-    spec.services.insert("typo".into(), BTreeMap::from([(DatacenterId(9), 1)]));
+    spec.services.insert("typo".into(), BTreeMap::from([(DatacenterId(9), 1)]).into());
     let error = Lab::start(&spec, &["east".into(), "west".into()], Clock::start()).await;
     assert!(error.unwrap_err().to_string().contains("datacenter 9"));
 }

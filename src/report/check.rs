@@ -1,0 +1,157 @@
+//! Plans that were checked and not run: the placement check, and what a drill would do.
+
+use super::TableStyle;
+use super::page::{Entry, Ink, Page};
+use super::placement::write_loss;
+use super::words::{mode, plural, time};
+use crate::model::{Checked, ControlSpec, ControlState, HaproxySocket, Plan, Provider};
+
+/// What the placement check found in a plan; empty if it found nothing.
+pub fn placement(checked: &Checked, style: TableStyle) -> String {
+    if !checked.has_losses() {
+        return String::new();
+    }
+    let mut page = Page::new(style);
+    page.paragraph(0, 2, &[(Ink::Bold, checked.file.clone())]);
+    write_placement(checked, &mut page);
+    page.blank();
+    page.finish()
+}
+
+fn write_placement(checked: &Checked, page: &mut Page) {
+    for loss in &checked.placement {
+        write_loss(loss, page);
+    }
+    if !checked.addresses.is_empty() {
+        page.heading("Addresses", &[]);
+        for against in &checked.addresses {
+            page.paragraph(2, 4, &[(Ink::Plain, against.clone())]);
+        }
+    }
+}
+
+/// All plans that were checked, as JSON, with a line break at its end.
+///
+/// # Errors
+/// None are known; serde's type leaves room for them.
+pub fn checks(checked: &[Checked]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes =
+        serde_json::to_vec_pretty(&std::collections::BTreeMap::from([("plans", checked)]))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A control as it is now, and what a cut would make of it.
+pub struct Previewed {
+    /// What the plan says of it.
+    pub spec: ControlSpec,
+    /// What is there to be cut, and what the cut makes of it; or why it could not be read. `None`: it is there only
+    /// while the drill lasts.
+    pub states: Option<Result<(ControlState, ControlState), String>>,
+    /// How the cut is undone by hand, a command or a sentence each.
+    pub by_hand: Vec<String>,
+}
+
+/// What a drill would do, in order.
+pub fn preview(
+    plan: &Plan,
+    checked: &Checked,
+    controls: &[Previewed],
+    style: TableStyle,
+) -> String {
+    let mut page = Page::new(style);
+    let what = format!(
+        ": would cut {} ({}), for at most {}",
+        plan.lost(),
+        mode(&plan.cut.mode),
+        time(plan.timing.at_most)
+    );
+    page.paragraph(0, 2, &[(Ink::Bold, plan.name.to_string()), (Ink::Plain, what)]);
+    stages(plan, &mut page);
+    page.heading("Calls, in order", &[]);
+    for control in controls {
+        calls(control, &mut page);
+    }
+    write_placement(checked, &mut page);
+    page.finish()
+}
+
+fn stages(plan: &Plan, page: &mut Page) {
+    let timing = &plan.timing;
+    let probes = plural(plan.probes().count() as u64, "probe", "probes");
+    page.heading("Stages", &[]);
+    page.entries(&[
+        Entry::plain(
+            "preflight",
+            "every control is read, and the way back proven; nothing is changed",
+        ),
+        Entry::plain("baseline", format!("{}, with {probes}", time(timing.baseline))),
+        Entry::plain("cut", "each control in order, read back until it says so"),
+        Entry::plain(
+            "observe",
+            format!(
+                "until every promise is decided; traffic is back at most {} after the cut",
+                time(timing.at_most)
+            ),
+        ),
+        Entry::plain("hold", format!("{} more, if all recovered", time(timing.hold))),
+        Entry::plain("restore", "every control as it was, read back"),
+        Entry::plain(
+            "failback",
+            format!("until the services are as before; at most {}", time(timing.at_most)),
+        ),
+    ]);
+}
+
+fn calls(control: &Previewed, page: &mut Page) {
+    let (name, place) = (&control.spec.name, place(&control.spec));
+    page.paragraph(2, 4, &[(Ink::Bold, name.to_string()), (Ink::Plain, format!(" ({place})"))]);
+    let mut entries = Vec::new();
+    match &control.states {
+        None => {
+            entries.push(Entry::plain("now", "not there: it lives while the drill does"));
+            entries.push(Entry::plain("undone by", "its end, whatever ends the drill"));
+        }
+        Some(Err(error)) => {
+            entries.push(Entry {
+                label: "now".to_owned(),
+                text: vec![(Ink::Doubt, format!("could not be read: {error}"))],
+            });
+        }
+        Some(Ok((before, _))) if before.parts.is_empty() => {
+            entries.push(Entry::plain("cut", "nothing: no part of it is open"));
+        }
+        Some(Ok((before, after))) => {
+            for (part, state) in &before.parts {
+                let settings = |state: Option<&crate::model::PartState>| -> String {
+                    let settings = state.into_iter().flat_map(|state| &state.settings);
+                    let each = settings.map(|(key, value)| format!("{key} {value}"));
+                    each.collect::<Vec<_>>().join(", ")
+                };
+                let (now, then) = (settings(Some(state)), settings(after.parts.get(part)));
+                entries.push(Entry::plain("cut", format!("{part}: {now} becomes {then}")));
+            }
+        }
+    }
+    page.entries_at(4, &entries);
+    if !control.by_hand.is_empty() {
+        page.paragraph(4, 4, &[(Ink::Plain, "undone by restore, or by hand:".to_owned())]);
+        control.by_hand.iter().for_each(|line| page.verbatim(6, line));
+    }
+}
+
+fn place(spec: &ControlSpec) -> String {
+    match &spec.provider {
+        Provider::Lab => "the lab's own gateways".to_owned(),
+        Provider::Proxy(proxy) => {
+            let route =
+                |route: &crate::model::ProxyRoute| format!("{} to {}", route.listen, route.to);
+            let routes: Vec<String> = proxy.routes.iter().map(route).collect();
+            format!("proxy from {}", routes.join(", "))
+        }
+        Provider::Haproxy(haproxy) => match &haproxy.socket {
+            HaproxySocket::Unix(path) => format!("haproxy at {path}"),
+            HaproxySocket::Tcp(at) => format!("haproxy at {at}"),
+        },
+    }
+}

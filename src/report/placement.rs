@@ -1,0 +1,146 @@
+//! What was expected to be lost, and whether it was.
+
+use super::page::{Entry, Ink, Page, Span};
+use super::words::plural;
+use crate::model::{Compared, Forecast, Loss, Outlook, RunRecord, Seen};
+
+/// Entries of one kind; more are counted.
+const ROWS: usize = 8;
+
+/// Writes the section of a run: what did not come true first, then what was lost, with the chains.
+pub fn write(record: &RunRecord, page: &mut Page) {
+    let placement = &record.placement;
+    let nothing = placement.services.is_empty() && placement.control_plane.is_empty();
+    if nothing || record.marks.cut_issued.is_none() {
+        return;
+    }
+    let (wrong, right): (Vec<&Compared>, Vec<&Compared>) =
+        placement.services.iter().partition(|it| it.agrees == Some(false));
+    let compared = placement.services.iter().filter(|it| it.agrees.is_some()).count();
+    page.heading("Placement", &[note(wrong.len(), compared)]);
+    let parts = placement.control_plane.iter().filter(|part| part.predicted.is_loss());
+    let mut entries: Vec<Entry> = limited(wrong, disagreement);
+    entries.extend(limited(parts.collect(), control_plane));
+    let (told, quiet): (Vec<&Compared>, Vec<&Compared>) =
+        right.into_iter().partition(|it| it.forecast.predicted > Outlook::Up);
+    entries.extend(limited(told, agreement));
+    page.entries(&entries);
+    let quiet = quiet.iter().filter(|it| it.agrees == Some(true)).count();
+    if quiet > 0 {
+        let text = plural(quiet as u64, "service", "services");
+        let text = format!("{text} that should have stayed up did so");
+        page.paragraph(2, 2, &[(Ink::Dim, text)]);
+    }
+}
+
+fn note(wrong: usize, compared: usize) -> Span {
+    match (wrong, compared) {
+        (_, 0) => (Ink::Plain, "nothing that was expected could be compared".to_owned()),
+        (0, _) => (Ink::Good, "it went as expected".to_owned()),
+        (wrong, _) => {
+            let text = plural(
+                wrong as u64,
+                "service was not as expected",
+                "services were not as expected",
+            );
+            (Ink::Doubt, text)
+        }
+    }
+}
+
+/// The first entries, and how many more there are.
+fn limited<T>(all: Vec<&T>, entry: fn(&T) -> Entry) -> Vec<Entry> {
+    let more = all.len().saturating_sub(ROWS);
+    let mut entries: Vec<Entry> = all.into_iter().take(ROWS).map(entry).collect();
+    if more > 0 {
+        entries.push(Entry {
+            label: String::new(),
+            text: vec![(Ink::Dim, format!("and {more} more"))],
+        });
+    }
+    entries
+}
+
+fn disagreement(it: &Compared) -> Entry {
+    let forecast = &it.forecast;
+    let mut text = vec![
+        (Ink::Plain, format!("expected {}, and it was ", forecast.predicted)),
+        (Ink::Doubt, it.measured.to_string().replace(' ', "\u{a0}")),
+    ];
+    if !forecast.chain.is_empty() {
+        text.push((Ink::Plain, format!("; expected because {}", reason(forecast))));
+    }
+    Entry { label: forecast.name.to_string(), text }
+}
+
+fn agreement(it: &Compared) -> Entry {
+    let forecast = &it.forecast;
+    let was = match (it.measured, it.agrees) {
+        (Seen::NotMeasured, _) => ", not measured".to_owned(),
+        (measured, None) => format!(", was {measured}"),
+        (Seen::Down, _) => ", as expected".to_owned(),
+        (measured, _) => format!(" expected, and was {measured}"),
+    };
+    let text =
+        vec![outlook(forecast.predicted), (Ink::Plain, format!("{was}: {}", reason(forecast)))];
+    Entry { label: forecast.name.to_string(), text }
+}
+
+fn control_plane(forecast: &Forecast) -> Entry {
+    let text = format!(": control plane, {}", reason(forecast));
+    Entry {
+        label: forecast.name.to_string(),
+        text: vec![outlook(forecast.predicted), (Ink::Plain, text)],
+    }
+}
+
+/// The chain, without a first link that stands beside it anyway.
+fn reason(forecast: &Forecast) -> String {
+    match forecast.chain.len() {
+        0 | 1 => forecast.because.clone(),
+        _ => forecast.why(),
+    }
+}
+
+fn outlook(outlook: Outlook) -> Span {
+    let ink = match outlook {
+        Outlook::Down => Ink::Bad,
+        Outlook::Degraded => Ink::Doubt,
+        _ => Ink::Plain,
+    };
+    (ink, outlook.to_string())
+}
+
+/// Writes what would be lost with some datacenters, if that is anything: control planes first, then what is down,
+/// then what is degraded.
+pub fn write_loss(loss: &Loss, page: &mut Page) {
+    if !loss.is_any() {
+        return;
+    }
+    let lost = |list: &[Forecast], outlook| -> Vec<Forecast> {
+        list.iter().filter(|it| it.predicted == outlook).cloned().collect()
+    };
+    let parts: Vec<&Forecast> =
+        loss.control_plane.iter().filter(|part| part.predicted.is_loss()).collect();
+    let down = lost(&loss.services, Outlook::Down);
+    let degraded = lost(&loss.services, Outlook::Degraded);
+    let counts = [
+        (parts.len(), plural(parts.len() as u64, "control plane", "control planes")),
+        (down.len(), format!("{} down", plural(down.len() as u64, "service", "services"))),
+        (degraded.len(), format!("{}\u{a0}degraded", degraded.len())),
+    ];
+    let counts: Vec<&str> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(_, words)| words.as_str()).collect();
+    let names: Vec<&str> = loss.datacenters.iter().map(crate::model::Name::as_str).collect();
+    let cut = if loss.is_cut { ", which this plan cuts," } else { "" };
+    let title = format!("With {}{cut} goes", names.join(" and "));
+    page.heading(&title, &[(Ink::Plain, counts.join(", "))]);
+    let mut entries = limited(parts, |it| told("control plane", it));
+    entries.extend(limited(down.iter().collect(), |it| told("down", it)));
+    entries.extend(limited(degraded.iter().collect(), |it| told("degraded", it)));
+    page.entries(&entries);
+}
+
+fn told(what: &str, forecast: &Forecast) -> Entry {
+    Entry::plain(what, forecast.why())
+}
