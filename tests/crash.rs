@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "crash/beside.rs"]
+mod beside;
 #[path = "cli/home.rs"]
 mod home;
 #[path = "crash/killed.rs"]

@@ -182,6 +182,7 @@ impl Drill {
             journal: Box::new(Nowhere),
             stop,
             hurry: tokio::sync::watch::Sender::new(false).subscribe(),
+            unsure: None,
             guardian: Box::new(()),
             listener: Box::new(|_| {}),
         })

@@ -10,6 +10,7 @@ mod preview;
 mod reach;
 mod restore;
 mod run;
+mod settle;
 mod signals;
 mod state;
 mod status;
@@ -74,6 +75,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if refused.use_stderr() { Exit::Usage } else { Exit::Pass };
         }
     };
+    // By itself it would be written at once, and wait for a stderr that stands still.
+    std::panic::set_hook(Box::new(|panic| output::say(format_args!("firedrill {panic}"))));
+    // A drill and its watchdog have traffic to put back while they talk.
+    if !matches!(cli.command, Command::Run(_) | Command::Watchdog(_)) {
+        output::be_patient();
+    }
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),

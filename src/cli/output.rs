@@ -3,8 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::model::RunRecord;
@@ -143,11 +144,14 @@ fn stdout(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Lines that may wait for a stderr that is slow; more are not said.
+/// Lines that may wait for a stderr that is slow while traffic is cut; more are not said.
 const WAITING: usize = 4096;
 
-/// How long the end of the process waits for what is still to be said.
+/// How long the end of a drill waits for what is still to be said.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Whether every line is said and waited for, however slow its reader is.
+static PATIENT: AtomicBool = AtomicBool::new(false);
 
 /// What the thread that talks is given.
 enum Talk {
@@ -156,42 +160,96 @@ enum Talk {
     Done(SyncSender<()>),
 }
 
-static TALK: OnceLock<Option<SyncSender<Talk>>> = OnceLock::new();
+/// The way to the thread that talks.
+struct Talker {
+    talk: Sender<Talk>,
+    /// Lines that were given and not said yet.
+    waiting: Arc<AtomicUsize>,
+    /// Lines that were not given since the last that was: too many were waiting.
+    dropped: AtomicUsize,
+}
+
+static TALKER: OnceLock<Option<Talker>> = OnceLock::new();
+
+/// From now on nothing is left out and the end waits for the reader: for a person's commands, which keep no traffic
+/// cut while they talk.
+pub(super) fn be_patient() {
+    PATIENT.store(true, Relaxed);
+}
 
 /// Says something on stderr, from a thread of its own: a terminal that was stopped, or a pipe that nobody reads, must
 /// not keep traffic cut. Nobody may be listening any more, which must not end a drill either.
 pub(super) fn say(line: impl std::fmt::Display) {
+    let write = |line: &str| drop(writeln!(io::stderr(), "{line}"));
     let line = line.to_string();
-    match talk() {
-        Some(talk) => drop(talk.try_send(Talk::Line(line))),
-        None => drop(writeln!(io::stderr(), "{line}")),
+    match TALKER.get_or_init(|| Talker::start(write).ok()) {
+        Some(talker) => talker.give(line, PATIENT.load(Relaxed)),
+        None => write(&line),
     }
 }
 
-/// Waits for what is still to be said, but not for long.
+/// Waits for what is still to be said; for long only where that was asked for.
 pub(super) fn last_words() {
-    if let Some(Some(talk)) = TALK.get() {
-        let (done, said) = sync_channel(1);
-        if talk.try_send(Talk::Done(done)).is_ok() {
-            let _ = said.recv_timeout(LAST_WORDS);
-        }
+    if let Some(Some(talker)) = TALKER.get() {
+        talker.end((!PATIENT.load(Relaxed)).then_some(LAST_WORDS));
     }
 }
 
-fn talk() -> Option<&'static SyncSender<Talk>> {
-    let start = || {
-        let (talk, told) = sync_channel::<Talk>(WAITING);
+impl Talker {
+    fn start(mut write: impl FnMut(&str) + Send + 'static) -> io::Result<Talker> {
+        let (talk, told) = channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let said = waiting.clone();
         let work = move || {
             for what in told {
                 match what {
-                    Talk::Line(line) => drop(writeln!(io::stderr(), "{line}")),
+                    Talk::Line(line) => {
+                        write(&line);
+                        said.fetch_sub(1, Relaxed);
+                    }
                     Talk::Done(done) => drop(done.send(())),
                 }
             }
         };
-        std::thread::Builder::new().name("talk".to_owned()).spawn(work).ok().map(|_| talk)
-    };
-    TALK.get_or_init(start).as_ref()
+        std::thread::Builder::new().name("talk".to_owned()).spawn(work)?;
+        Ok(Talker { talk, waiting, dropped: AtomicUsize::default() })
+    }
+
+    /// Gives a line to be said, unless too many wait already and the giver is not `patient`.
+    fn give(&self, line: String, patient: bool) {
+        if !patient && self.waiting.load(Relaxed) >= WAITING {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        self.own_up();
+        self.line(line);
+    }
+
+    fn line(&self, line: String) {
+        self.waiting.fetch_add(1, Relaxed);
+        let _ = self.talk.send(Talk::Line(line));
+    }
+
+    /// Says how many lines are missing here.
+    fn own_up(&self) {
+        let dropped = self.dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            self.line(format!(
+                "warning: lines left out here, for nobody read them in time: {dropped}"
+            ));
+        }
+    }
+
+    /// Waits until all is said, for as long as `limit` allows.
+    fn end(&self, limit: Option<Duration>) {
+        self.own_up();
+        let (done, said) = sync_channel(1);
+        let _ = self.talk.send(Talk::Done(done));
+        let _ = match limit {
+            Some(limit) => said.recv_timeout(limit).is_ok(),
+            None => said.recv().is_ok(),
+        };
+    }
 }
 
 /// Prints a line of data on stdout.
@@ -256,4 +314,51 @@ impl Drop for Pending {
 /// Writes `bytes` to `path`, whole or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Pending::create(path)?.finish(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    /// A reader that reads only what it is let.
+    fn slow() -> (Talker, SyncSender<()>, Receiver<String>) {
+        let (go_on, stopped) = sync_channel::<()>(0);
+        let (tell, told) = channel();
+        let write = move |line: &str| {
+            let _ = stopped.recv();
+            let _ = tell.send(line.to_owned());
+        };
+        (Talker::start(write).unwrap(), go_on, told)
+    }
+
+    fn give(talker: &Talker, patient: bool) {
+        (0..2 * WAITING).for_each(|number| talker.give(number.to_string(), patient));
+    }
+
+    #[test]
+    fn who_is_not_patient_is_not_held_up_and_says_what_was_left_out() {
+        let (talker, go_on, told) = slow();
+        give(&talker, false);
+        talker.end(Some(Duration::from_millis(1)));
+        drop(go_on);
+        talker.end(None);
+        let told: Vec<String> = told.try_iter().collect();
+        let said = WAITING.to_string();
+        assert_eq!(told.len(), WAITING + 1);
+        assert!(
+            told[WAITING].starts_with("warning: ") && told[WAITING].ends_with(&said),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn who_is_patient_leaves_nothing_out() {
+        let (talker, go_on, told) = slow();
+        give(&talker, true);
+        drop(go_on);
+        talker.end(None);
+        assert!(told.try_iter().eq((0..2 * WAITING).map(|number| number.to_string())));
+    }
 }

@@ -1,17 +1,19 @@
 //! `firedrill restore`: traffic is put back from the journal alone.
 
 use std::fmt::Write;
+use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::future::join_all;
 
-use super::state::{Found, State};
-use super::{Exit, StateArgs, by_hand, input, output, reach, state};
+use super::state::{Found, Journals, State};
+use super::{Exit, StateArgs, by_hand, input, output, reach, settle, state};
 use crate::clock::Clock;
 use crate::journal::{
-    Action, Append, Entry, Hand, Journal, Record, Run, Says, Unusable, Unwritten, action,
+    Action, Append, Aside, Entry, Hand, Journal, Opened, Record, Run, Says, Unusable, Unwritten,
+    action,
 };
 use crate::lease::{Lease, NotTaken};
 use crate::model::{Act, ControlState};
@@ -19,6 +21,12 @@ use crate::restore::{End, Limits, Outcome, Reading, Restored, call_within, resto
 
 /// The longest that one call may take.
 const CALL: Duration = Duration::from_secs(15);
+
+/// A lock that is not taken by then is on a disk that hangs.
+const LOCKS: Duration = Duration::from_secs(2);
+
+/// How often a journal that somebody holds is tried. Each try waits for a moment by itself: some 5 s in all.
+const TRIES: usize = 12;
 
 /// Options of `firedrill restore`.
 #[derive(Debug, Args)]
@@ -32,9 +40,12 @@ pub(super) struct RestoreArgs {
     /// Touch nothing, and write down that a person has put right what RUN left
     #[arg(long, requires = "run", conflicts_with = "dry_run")]
     settled: bool,
+    /// Also where a control cannot be read, because it is gone for good
+    #[arg(long, requires = "settled")]
+    pub even_unread: bool,
     /// The controls of this machine are those of the machine that the drill ran on
     #[arg(long)]
-    any_host: bool,
+    pub any_host: bool,
     /// How long to go on trying when a control does not answer
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = input::duration)]
     try_for: Duration,
@@ -44,22 +55,20 @@ pub(super) struct RestoreArgs {
 
 /// Restores one run, or all that left traffic cut.
 pub(super) fn restore(args: &RestoreArgs) -> Exit {
-    let chosen = match choose(args) {
+    let Journals { found: chosen, shut } = match choose(args) {
         Ok(chosen) => chosen,
         Err(error) => {
             output::say(format_args!("error: {error}"));
             return Exit::Usage;
         }
     };
-    if chosen.is_empty() {
+    if chosen.is_empty() && shut.is_empty() {
         output::say(format_args!("no run left traffic cut; nothing to restore"));
     }
-    if args.settled {
-        return settle(args, &chosen);
-    }
-    let mut good = true;
+    let mut good = shut.is_empty();
     for found in &chosen {
-        match one(args, found) {
+        let done = if args.settled { settle::settle(args, found) } else { one(args, found) };
+        match done {
             Ok(back) => good &= back,
             Err(error) => {
                 output::say(format_args!("error: {}: {error}", found.id));
@@ -67,30 +76,33 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
             }
         }
     }
+    for journal in &shut {
+        output::say(format_args!("error: {journal}"));
+    }
     if good { Exit::Pass } else { Exit::NotRestored }
 }
 
 /// The runs that are meant.
-fn choose(args: &RestoreArgs) -> Result<Vec<Found>, String> {
+fn choose(args: &RestoreArgs) -> Result<Journals, String> {
     let Some(name) = &args.run else {
         let state = State::of(&args.state)?;
         state.must_be_there()?;
-        let mut left = state.journals()?;
-        left.retain(|found| found.is_left() || found.is_being_restored());
-        return Ok(left);
+        let mut journals = state.journals()?;
+        journals.found.retain(|found| found.is_left() || found.is_at_work());
+        return Ok(journals);
     };
     let path = PathBuf::from(name);
     let place =
         if name.contains('/') || path.exists() { path } else { State::of(&args.state)?.run(name) };
     let found = state::find(&place).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!(
+        io::ErrorKind::NotFound => format!(
             "there is no run {name}: no journal in {}; `firedrill status` lists the runs that left \
              traffic cut",
             place.display()
         ),
         _ => format!("{}: {error}", place.display()),
     })?;
-    Ok(vec![found])
+    Ok(Journals { found: vec![found], shut: Vec::new() })
 }
 
 /// Restores one. `true`: nothing is known or feared to be cut by it any more.
@@ -111,28 +123,13 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
     let runtime = runtime()?;
     warn(run);
     if args.dry_run {
+        if found.is_at_work() && !found.has_lost_its_drill() {
+            output::say(format_args!("{}: {}", found.id, going_on(run)));
+        }
         runtime.block_on(dry_run(args, run));
         return Ok(run.open().next().is_none() && run.lost().next().is_none());
     }
-    if found.is_being_restored() {
-        return Err("it is being put back now, by its watchdog or by another `restore`".to_owned());
-    }
-    // Read anew under the lock: whoever held it until now may have gone on with it.
-    let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume(&found.journal) {
-        Ok((run, journal)) => (run, Box::new(journal)),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            let text = "its drill is still going on, or somebody restores it now; stop the drill with SIGTERM, \
-                        then it restores by itself";
-            return Err(text.to_owned());
-        }
-        Err(error) => {
-            output::say(format_args!(
-                "warning: {} cannot be written ({error}), so nobody will see there that it was restored",
-                found.journal.display()
-            ));
-            (run.clone(), Box::new(Unwritten))
-        }
-    };
+    let (run, mut journal) = open(found, run)?;
     let _leases = leases(args, &run, &runtime)?;
     let reach = |spec: &_| reach::reach(&run, spec, args.any_host);
     let hurry = tokio::sync::watch::Sender::new(false);
@@ -149,76 +146,125 @@ fn one(args: &RestoreArgs, found: &Found) -> Result<bool, String> {
     Ok(told(&run, &outcomes))
 }
 
-/// The controls to restore, for us alone: no drill may begin on them meanwhile.
+/// The journal to write to, and the run read anew under its lock: whoever held it until now may have gone on with it.
+/// Where it cannot be had although the drill is dead, traffic is put back all the same: doing that twice does no harm.
+///
+/// # Errors
+/// A sentence for people, when the drill is still going on.
+fn open(found: &Found, run: &Run) -> Result<(Run, Box<dyn Append>), String> {
+    let place = found.journal.display().to_string();
+    let mut resumed = Journal::resume(&found.journal);
+    if is_held(&resumed) {
+        if !found.has_lost_its_drill() {
+            return Err(going_on(run));
+        }
+        output::say(format_args!(
+            "{}: it is being put back now, by its watchdog or by another `restore`; waiting for that for some \
+             seconds",
+            found.id
+        ));
+        let again = |_| Some(Journal::resume(&found.journal)).filter(|again| !is_held(again));
+        resumed = (0..TRIES).find_map(again).unwrap_or(resumed);
+    }
+    match resumed.and_then(|(run, journal)| Ok((run, Aside::new(journal)?))) {
+        Ok((run, journal)) => Ok((run, Box::new(Outspoken { journal, place, has_failed: false }))),
+        Err(error) => {
+            output::say(unwritten(&place, &error));
+            let now = state::find(&found.journal).ok().and_then(|found| found.run.ok());
+            Ok((now.unwrap_or_else(|| run.clone()), Box::new(Unwritten)))
+        }
+    }
+}
+
+fn is_held<T>(resumed: &io::Result<T>) -> bool {
+    resumed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn going_on(run: &Run) -> String {
+    let Opened { pid, host, .. } = &run.opened;
+    let place = if *host == state::host() { String::new() } else { format!(" on {host}") };
+    let what = if run.open().next().is_some() { " and has traffic cut" } else { "" };
+    format!(
+        "its drill is still going on{what}; stop it with `kill -TERM {pid}`{place}, then it restores by itself"
+    )
+}
+
+fn unwritten(journal: &str, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::WouldBlock => "whoever has it does not let go of it".to_owned(),
+        _ => error.to_string(),
+    };
+    format!(
+        "warning: {journal} cannot be written ({why}), so nobody will see there that it was restored; call \
+         this again when it can"
+    )
+}
+
+/// A journal that says it once when it does not take what it is given.
+struct Outspoken {
+    journal: Aside,
+    place: String,
+    has_failed: bool,
+}
+
+impl Append for Outspoken {
+    fn append(&mut self, record: &Record) -> io::Result<()> {
+        let result = self.journal.append(record);
+        if let (Err(error), false) = (&result, self.has_failed) {
+            self.has_failed = true;
+            output::say(unwritten(&self.place, error));
+        }
+        result
+    }
+}
+
+/// The controls to restore, for us alone: no drill may begin on them meanwhile. Where no lock can be had, none keeps
+/// anybody from putting traffic back.
+///
+/// # Errors
+/// When another run has one of them.
 fn leases(
     args: &RestoreArgs,
     run: &Run,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Vec<Box<dyn Lease>>, String> {
-    let state = State::of(&args.state)?;
-    let places = run.open().map(|entry| {
-        state::places(&entry.control, reach::reach(run, &entry.control, args.any_host))
+    let without = |why: &dyn std::fmt::Display| {
+        output::say(format_args!("warning: {why}; nothing keeps a drill from beginning meanwhile"));
+        Ok(Vec::new())
+    };
+    let state = match State::of(&args.state) {
+        Ok(state) => state,
+        Err(error) => return without(&error),
+    };
+    let open = run.open().map(|entry| {
+        let spec = &entry.control;
+        (spec, reach::reach(run, spec, args.any_host))
     });
-    let places = runtime.block_on(join_all(places)).concat();
-    match state.take(&places, &run.opened.run, &run.opened.plan) {
-        Ok(leases) => Ok(leases),
-        // Where no lock can be had, none keeps anybody from putting traffic back.
-        Err(refused) if matches!(refused.why, NotTaken::Failed(_)) => {
-            output::say(format_args!("warning: {refused}"));
-            Ok(Vec::new())
-        }
-        Err(refused) => Err(refused.to_string()),
+    let places = runtime.block_on(state::places(open));
+    for error in &places.unknown {
+        output::say(format_args!("warning: whether another drill has it is not known: {error}"));
+    }
+    let (id, plan) = (run.opened.run.clone(), run.opened.plan.clone());
+    match within(LOCKS, move || state.take(&places.known, &id, &plan)) {
+        Some(Ok(leases)) => Ok(leases),
+        Some(Err(refused)) if matches!(refused.why, NotTaken::Failed(_)) => without(&refused),
+        Some(Err(refused)) => Err(refused.to_string()),
+        None => without(&"the disk with the locks hangs"),
     }
 }
 
-/// Writes down that a person has decided what is right.
-fn settle(args: &RestoreArgs, chosen: &[Found]) -> Exit {
-    let mut good = true;
-    for found in chosen {
-        let settled = still_cut(args, found).and_then(|()| {
-            confirm_all(found)
-                .map_err(|error| format!("{} cannot be written: {error}", found.journal.display()))
-        });
-        match settled {
-            Ok(()) => {
-                output::say(format_args!("{}: settled by you; nothing was touched", found.id))
-            }
-            Err(error) => {
-                output::say(format_args!("error: {}: {error}", found.id));
-                good = false;
-            }
-        }
-    }
-    if good { Exit::Pass } else { Exit::NotRestored }
+/// What `work` gives, in a thread of its own; `None` when it takes longer than `limit`.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (tell, told) = sync_channel(1);
+    let work = move || drop(tell.send(work()));
+    std::thread::Builder::new().name("locks".to_owned()).spawn(work).ok()?;
+    told.recv_timeout(limit).ok()
 }
 
-/// Holds that no cut of the run's is in force, so far as its controls can be read.
-fn still_cut(args: &RestoreArgs, found: &Found) -> Result<(), String> {
-    let Ok(run) = &found.run else { return Ok(()) };
-    let looks = run.open().map(|entry| async move {
-        (&entry.control.name, look(args.any_host, run, entry).await.cut)
-    });
-    let looks = runtime()?.block_on(join_all(looks));
-    let cut = looks.into_iter().find(|(_, cut)| *cut > 0);
-    cut.map_or(Ok(()), |(control, cut)| {
-        Err(format!(
-            "{control} says that our cut is still in force ({cut} of its parts), so nothing was settled; \
-             `firedrill restore {}` puts back what nobody else changed",
-            found.id
-        ))
-    })
-}
-
-fn confirm_all(found: &Found) -> std::io::Result<()> {
-    let (run, mut journal) = Journal::resume(&found.journal)?;
-    let open = run.open().map(|entry| &entry.control.name).chain(run.lost());
-    for control in open.cloned().collect::<Vec<_>>() {
-        journal.append(&Record::RestoreConfirmed { control, by: Hand::Person })?;
-    }
-    Ok(())
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -342,7 +388,7 @@ pub(super) struct Look {
     pub says: Says,
     pub text: String,
     /// Parts where our cut is in force.
-    cut: usize,
+    pub cut: usize,
 }
 
 /// Reads a control of a run.
@@ -373,5 +419,17 @@ pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
             let text = format!("now {}", counts.join(", "));
             Look { says: reading.says(), text, cut: reading.cut.len() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_keeps_nobody_from_restoring() {
+        let (_never, hangs) = sync_channel::<()>(0);
+        assert_eq!(within(Duration::from_millis(1), move || hangs.recv()), None);
+        assert_eq!(within(Duration::MAX, || 7), Some(7));
     }
 }

@@ -3,16 +3,15 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::future::join_all;
 
 use super::leash::Leash;
 use super::output::{self, Asked, Reports};
 use super::signals::Stop;
-use super::state::{Found, State};
+use super::state::{Found, Journals, State};
 use super::{Exit, StateArgs, VarArgs, input, state};
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
@@ -60,19 +59,26 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     };
     let run = state::run_id();
     // Nobody is asked to confirm what the calendar forbids.
-    let record = match closed_now(&plan) {
-        Some(why) => not_started(&plan, file, run, why),
+    let (record, directory) = match closed_now(&plan) {
+        Some(why) => (not_started(&plan, file, run, why), None),
         None => {
             if let Err(error) = confirm(&plan, args.yes) {
                 return refuse(&error);
             }
-            drill(args, &plan, &file, &run).unwrap_or_else(|error| {
-                output::say(format_args!("error: {error}"));
-                not_started(&plan, file, run, Why::new("not-ready", error))
-            })
+            match drill(args, &plan, &file, &run) {
+                Ok((record, directory)) => (record, Some(directory)),
+                Err(error) => {
+                    output::say(format_args!("error: {error}"));
+                    (not_started(&plan, file, run, Why::new("not-ready", error)), None)
+                }
+            }
         }
     };
     reports.write(&record);
+    // Last: its disk may hang.
+    if let Some(directory) = directory {
+        keep(&directory, &record);
+    }
     if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
         let (run, state) = (&record.run, state.display());
         output::say(format_args!("firedrill restore {run} --state-dir {state}"));
@@ -115,7 +121,13 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord, String> {
+/// Runs the drill; with its record comes the run's directory.
+fn drill(
+    args: &RunArgs,
+    plan: &Plan,
+    file: &str,
+    run: &str,
+) -> Result<(RunRecord, PathBuf), String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
@@ -125,9 +137,7 @@ fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord
     let directory = state.run(run);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
-    let places = through.map(|control| state::places(control, traffic::reach(control)));
-    let places = runtime.block_on(join_all(places)).concat();
+    let (places, unsure) = runtime.block_on(places(&plan));
     let leases = state.take(&places, run, &plan.name).map_err(|refused| refused.to_string())?;
     // Once more: whoever had them until now may have died in between, and left traffic cut.
     refuse_while_cut(&state)?;
@@ -157,37 +167,56 @@ fn drill(args: &RunArgs, plan: &Plan, file: &str, run: &str) -> Result<RunRecord
             journal: Box::new(journal),
             stop: stop.why(),
             hurry: stop.hurry(),
+            unsure,
             guardian,
             listener,
         };
         let record = conduct(charge).await;
-        // Traffic is back by now: whoever stopped the terminal may let it wait. A screen that
-        // panicked has said so, and takes nothing away from the drill.
-        let _ = shown.join();
+        // A screen that panicked has said so, and takes nothing away from the drill.
+        let _ = shown.recv_timeout(LAST_SHOWN);
         Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
     runtime.shutdown_background();
     leash.wait();
-    keep(&directory, &record);
-    Ok(record)
+    Ok((record, directory))
 }
 
 /// Holds that no earlier run left traffic cut: what a drill measures then is not the plan's world, and its
 /// snapshot would make the cut permanent.
 fn refuse_while_cut(state: &State) -> Result<(), String> {
-    let left: Vec<_> = state.journals()?.into_iter().filter(Found::is_left).collect();
-    let Some(first) = left.first() else { return Ok(()) };
-    let more = match left.len() {
-        1 => String::new(),
-        count => format!(" and {} more", count - 1),
+    let Journals { found, shut } = state.journals()?;
+    if let Some(journal) = shut.first() {
+        return Err(journal.to_string());
+    }
+    let all = |is: fn(&Found) -> bool| {
+        let of: Vec<_> = found.iter().filter(|found| is(found)).map(|found| &*found.id).collect();
+        of.join(", ")
     };
-    Err(format!(
-        "an earlier run left traffic cut: {}{more}; `{}` says what, `{}` puts it back",
-        first.id,
-        state.command("status"),
-        state.command("restore")
-    ))
+    let (left, under_way) = (all(Found::is_left), all(Found::is_being_restored));
+    let (status, restore) = (state.command("status"), state.command("restore"));
+    if !left.is_empty() {
+        return Err(format!(
+            "an earlier run left traffic cut: {left}; `{status}` says what, `{restore}` puts it back"
+        ));
+    }
+    if !under_way.is_empty() {
+        return Err(format!(
+            "an earlier run's traffic is still being put back: {under_way}; wait until `{status}` says that \
+             nothing is cut"
+        ));
+    }
+    Ok(())
+}
+
+/// What `plan` is to be cut through, for the leases. Where a control does not say who it is, another drill may steer it by
+/// another name, and this one must not cut: why comes with it.
+async fn places(plan: &Plan) -> (Vec<(Name, String)>, Option<Why>) {
+    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let places = state::places(through.map(|control| (control, traffic::reach(control)))).await;
+    let unknown: Vec<String> = places.unknown.iter().map(ToString::to_string).collect();
+    let unsure = (!unknown.is_empty()).then(|| Why::new("control-unreadable", unknown.join("; ")));
+    (places.known, unsure)
 }
 
 /// The file that stops every drill on this machine, whatever their plans say.
@@ -224,22 +253,30 @@ fn absolute(plan: &mut Plan) {
 /// Events that may wait for a screen that is slow; more are not shown.
 const WAITING: usize = 4096;
 
+/// How long the end of a drill waits for what is still to be shown.
+const LAST_SHOWN: Duration = Duration::from_secs(1);
+
 /// What a drill tells, and whom.
 type Listener = Box<dyn FnMut(&DrillEvent) + Send>;
 
 /// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
-/// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore.
+/// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
+/// Disconnected when all is shown.
 fn aside(
     mut show: impl FnMut(&DrillEvent) + Send + 'static,
-) -> io::Result<(Listener, JoinHandle<()>)> {
-    let (tell, told) = std::sync::mpsc::sync_channel::<DrillEvent>(WAITING);
-    let work = move || told.iter().for_each(|event| show(&event));
-    let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
+) -> io::Result<(Listener, Receiver<()>)> {
+    let (tell, told) = sync_channel::<DrillEvent>(WAITING);
+    let (end, ended) = sync_channel(1);
+    let work = move || {
+        let _end: SyncSender<()> = end;
+        told.iter().for_each(|event| show(&event));
+    };
+    std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
     let listener = Box::new(move |event: &DrillEvent| {
         // Full or gone: the record has everything all the same.
         let _ = tell.try_send(event.clone());
     });
-    Ok((listener, thread))
+    Ok((listener, ended))
 }
 
 fn screen(quiet: bool) -> Screen {
@@ -283,6 +320,8 @@ fn raise_file_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{RecvError, RecvTimeoutError};
+
     use super::*;
     use crate::model::Offset;
 
@@ -291,23 +330,26 @@ mod tests {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
         let (resume, stopped) = std::sync::mpsc::channel::<()>();
         let (count, counted) = std::sync::mpsc::channel();
-        let (mut listener, thread) = aside(move |_| {
+        let (mut listener, shown) = aside(move |_| {
             let _ = stopped.recv();
             let _ = count.send(());
         })
         .unwrap();
         // With a screen in the drill's own thread, the first of them would never return.
         (0..2 * WAITING).for_each(|_| listener(&event));
-        drop((listener, resume));
-        thread.join().unwrap();
+        drop(listener);
+        // Nor is its end waited for.
+        let waited = shown.recv_timeout(Duration::from_millis(1));
+        assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+        drop(resume);
         assert!((WAITING..=WAITING + 1).contains(&counted.iter().count()));
     }
 
     #[test]
     fn a_screen_that_panics_does_not_end_the_drill() {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
-        let (mut listener, thread) = aside(|_| panic!("for a test")).unwrap();
+        let (mut listener, shown) = aside(|_| panic!("for a test")).unwrap();
         (0..2 * WAITING).for_each(|_| listener(&event));
-        assert!(thread.join().is_err());
+        assert_eq!(shown.recv(), Err(RecvError));
     }
 }

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
+use futures_util::future::join_all;
 
 use super::StateArgs;
-use crate::journal::{FILE, Run, Unusable};
+use crate::clock::Clock;
+use crate::journal::{FILE, Hand, Run, Unusable};
 use crate::lease::{Holder, Lease, Leases, LockFiles, NotTaken};
-use crate::model::{ControlSpec, Name};
-use crate::restore::Reached;
+use crate::model::{Act, ControlSpec, Name};
+use crate::restore::{Reached, call_within};
+use crate::traffic::ControlError;
 
-/// Who does not say by then who it is has only its address.
+/// Who does not say by then who it is does not answer.
 const IDENTITY: Duration = Duration::from_secs(5);
 
 /// Where runs are kept.
@@ -51,6 +54,32 @@ pub(super) struct Found {
     pub run: Result<Run, Unusable>,
     /// Whether its drill, or somebody who restores it, is at work now.
     pub live: bool,
+}
+
+/// The journals of a state directory.
+pub(super) struct Journals {
+    /// Those that can be told apart, the oldest first.
+    pub found: Vec<Found>,
+    /// Those that are not ours to read, or cannot be read.
+    pub shut: Vec<Shut>,
+}
+
+/// A journal that cannot be read, and why.
+pub(super) struct Shut {
+    journal: PathBuf,
+    why: io::Error,
+}
+
+impl std::fmt::Display for Shut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let journal = self.journal.display();
+        write!(
+            f,
+            "{journal} cannot be read: {}; whether an earlier run left traffic cut is not known; as the user \
+             who ran the drill, type `firedrill restore '{journal}'`",
+            self.why
+        )
+    }
 }
 
 impl State {
@@ -126,18 +155,20 @@ impl State {
         Ok(leases)
     }
 
-    /// Every journal, the oldest first.
+    /// Every journal.
     ///
     /// # Errors
-    /// A sentence for people, when one cannot be read: what it says might matter.
-    pub fn journals(&self) -> Result<Vec<Found>, String> {
+    /// A sentence for people, when the directory cannot be read: what it holds might matter.
+    pub fn journals(&self) -> Result<Journals, String> {
         let runs = self.root.join("runs");
+        let (mut found, mut shut) = (Vec::new(), Vec::new());
         let entries = match fs::read_dir(&runs) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Journals { found, shut });
+            }
             Err(error) => return Err(unreadable(&runs, &error)),
         };
-        let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&runs, &error))?;
             let journal = entry.path().join(FILE);
@@ -149,11 +180,12 @@ impl State {
                         error.kind(),
                         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                     ) => {}
-                Err(error) => return Err(unreadable(&journal, &error)),
+                Err(why) => shut.push(Shut { journal, why }),
             }
         }
         found.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(found)
+        shut.sort_by(|a, b| a.journal.cmp(&b.journal));
+        Ok(Journals { found, shut })
     }
 }
 
@@ -208,10 +240,20 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
 impl Found {
     /// Whether somebody puts back now what this run cut: its drill is dead.
     pub fn is_being_restored(&self) -> bool {
+        self.is_at_work() && self.has_lost_its_drill()
+    }
+
+    /// Whether its drill is known to be dead.
+    pub fn has_lost_its_drill(&self) -> bool {
         let Ok(run) = &self.run else { return false };
-        let pid = i32::try_from(run.opened.pid).ok().and_then(rustix::process::Pid::from_raw);
-        let lives = pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
-        self.live && run.open().next().is_some() && run.opened.host == host() && !lives
+        let by_another = |by| matches!(by, Some(Hand::Watchdog | Hand::Person));
+        let dead = || run.opened.host == host() && !lives(run.opened.pid);
+        run.controls.iter().any(|entry| by_another(entry.by)) || dead()
+    }
+
+    /// Whether somebody is at work on what this run may have cut: its drill, its watchdog or a person.
+    pub fn is_at_work(&self) -> bool {
+        self.live && self.run.as_ref().is_ok_and(|run| run.open().next().is_some())
     }
 
     /// Whether traffic may be cut by this run, with nobody at work on it.
@@ -226,15 +268,57 @@ impl Found {
     }
 }
 
-/// What `control` steers, by its address and by who answers there: one may have several addresses. Secrets may be in
-/// it.
-pub(super) async fn places(control: &ControlSpec, reached: Reached) -> Vec<(Name, String)> {
-    let mut places = control.provider.places();
-    if let Ok(Some(reached)) = reached {
-        let identity = tokio::time::timeout(IDENTITY, reached.identity()).await;
-        places.extend(identity.ok().flatten());
+/// Whether a process of this machine lives. One that has ended and was not waited for yet does not.
+fn lives(pid: u32) -> bool {
+    let Some(known) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return false;
+    };
+    let there = match rustix::process::test_kill_process(known) {
+        Ok(()) | Err(rustix::io::Errno::PERM) => true,
+        Err(_) => false,
+    };
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind its name, which may hold anything.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    there && !matches!(state, Some("Z" | "X"))
+}
+
+/// What controls steer, each by its address and by who answers there: one may have several addresses. Secrets may be
+/// in it.
+#[derive(Default)]
+pub(super) struct Places {
+    pub known: Vec<(Name, String)>,
+    /// Those of which only the address is known, and why.
+    pub unknown: Vec<ControlError>,
+}
+
+/// What `controls` steer. They are asked side by side.
+pub(super) async fn places<'a>(
+    controls: impl Iterator<Item = (&'a ControlSpec, Reached)>,
+) -> Places {
+    let asked = controls.map(|(control, reached)| async move {
+        // What cannot even be tried is refused where it is tried.
+        let identity = match reached {
+            Ok(Some(reached)) => {
+                let name = control.name.clone();
+                call_within(IDENTITY, Clock::start(), name, Act::Preflight, reached.identity())
+                    .await
+                    .result
+            }
+            Ok(None) | Err(_) => Ok(None),
+        };
+        (control, identity)
+    });
+    let mut places = Places::default();
+    for (control, identity) in join_all(asked).await {
+        let by_name = identity.unwrap_or_else(|error| {
+            places.unknown.push(error);
+            None
+        });
+        let all = control.provider.places().into_iter().chain(by_name);
+        places.known.extend(all.map(|place| (control.name.clone(), place)));
     }
-    places.into_iter().map(|place| (control.name.clone(), place)).collect()
+    places
 }
 
 /// A new run's id: sorts by time, and two at the same moment differ.
@@ -246,4 +330,22 @@ pub(super) fn run_id() -> String {
 /// The name of this machine.
 pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_does_not_live_though_nobody_waited_for_it() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let id = WaitId::Pid(Pid::from_child(&child));
+        waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        assert!(!lives(child.id()), "a zombie");
+        child.wait().unwrap();
+        assert!(lives(std::process::id()));
+        assert!(!lives(u32::MAX));
+    }
 }

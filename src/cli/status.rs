@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::state::{Found, State};
+use super::state::{Found, Journals, State};
 use super::{Exit, StateArgs, output, restore};
 use crate::journal::{Entry, Last, Run, Unusable};
 
@@ -30,10 +30,13 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
 fn list(args: &StatusArgs) -> Result<Exit, String> {
     let state = State::of(&args.state)?;
     state.must_be_there()?;
-    let mut journals = state.journals()?;
+    let Journals { found: mut journals, shut } = state.journals()?;
+    for journal in &shut {
+        output::say(format_args!("error: {journal}"));
+    }
     let all = journals.len();
     journals.retain(|found| found.live || found.is_left());
-    if journals.is_empty() {
+    if journals.is_empty() && shut.is_empty() {
         let runs = if all == 1 { "run" } else { "runs" };
         output::line(&format!("nothing is cut by the {all} {runs} in {}", state.place()));
         return Ok(Exit::Pass);
@@ -42,7 +45,7 @@ fn list(args: &StatusArgs) -> Result<Exit, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let mut left = false;
+    let mut left = !shut.is_empty();
     for found in &journals {
         left |= found.is_left() || found.is_being_restored();
         output::line(&runtime.block_on(told(args, &state, found)));

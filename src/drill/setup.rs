@@ -37,6 +37,8 @@ pub struct Charge {
     pub stop: tokio::sync::watch::Receiver<Option<Why>>,
     /// Set when the restore should wait for nothing that it can do without.
     pub hurry: tokio::sync::watch::Receiver<bool>,
+    /// Why it is not known whether another drill has the controls, if it is not: this one must not cut then.
+    pub unsure: Option<Why>,
     /// Told that the drill lives.
     pub guardian: Box<dyn Guardian>,
     /// Told of everything as it happens.
@@ -64,8 +66,9 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
             }
         },
     };
+    let unsure = charge.unsure.take();
     let ready = async {
-        if let Some(why) = through_the_cut(&plan).await.into_iter().next() {
+        if let Some(why) = through_the_cut(&plan).await.into_iter().next().or(unsure) {
             return Err(why);
         }
         let connector = connector()?;

@@ -83,12 +83,12 @@ impl Journal {
         Ok(Journal { disk: file, length: 0, torn: false })
     }
 
-    /// Opens the journal at `path` to go on with it, and reads it: a line that a crash tore off is taken away. It
+    /// Opens the journal at `path` to go on with it, and reads it: a line that a crash tore off is taken away with the next record. It
     /// is locked for as long as this lives.
     ///
     /// # Errors
     /// `WouldBlock` when another process has it, so that its run is still going on; `UnexpectedEof` when it is
-    /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or cut off.
+    /// empty, `InvalidData` when it cannot be used; else when it cannot be opened or read.
     pub fn resume(path: &Path) -> io::Result<(Run, Journal)> {
         Journal::resume_on(&Journal::hold(path)?)
     }
@@ -115,7 +115,8 @@ impl Journal {
             };
             io::Error::new(kind, error)
         })?;
-        let journal = Journal::on(file, run.whole)?;
+        let torn = file.metadata()?.len() != run.whole;
+        let journal = Journal::on(file, run.whole, torn);
         Ok((run, journal))
     }
 }
@@ -143,13 +144,10 @@ fn lock(file: &File) -> io::Result<()> {
 }
 
 impl<D: Disk> Journal<D> {
-    /// A journal on `disk`, of which the first `whole` bytes are whole records.
-    ///
-    /// # Errors
-    /// When what follows them cannot be taken away.
-    pub fn on(mut disk: D, whole: u64) -> io::Result<Journal<D>> {
-        disk.truncate(whole)?;
-        Ok(Journal { disk, length: whole, torn: false })
+    /// A journal on `disk`, of which the first `whole` bytes are whole records. What follows them, if it is `torn`, is
+    /// taken away before the next record is written: until then nothing waits for the disk, which may hang.
+    pub fn on(disk: D, whole: u64, torn: bool) -> Journal<D> {
+        Journal { disk, length: whole, torn }
     }
 }
 

@@ -176,9 +176,41 @@ fn who_goes_on_with_a_journal_finds_it_locked_or_takes_the_torn_line_away() {
     std::fs::write(&path, &bytes).unwrap();
     let (run, mut journal) = Journal::resume(&path).unwrap();
     assert_eq!(run.whole, whole);
+    // Not before there is something to write: its disk may hang.
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
     journal.append(&Record::Closed { verdict: Verdict::Stopped }).unwrap();
     let run = Run::read(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!((run.closed, run.damaged), (Some(Verdict::Stopped), vec![]));
+}
+
+#[test]
+fn nothing_is_asked_of_the_disk_before_the_first_record_and_then_the_torn_line_goes_first() {
+    struct Asked(std::sync::mpsc::Sender<String>);
+    impl Asked {
+        fn ask(&self, what: String) -> std::io::Result<()> {
+            self.0.send(what).map_err(std::io::Error::other)
+        }
+    }
+    impl Disk for Asked {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
+            self.ask("write".to_owned())
+        }
+        fn sync(&mut self) -> std::io::Result<()> {
+            self.ask("sync".to_owned())
+        }
+        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+            self.ask(format!("truncate {length}"))
+        }
+    }
+    for (torn, wanted) in
+        [(true, &["truncate 7", "write", "sync"][..]), (false, &["write", "sync"])]
+    {
+        let (ask, asked) = std::sync::mpsc::channel();
+        let mut journal = Journal::on(Asked(ask), 7, torn);
+        assert_eq!(asked.try_iter().count(), 0);
+        journal.append(&opened()).unwrap();
+        assert!(asked.try_iter().eq(wanted.iter().map(|what| (*what).to_owned())));
+    }
 }
 
 #[test]

@@ -20,9 +20,12 @@ pub trait TrafficControl: Send + Sync {
     fn spec(&self) -> &ControlSpec;
 
     /// What answers, named alike by whichever address it is reached: no two drills may steer one at the same time.
-    /// `None` where it cannot tell, or does not answer.
-    async fn identity(&self) -> Option<String> {
-        None
+    /// `None` where it has no name of its own.
+    ///
+    /// # Errors
+    /// When the control does not answer, so that nobody knows.
+    async fn identity(&self) -> Result<Option<String>, ControlError> {
+        Ok(None)
     }
 
     /// Proves by reading that a cut and its way back can work: everything that the plan names is

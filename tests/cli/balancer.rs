@@ -27,6 +27,7 @@ pub enum Restores {
 pub struct Balancer {
     east_is_out: Arc<AtomicBool>,
     lost: Arc<AtomicBool>,
+    nameless: bool,
     heard: Arc<Mutex<Vec<String>>>,
     restores: Restores,
 }
@@ -36,9 +37,15 @@ impl Balancer {
         Balancer {
             east_is_out: Arc::default(),
             lost: Arc::default(),
+            nameless: false,
             heard: Arc::default(),
             restores,
         }
+    }
+
+    /// It closes the connection when it is asked who it is.
+    pub fn nameless(self) -> Balancer {
+        Balancer { nameless: true, ..self }
     }
 
     /// Every command that the runtime API was given.
@@ -112,6 +119,7 @@ impl Balancer {
             return None;
         }
         match command {
+            "show info" if self.nameless => None,
             "show cli level" => Some("admin\n".to_owned()),
             "show servers state" => {
                 let east = u8::from(self.is_cut());

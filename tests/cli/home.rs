@@ -119,11 +119,18 @@ impl Home {
 
     /// Runs the binary as a user who may read only what everybody may: root reads everything.
     pub fn run_as_nobody(&self, args: &[&str]) -> Ended {
+        match self.command_as(65534, args) {
+            Some(mut command) => end(command.spawn().unwrap()),
+            None => self.run(args),
+        }
+    }
+
+    /// The command as another user; `None` where we may not be one.
+    pub fn command_as(&self, user: u32, args: &[&str]) -> Option<Command> {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        const NOBODY: u32 = 65534;
         let home = self.directory.path();
         if fs::metadata(home).unwrap().uid() != 0 {
-            return self.run(args);
+            return None;
         }
         let copy = self.path("firedrill-copy");
         fs::copy(binary(), &copy).unwrap();
@@ -131,15 +138,17 @@ impl Home {
             fs::set_permissions(everybodys, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = Command::new(copy);
-        command.args(args).uid(NOBODY).gid(NOBODY);
+        command.args(args).uid(user).gid(user);
         self.prepare(&mut command);
-        end(command.spawn().unwrap())
+        Some(command)
     }
 
     /// The journals of all runs, as text.
     pub fn journals(&self) -> Vec<String> {
         let Ok(runs) = fs::read_dir(self.path("firedrill/runs")) else { return Vec::new() };
-        runs.map(|run| fs::read_to_string(run.unwrap().path().join("journal")).unwrap()).collect()
+        // A run's directory is there a moment before its journal.
+        runs.filter_map(|run| fs::read_to_string(run.unwrap().path().join("journal")).ok())
+            .collect()
     }
 
     /// The journal of the only run.
@@ -157,6 +166,14 @@ impl Home {
         let run = runs.next().unwrap().unwrap();
         assert!(runs.next().is_none(), "more than one run");
         run.file_name().into_string().unwrap()
+    }
+
+    /// The id of the only run beside `other`.
+    #[track_caller]
+    pub fn only_run_but(&self, other: &str) -> String {
+        let runs = fs::read_dir(self.path("firedrill/runs")).unwrap();
+        let mut runs = runs.map(|run| run.unwrap().file_name().into_string().unwrap());
+        runs.find(|run| run != other).unwrap()
     }
 
     /// Everything that is in this home, as text.
@@ -227,6 +244,15 @@ pub fn code(child: &mut Child) -> i32 {
     }
 }
 
+/// A pipe that is full, and the reader who does not read it: as under a stopped pager.
+pub fn stalled() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while std::io::Write::write(&mut writer, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
 /// A drill under way, whose progress can be waited for.
 pub struct Running {
     child: Child,
@@ -254,6 +280,10 @@ impl Running {
                 return;
             }
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

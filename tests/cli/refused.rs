@@ -135,6 +135,18 @@ fn a_control_that_cannot_be_reached_starts_nothing() {
     let home = Home::new();
     let plan = own(Balancer::new(Restores::Done).web(None), HAPROXY, &[]);
     let ended = home.run(&["run", home.file("plan.yaml", plan), "--yes"]);
-    ended.has(3, &["NOT STARTED", "admin.sock"]);
+    ended.has(3, &["NOT STARTED", "cannot connect to HAProxy at ", "admin.sock"]);
+    assert!(!home.journal().contains("cut-intended"));
+}
+
+#[test]
+fn a_control_that_does_not_say_who_it_is_starts_nothing() {
+    let home = Home::new();
+    let balancer = Balancer::new(Restores::Done).nameless();
+    balancer.socket(&home.path("admin.sock"));
+    let plan = own(balancer.web(None), HAPROXY, &[]);
+    // Another drill may steer it by another name.
+    let ended = home.run(&["run", home.file("plan.yaml", plan), "--yes"]);
+    ended.has(3, &["NOT STARTED", "gave no answer to `show info`"]);
     assert!(!home.journal().contains("cut-intended"));
 }

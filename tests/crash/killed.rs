@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firedrill::journal::{Hand, Last, Run};
 
-use crate::home::{Home, Running, kill};
+use crate::home::{Home, Running, kill, stalled};
 use crate::plans::{cut, short};
 use crate::site::{Site, until};
 
@@ -94,13 +94,8 @@ fn a_terminal_that_stands_still_does_not_keep_traffic_cut() {
     let home = Home::new();
     let site = Site::start(&home.root());
     home.file("plan.yaml", crate::plans::endless(&site, "10m"));
-    // A pipe that is full and that nobody reads, as under a stopped pager.
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let full = writer.try_clone().unwrap();
-    rustix::io::ioctl_fionbio(&full, true).unwrap();
+    let (reader, writer) = stalled();
     let mut command = home.command(&["run", "plan.yaml", "--yes", "--quiet"]);
-    while std::io::Write::write(&mut writer, &[b'x'; 4096]).is_ok() {}
-    rustix::io::ioctl_fionbio(&full, false).unwrap();
     let mut drill = command.stderr(writer).spawn().unwrap();
     until("it is cut", Duration::from_secs(30), || !site.is_whole());
     drill.kill().unwrap();

@@ -7,7 +7,7 @@ use crate::plans::{cut, endless};
 use crate::site::Site;
 
 /// A home with a journal of a cut that nobody restored.
-fn left() -> (Home, Site) {
+pub fn left() -> (Home, Site) {
     let (home, site, drill) = cut("10m");
     let watchdog = drill.watchdog();
     // First it stands still, so that it cannot notice the death of its drill.
@@ -99,7 +99,15 @@ fn a_control_that_is_gone_is_not_restored_and_people_are_told_how() {
     site.stop();
     let ended = home.run(&["restore", "--try-for", "1s"]);
     ended.has(6, &["wan: NOT RESTORED", "by hand:", "echo 'set server app/east-2 state ready'"]);
+    ended.has(6, &["warning: whether another drill has it is not known"]);
     home.run(&["status"]).has(6, &["a restore was begun; unreachable"]);
+    let id = home.only_run();
+    home.run(&["restore", &id, "--even-unread"]).has(2, &["--settled"]);
+    home.run(&["restore", &id, "--settled"])
+        .has(6, &["so nothing was settled: wan: unreachable: cannot connect", "add --even-unread"]);
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT"]);
+    home.run(&["restore", &id, "--settled", "--even-unread"]).has(0, &["settled by you"]);
+    home.run(&["status"]).has(0, &["nothing is cut"]);
 }
 
 #[test]

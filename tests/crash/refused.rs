@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::home::{Home, end};
+use crate::left::left;
 use crate::plans::{cut, endless, short};
 use crate::site::Site;
 
@@ -14,7 +15,13 @@ fn a_second_drill_on_the_same_control_is_told_of_the_first() {
     second.has(3, &["wan cannot be touched now: the run ", "of `own` has it (process "]);
     home.run(&["status"]).has(0, &["is going on: east (reset), plan own"]);
     let id = second.stderr.split_once("the run ").unwrap().1.split_once(' ').unwrap().0.to_owned();
-    home.run(&["restore", &id]).has(6, &["its drill is still going on"]);
+    let stop = format!(
+        "{id}: its drill is still going on and has traffic cut; stop it with `kill -TERM {}`, then",
+        drill.pid()
+    );
+    for args in [&["restore", &id][..], &["restore"], &["restore", "--dry-run"]] {
+        home.run(args).has(6, &[&stop]);
+    }
     drill.signal("TERM");
     drill.end().has(5, &["STOPPED"]);
     assert!(site.is_whole());
@@ -106,20 +113,39 @@ fn with_too_few_file_descriptors_nothing_is_begun() {
 }
 
 #[test]
-fn a_journal_that_somebody_else_put_there_is_not_obeyed() {
-    let (home, site, drill) = cut("10m");
-    drill.signal("TERM");
-    drill.end().has(5, &["STOPPED"]);
+fn a_journal_that_somebody_else_put_there_is_not_obeyed_and_ours_beside_it_is() {
+    let (home, site) = left();
+    let runs = home.path("firedrill/runs");
+    std::fs::create_dir(runs.join("theirs")).unwrap();
+    let theirs = runs.join("theirs/journal");
+    std::fs::copy(runs.join(home.only_run_but("theirs")).join("journal"), &theirs).unwrap();
     // Root may give it away. Whoever is not finds one that is not theirs to read.
-    let journal = home.path("firedrill/runs").join(home.only_run()).join("journal");
-    if std::os::unix::fs::chown(&journal, Some(65534), None).is_err() {
-        std::fs::set_permissions(&journal, std::fs::Permissions::from_mode(0o0)).unwrap();
+    if std::os::unix::fs::chown(&theirs, Some(65534), None).is_err() {
+        std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0o0)).unwrap();
     }
-    for (command, code) in
-        [(["run", "plan.yaml", "--yes"].as_slice(), 3), (&["status"], 6), (&["restore"], 2)]
-    {
-        home.run(command).has(code, &["whether an earlier run left traffic cut is not known"]);
-    }
+    let unknown = "whether an earlier run left traffic cut is not known";
+    let restore = format!("`firedrill restore '{}'`", theirs.display());
+    home.run(&["run", "plan.yaml", "--yes"]).has(3, &[unknown, &restore]);
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT", unknown, &restore]);
+    home.run(&["restore"]).has(6, &["wan: restored", unknown, &restore]);
+    assert!(site.is_whole());
+    home.run(&["status"]).has(6, &[unknown]);
+    let again = home.run(&["restore"]);
+    again.has(6, &[unknown]);
+    assert!(!again.stderr.contains("nothing to restore"), "{again}");
+}
+
+#[test]
+fn a_user_without_a_home_restores_from_a_path() {
+    let (home, site) = left();
+    let (everybodys, nobodys) = (std::fs::Permissions::from_mode(0o666), 54321);
+    std::fs::set_permissions(home.path("admin.sock"), everybodys.clone()).unwrap();
+    home.file("journal", home.journal());
+    std::fs::set_permissions(home.path("journal"), everybodys).unwrap();
+    // Who is not root has a home in the list of users.
+    let Some(mut command) = home.command_as(nobodys, &["restore", "./journal"]) else { return };
+    command.env_remove("HOME").env_remove("XDG_STATE_HOME");
+    end(command.spawn().unwrap()).has(0, &["warning: no home directory", "wan: restored"]);
     assert!(site.is_whole());
 }
 

@@ -1,6 +1,10 @@
 //! Stops: from a person again and again, and from a reader that went away.
 
-use crate::plans::cut;
+use std::time::Duration;
+
+use crate::home::{Home, code, stalled};
+use crate::plans::{cut, endless};
+use crate::site::{Site, until};
 
 #[test]
 fn the_third_time_tells_how_to_restore_by_hand_and_the_restore_goes_on() {
@@ -27,4 +31,26 @@ fn a_reader_that_goes_away_stops_the_drill() {
     let ended = drill.end();
     ended.has(5, &["stdout was closed"]);
     assert!(site.is_whole());
+}
+
+#[test]
+fn a_terminal_that_stands_still_keeps_no_drill_from_its_end_and_its_reports() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    home.file("plan.yaml", endless(&site, "10m"));
+    let (reader, writer) = stalled();
+    let mut command = home.command(&["run", "plan.yaml", "--yes", "--report", "json=drill.json"]);
+    let mut drill = command.stderr(writer).spawn().unwrap();
+    let cut = || home.journals().iter().any(|journal| journal.contains("cut-confirmed"));
+    until("it is cut", Duration::from_secs(30), cut);
+    crate::home::kill("TERM", &drill.id().to_string());
+    assert_eq!(code(&mut drill), 5);
+    assert!(site.is_whole());
+    for report in [
+        home.path("drill.json"),
+        home.path("firedrill/runs").join(home.only_run()).join("record.json"),
+    ] {
+        assert!(std::fs::read_to_string(report).unwrap().contains("\"verdict\": \"STOPPED\""));
+    }
+    drop(reader);
 }

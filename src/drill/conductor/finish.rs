@@ -17,9 +17,7 @@ use crate::watchdog::Phase;
 impl Conductor {
     /// Ends the probes, judges, and says what came of it all.
     pub(super) async fn finish(mut self) -> RunRecord {
-        let hurry = self.ending.stopped.is_some();
-        let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
-        let grace = if hurry { Duration::ZERO } else { longest.unwrap_or_default() };
+        let grace = self.grace();
         self.watch.during(self.probing.stop(grace)).await;
         self.watch.drain();
         let now = self.clock.now();
@@ -58,6 +56,14 @@ impl Conductor {
             loads: self.watch.observation.loads(),
             lab: None,
         }
+    }
+
+    /// How long samples in flight are waited for: as long as any of them may take. Not when somebody wants an end, nor
+    /// when traffic is not back: people have to hear of that, and the watchdog gives a restore its time and no more.
+    fn grace(&self) -> Duration {
+        let at_leisure = self.ending.stopped.is_none() && self.watch.phase == Phase::Quiet;
+        let longest = self.plan.probes().map(|(_, _, probe)| probe.timeout).max();
+        longest.filter(|_| at_leisure).unwrap_or_default()
     }
 
     /// What was expected to be lost beside what was seen; nothing where the plan says nothing of it.

@@ -163,3 +163,16 @@ async fn a_stop_while_the_cut_hangs_is_not_kept_waiting() {
     assert!(asked < Offset::ZERO.plus(span(1600)), "{asked:?}");
     assert!(!ended.world.is_cut());
 }
+
+#[tokio::test(start_paused = true)]
+async fn samples_in_flight_are_not_waited_for_when_traffic_is_not_back() {
+    // The watchdog gives a restore its time and no more, and would kill a drill that waits on.
+    let slow = || plan(&[("timeout: 200ms", "timeout: 10s")]);
+    let ended = drill(slow(), Faults::default(), None).await;
+    assert_eq!(ended.record.verdict, Verdict::Pass, "{:?}", ended.record.reasons);
+    assert_eq!(ended.world.grace(), Some(span(10_000)));
+    let faults = Faults { restores_refused: u32::MAX, ..Faults::default() };
+    let ended = drill(slow(), faults, None).await;
+    assert_eq!(ended.record.verdict, Verdict::NotRestored);
+    assert_eq!(ended.world.grace(), Some(Duration::ZERO));
+}

@@ -85,6 +85,7 @@ struct State {
     restores: u32,
     reads: u32,
     records: usize,
+    grace: Option<Duration>,
     log: Vec<String>,
 }
 
@@ -110,6 +111,11 @@ impl World {
     pub fn is_cut(&self) -> bool {
         let state = self.state.lock().unwrap();
         self.cut_since(&state).is_some()
+    }
+
+    /// How long the samples in flight were given at the end.
+    pub fn grace(&self) -> Option<Duration> {
+        self.state.lock().unwrap().grace
     }
 
     fn cut_since(&self, state: &State) -> Option<Offset> {
@@ -328,7 +334,8 @@ impl crate::drill::Probing for Probing {
         });
     }
 
-    fn stop(&mut self, _grace: Duration) -> BoxFuture<'_, ()> {
+    fn stop(&mut self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.world.state.lock().unwrap().grace = Some(grace);
         self.stop.send_replace(true);
         async move { while self.tasks.join_next().await.is_some() {} }.boxed()
     }

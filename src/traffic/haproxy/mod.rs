@@ -140,8 +140,8 @@ impl TrafficControl for Haproxy {
         &self.spec
     }
 
-    async fn identity(&self) -> Option<String> {
-        state::process(&self.socket.ask("show info").await.ok()?)
+    async fn identity(&self) -> Result<Option<String>, ControlError> {
+        Ok(state::process(&self.socket.ask("show info").await?))
     }
 
     async fn preflight(&self) -> Result<(), ControlError> {

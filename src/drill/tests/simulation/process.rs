@@ -150,9 +150,9 @@ pub fn start_drill(
     let paper = usize::from(who == Who::Second);
     let disk = SimDisk { world: world.clone(), who, paper };
     let (told, plan) = (world.clone(), setting.plan.clone());
-    let journal = Journal::on(disk, 0);
+    let journal = Journal::on(disk, 0, false);
     let controls = controls(world, &plan, who);
-    let drill = journal.ok().map(|journal| Drill {
+    let drill = Drill {
         plan: plan.clone(),
         file: "test".into(),
         run: format!("{who:?}"),
@@ -171,14 +171,10 @@ pub fn start_drill(
                 told.log(who, "enters", stage.to_string());
             }
         }),
-    });
+    };
     let work = async move {
         let _held = held;
-        match drill {
-            Some(drill) => Some(drill.run().await),
-            // No journal, no drill.
-            None => None,
-        }
+        drill.run().await
     };
     let mut process = Process::new(world, who, setting, work);
     if who == Who::Drill {
@@ -197,7 +193,7 @@ pub fn start_drill(
             }));
         }
     }
-    (tokio::spawn(async move { process.await.flatten() }), beats)
+    (tokio::spawn(process), beats)
 }
 
 /// What came of a restore.
@@ -256,7 +252,7 @@ pub fn start_watchdog(
 /// Puts back what the first journal says may be cut, by `who`.
 pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> Claim {
     let clock = world.clock;
-    let read = {
+    let (read, length) = {
         let mut inner = world.lock();
         let who_was = inner.controls.iter_mut();
         who_was.for_each(|control| {
@@ -264,7 +260,8 @@ pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> 
             control.known.remove(&who);
             control.seen_back.remove(&who);
         });
-        Run::read(inner.papers[0].bytes())
+        let bytes = inner.papers[0].bytes();
+        (Run::read(bytes), bytes.len() as u64)
     };
     let run = match read {
         Ok(run) if run.open().next().is_some() || run.lost().next().is_some() => run,
@@ -283,9 +280,7 @@ pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> 
         Ok(found.map(|control| control as _))
     };
     let disk = SimDisk { world: world.clone(), who, paper: 0 };
-    let Ok(mut journal) = Journal::on(disk, run.whole) else {
-        return Claim { who, good: false };
-    };
+    let mut journal = Journal::on(disk, run.whole, length != run.whole);
     let limits = restore::Limits { total, call: Duration::from_secs(15) };
     let hand = if who == Who::Watchdog { Hand::Watchdog } else { Hand::Person };
     let hurry = channel::channel(false).1;
