@@ -1,7 +1,7 @@
 //! What the lab knows to be true, beside what was measured.
 
 use super::page::{Entry, Ink, Page, Span};
-use super::words::{bounds, grouped, moment, plural, time};
+use super::words::{bounds, grouped, list, moment, plural, time};
 use crate::model::{
     LabActor, LabPathTruth, LabServiceTruth, LabStoreTruth, LabSwitch, Marks, Recovery, RunRecord,
 };
@@ -52,11 +52,16 @@ fn aside(text: String) -> Entry {
 
 /// How long each path was without what it calls.
 fn paths(truth: &LabServiceTruth) -> Option<String> {
-    let one = |(path, truth): (&String, &LabPathTruth)| match truth.recovery {
-        Some(recovery) => format!("{path} took {}", time(recovery)),
-        None => format!("{path} did not recover by itself"),
+    let one = |(path, truth): (&String, &LabPathTruth)| {
+        truth.recovery.map(|recovery| format!("{path} took {}", time(recovery)))
     };
-    let told: Vec<String> = truth.paths.iter().take(SERVICES).map(one).collect();
+    let mut told: Vec<String> = truth.paths.iter().take(SERVICES).filter_map(one).collect();
+    let none = truth.paths.iter().filter(|(_, truth)| truth.recovery.is_none());
+    let none: Vec<&str> = none.take(SERVICES).map(|(path, _)| path.as_str()).collect();
+    if !none.is_empty() {
+        // It never failed, never came back, or capacity decided.
+        told.push(format!("no recovery time for {}", list(&none)));
+    }
     (!told.is_empty()).then(|| told.join(", "))
 }
 

@@ -2,7 +2,7 @@
 
 use super::page::{Entry, Ink, Page, Span};
 use super::words::{grouped, list, percent, plural, time};
-use crate::model::{ControlProof, Mode, RunRecord, ServiceProof};
+use crate::model::{ControlProof, Mode, ModeKind, RunRecord, ServiceProof};
 
 /// More services than this are counted.
 const SERVICES: usize = 8;
@@ -72,9 +72,11 @@ fn service(record: &RunRecord, proof: &ServiceProof) -> Entry {
         0 => "no answers while cut".to_owned(),
         whole => format!("{} of {} while cut", percent(proof.during), grouped(whole)),
     };
-    let ink = if proof.during.part == 0 { Ink::Plain } else { Ink::Bad };
+    // A degraded path still carries answers.
+    let leaks = proof.during.part > 0 && record.plan.cut.mode.kind() != ModeKind::Degrade;
+    let ink = if leaks { Ink::Bad } else { Ink::Plain };
     let mut text = vec![(Ink::Plain, before), (ink, during)];
-    if proof.during.part > 0 {
+    if leaks {
         let leaks = plural(proof.during.part, "answer", "answers");
         let mut leak = format!("; LEAK: {leaks}");
         if let (Some(confirmed), false) = (record.marks.cut_confirmed, proof.examples.is_empty()) {
