@@ -18,9 +18,9 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     for service in record.services.iter().take(SERVICES) {
         let Some(truth) = lab.services.get(&service.name) else { continue };
         // The slowest probe may be one of a path that has a truth of its own.
-        let comparable = service.recovery.filter(|_| truth.paths.is_empty());
-        let mut text = told("recovery", truth.recovery, comparable);
-        let failback = told("failback", truth.failback, service.failback);
+        let comparable = |measured: Option<Recovery>| measured.filter(|_| truth.paths.is_empty());
+        let mut text = told("recovery", truth.recovery, comparable(service.recovery));
+        let failback = told("failback", truth.failback, comparable(service.failback));
         if !text.is_empty() && !failback.is_empty() {
             text.push((Ink::Plain, "; ".to_owned()));
         }
