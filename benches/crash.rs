@@ -46,6 +46,7 @@ fn main() {
         let place = args.iter().position(|arg| arg == name);
         let value = |place: usize| args.get(place + 1).and_then(|value| value.parse().ok());
         place.map_or(default, |place| {
+            // A wrong argument ends the benchmark before it begins.
             value(place).unwrap_or_else(|| panic!("{name} takes a number"))
         })
     };

@@ -37,11 +37,13 @@ fn main() {
                 {
                     let name = ALL[place % ALL.len()].0;
                     let ended = run(name);
+                    // Poisoned only by a run that panicked, which has failed the benchmark.
                     done.lock().expect("no run panicked").push((name, ended));
                 }
             });
         }
     });
+    // Poisoned only by a run that panicked, and the scope above has passed that on.
     let done = done.into_inner().expect("no run panicked");
     for (name, wanted) in ALL {
         let of: Vec<&(Plan, RunRecord)> =

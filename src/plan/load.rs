@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Connection, LoadFrom, LoadSpec, Name, ProbeKind, Ramp};
+use crate::model::{Connection, LoadFrom, LoadSpec, Name, Ramp};
 
 use super::finding::quote;
 use super::probe;
@@ -30,15 +30,11 @@ fn load(reader: &mut Reader, entry: &Entry, taken: &mut HashSet<Name>) -> Option
         &["http", "tcp", "rate", "from", "after", "rise", "for", "timeout", "connection"];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("load", &entry.key), KEYS)?;
-    let kind = fields.one_of(reader, &["http", "tcp"]).and_then(|value| match value.key {
-        "http" => probe::http(reader, value).map(ProbeKind::Http),
-        _ => probe::tcp(reader, value).map(ProbeKind::Tcp),
-    });
+    let kind = probe::kind(reader, &fields);
     let rate = fields.need(reader, "rate", "200/s").and_then(|value| rate(reader, value));
     let starts = [("baseline", LoadFrom::Baseline), ("cut", LoadFrom::Cut)];
     let from = fields.get("from").and_then(|value| reader.choice(value, &starts));
-    let cohorts = [("new", Connection::New), ("keep-alive", Connection::KeepAlive)];
-    let connection = fields.get("connection").and_then(|value| reader.choice(value, &cohorts));
+    let connection = probe::connection(reader, &fields);
     let mut duration = |key, zero| fields.get(key).and_then(|value| reader.duration(value, zero));
     let (after, rise) = (duration("after", true), duration("rise", true));
     let (lasting, timeout) = (duration("for", false), duration("timeout", false));

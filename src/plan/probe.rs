@@ -2,15 +2,30 @@
 
 use std::path::PathBuf;
 
-use crate::model::{HttpExpect, HttpProbe, TcpProbe, Text};
+use crate::model::{Connection, HttpExpect, HttpProbe, ProbeKind, TcpProbe, Text};
 
 use super::address;
 use super::finding::quote;
-use super::read::{At, Label, Reader, Value};
+use super::read::{At, Fields, Label, Reader, Value};
 use super::tree::Kind;
 
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
+
+/// Reads what a probe or a load asks: its `http` or its `tcp`.
+pub(super) fn kind(reader: &mut Reader, fields: &Fields) -> Option<ProbeKind> {
+    let value = fields.one_of(reader, &["http", "tcp"])?;
+    match value.key {
+        "http" => http(reader, value).map(ProbeKind::Http),
+        _ => tcp(reader, value).map(ProbeKind::Tcp),
+    }
+}
+
+/// Reads its `connection`.
+pub(super) fn connection(reader: &mut Reader, fields: &Fields) -> Option<Connection> {
+    let cohorts = [("new", Connection::New), ("keep-alive", Connection::KeepAlive)];
+    reader.choice(fields.get("connection")?, &cohorts)
+}
 
 /// Reads `http: URL` or `http: { url: … }`.
 pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {

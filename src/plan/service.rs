@@ -155,7 +155,6 @@ fn probe(
     datacenters: &Datacenters,
     taken: &mut HashSet<Name>,
 ) -> Option<(ProbeSpec, ProbePlaces)> {
-    const KINDS: &[&str] = &["http", "tcp"];
     const KEYS: &[&str] = &[
         "http",
         "tcp",
@@ -169,16 +168,12 @@ fn probe(
     ];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
-    let kind = fields.one_of(reader, KINDS).and_then(|value| match value.key {
-        "http" => probe::http(reader, value).map(ProbeKind::Http),
-        _ => probe::tcp(reader, value).map(ProbeKind::Tcp),
-    });
+    let kind = probe::kind(reader, &fields);
     let every = fields.need(reader, "every", "200ms");
     let every = every.and_then(|value| reader.duration(value, false));
     let mut duration = |key| fields.get(key).and_then(|value| reader.duration(value, false));
     let (timeout, slower_than) = (duration("timeout"), duration("slower_than"));
-    let cohorts = [("new", Connection::New), ("keep-alive", Connection::KeepAlive)];
-    let connection = fields.get("connection").and_then(|value| reader.choice(value, &cohorts));
+    let connection = probe::connection(reader, &fields);
     let source = fields.get("served_by");
     let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
     if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
