@@ -170,12 +170,10 @@ impl Lab {
         parts: &BTreeMap<&Name, truth::Part>,
         marks: &Marks,
     ) -> LabServiceTruth {
-        let recovery = |path: &str| {
-            let reached = self.reached(name, path);
-            let reached: Vec<&truth::Part> =
-                reached.iter().filter_map(|name| parts.get(name)).collect();
-            truth::recovery(&reached, marks)
+        let reached = |path: &str| -> Vec<&truth::Part> {
+            self.reached(name, path).iter().filter_map(|name| parts.get(name)).collect()
         };
+        let recovery = |path: &str| truth::recovery(&reached(path), marks);
         let paths = self.spec.services.get(name).map(|service| {
             let paths = service.paths.keys();
             paths.map(|path| (path.clone(), LabPathTruth { recovery: recovery(path) })).collect()
@@ -186,7 +184,7 @@ impl Lab {
             switches: front.balancer.switches().clone(),
             answers: front.balancer.pool().answers().clone(),
             recovery: recovery(""),
-            failback: own.and_then(|part| truth::failback(part, marks)),
+            failback: own.and_then(|part| truth::failback(part, &reached(""), marks)),
             paths: paths.unwrap_or_default(),
             strain: own.map(|part| part.strain).unwrap_or_default(),
         }
@@ -224,13 +222,16 @@ impl Lab {
             front.strains.between(restore, Offset::from_nanos(u64::MAX)) != LabStrain::default()
         });
         let store = front.balancer.store();
-        let held_until = marks.cut_issued.zip(store);
+        let held = |from: Option<Offset>, until: Offset| {
+            from.zip(store).and_then(|(from, store)| store.held_until(from, until))
+        };
         truth::Part {
             members: members.collect(),
             changes: front.balancer.changes().borrow().clone(),
             strain: strain.unwrap_or_default(),
             strained_after: after.unwrap_or_default(),
-            held_until: held_until.and_then(|(cut, store)| store.held_until(cut, until)),
+            held_until: held(marks.cut_issued, until),
+            held_until_after: held(marks.restore_issued, Offset::from_nanos(u64::MAX)),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Part {
     pub(super) strained_after: bool,
     /// Up to when, while the cut lasted, writes waited in vain for a copy.
     pub(super) held_until: Option<Offset>,
+    /// The same after the restore.
+    pub(super) held_until_after: Option<Offset>,
 }
 
 impl Part {
@@ -64,6 +66,26 @@ impl Part {
         }
         from.map(|from| self.held_until.map_or(from, |held| held.max(from)))
     }
+
+    /// From when on after `restore` somebody was in without a break. `None` while nobody is.
+    fn served_from_after(&self, restore: Offset) -> Option<Offset> {
+        let was_in = self.members.iter().enumerate().filter(|(_, member)| member.was_in);
+        let mut is_in: BTreeSet<usize> = was_in.map(|(index, _)| index).collect();
+        let mut from = (!is_in.is_empty()).then_some(restore);
+        // Changes of one instant are one change: a hand-over without a gap leaves nobody unserved.
+        for moment in self.changes.chunk_by(|one, next| one.at == next.at) {
+            for change in moment {
+                let Some(index) = self.member(change) else { continue };
+                match change.is_in {
+                    true => is_in.insert(index),
+                    false => is_in.remove(&index),
+                };
+            }
+            let at = moment.first().map_or(restore, |change| change.at.max(restore));
+            from = (!is_in.is_empty()).then(|| from.unwrap_or(at));
+        }
+        from.map(|from| self.held_until_after.map_or(from, |held| held.max(from)))
+    }
 }
 
 /// From the cut to the last instant before the restore at which `parts`, a service and all that its
@@ -82,20 +104,26 @@ pub(super) fn recovery(parts: &[&Part], marks: &Marks) -> Option<Duration> {
     from?.into_iter().max().map(|from| from.since(cut))
 }
 
-/// From the restore to the first of its replicas that were cut being put back, counted from the
-/// moment at which the restore was asked for. `None` when none was, or when they were not wholly
-/// out: then they do not have to come back.
-pub(super) fn failback(part: &Part, marks: &Marks) -> Option<Duration> {
+/// From the restore to the instant from which the service was as before: the first replica of `own`
+/// that was cut is back, and everything in `parts`, the service and all that its requests reach, has
+/// somebody to serve every new request. Counted from the moment at which the restore was asked for.
+///
+/// `None` when no replica came back, when they were not wholly out (then they do not have to come back), when
+/// something stayed without anybody, or when capacity decided.
+pub(super) fn failback(own: &Part, parts: &[&Part], marks: &Marks) -> Option<Duration> {
     let restore = marks.restore_issued?;
     marks.cut_issued?;
-    if part.strained_after || !part.is_touched() || part.well_from(marks).is_none() {
+    let strained = parts.iter().any(|part| part.strained_after);
+    if strained || !own.is_touched() || own.well_from(marks).is_none() {
         return None;
     }
-    let back = part.changes.iter().find(|change| {
-        let member = part.member(change).and_then(|index| part.members.get(index));
+    let back = own.changes.iter().find(|change| {
+        let member = own.member(change).and_then(|index| own.members.get(index));
         change.is_in && change.at >= restore && member.is_some_and(|member| member.is_cut)
-    });
-    back.map(|change| change.at.since(restore))
+    })?;
+    let served: Option<Vec<Offset>> =
+        parts.iter().map(|part| part.served_from_after(restore)).collect();
+    served?.into_iter().chain([back.at]).max().map(|at| at.since(restore))
 }
 
 #[cfg(test)]
@@ -124,6 +152,7 @@ mod tests {
             strain: LabStrain::default(),
             strained_after: false,
             held_until: None,
+            held_until_after: None,
         }
     }
 
@@ -133,6 +162,11 @@ mod tests {
             restore_issued: restore.map(Offset::from_millis),
             ..Marks::default()
         }
+    }
+
+    /// The failback of a service that calls nothing, cut at 100 ms.
+    fn alone(part: &Part, restore: u64) -> Option<Duration> {
+        failback(part, &[part], &marks(100, Some(restore)))
     }
 
     fn millis(duration: Option<Duration>) -> Option<u64> {
@@ -178,13 +212,41 @@ mod tests {
         assert_eq!(east(&log, 100, Some(200)), None);
         let log = [(130, "east", 1, false), (140, "east", 2, false), (250, "east", 1, true)];
         assert_eq!(east(&log, 100, Some(200)), Some(40));
-        assert_eq!(millis(failback(&part(&log), &marks(100, Some(200)))), Some(50));
+        assert_eq!(millis(alone(&part(&log), 200)), Some(50));
+    }
+
+    #[test]
+    fn a_failback_ends_when_everything_that_is_called_has_somebody_to_serve() {
+        let front =
+            part(&[(130, "east", 1, false), (140, "east", 2, false), (250, "east", 1, true)]);
+        let switched = |back: u64| {
+            let out = [(150, "east", 1, false), (150, "east", 2, false), (150, "west", 1, true)];
+            let mut log = out.to_vec();
+            log.extend([(260, "west", 1, false), (back, "east", 1, true), (300, "east", 2, true)]);
+            let mut store = part(&log);
+            store
+                .members
+                .retain(|member| (&*member.datacenter.to_string(), member.replica) != ("west", 2));
+            store.members.iter_mut().for_each(|it| it.was_in = it.is_cut);
+            store
+        };
+        let marks = marks(100, Some(200));
+        let both = |store: &Part| failback(&front, &[&front, store], &marks);
+        assert_eq!(millis(both(&switched(280))), Some(80));
+        assert_eq!(millis(both(&switched(260))), Some(50), "handed over without a gap");
+        let held = Part { held_until_after: Some(Offset::from_millis(290)), ..switched(260) };
+        assert_eq!(millis(both(&held)), Some(90));
+        let strained = Part { strained_after: true, ..switched(280) };
+        assert_eq!(both(&strained), None);
+        let mut gone = switched(280);
+        gone.changes.truncate(4);
+        assert_eq!(both(&gone), None);
     }
 
     #[test]
     fn what_was_not_wholly_out_does_not_have_to_come_back() {
         let log = [(130, "east", 1, false), (250, "east", 1, true)];
-        assert_eq!(failback(&part(&log), &marks(100, Some(200))), None);
+        assert_eq!(alone(&part(&log), 200), None);
     }
 
     #[test]
@@ -211,7 +273,7 @@ mod tests {
             .iter_mut()
             .for_each(|member| member.was_in = member.datacenter.as_str() == "west");
         assert_eq!(millis(recovery(&[&part], &marks(100, None))), Some(0));
-        assert_eq!(failback(&part, &marks(100, Some(200))), None);
+        assert_eq!(alone(&part, 200), None);
     }
 
     #[test]
@@ -235,6 +297,6 @@ mod tests {
         let nothing = Part { members: Vec::new(), ..part(&[]) };
         assert_eq!(recovery(&[&nothing], &marks(1, None)), None);
         assert_eq!(recovery(&[&part(&OUT)], &Marks::default()), None);
-        assert_eq!(failback(&nothing, &marks(1, None)), None);
+        assert_eq!(failback(&nothing, &[&nothing], &marks(1, None)), None);
     }
 }

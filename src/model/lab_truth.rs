@@ -37,7 +37,8 @@ pub struct LabServiceTruth {
     /// capacity decided (see `strain`).
     #[serde(rename = "recovery_ms", with = "optional_millis")]
     pub recovery: Option<Duration>,
-    /// From the restore to the first replica of a cut datacenter being in again.
+    /// From the restore to the instant from which a replica of a cut datacenter was in again, and
+    /// the service and all that it calls had somebody to serve every new request.
     #[serde(rename = "failback_ms", with = "optional_millis")]
     pub failback: Option<Duration>,
     /// The recovery of the paths that call something else.
