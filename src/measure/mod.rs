@@ -3,6 +3,7 @@
 //! Pure: values in, values out, and `now` is an argument. Can be run again on what was kept.
 
 mod calendar;
+mod course;
 mod gauge;
 mod guard;
 mod held;

@@ -11,8 +11,8 @@ use super::promise::{Evidence, judge_service, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeRecord, Promises,
-    Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
+    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeRecord,
+    Promises, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
 };
 
 /// Fewer good samples at baseline than this are no steady state.
@@ -40,6 +40,7 @@ pub struct Observation {
     series: BTreeMap<(ProbeId, VantageId), Series>,
     /// One for each load of the plan.
     loads: Vec<Timeline>,
+    cells: usize,
     recent: Vec<Recent>,
 }
 
@@ -48,9 +49,10 @@ impl Observation {
     pub fn new(plan: Arc<Plan>, started: Offset) -> Self {
         let recent = plan.services.iter().map(|_| Recent::default()).collect();
         let marks = Marks { started, ..Marks::default() };
-        let load = |load: &LoadSpec| Timeline::new(Vec::new(), load.as_probe().every);
+        let cells = cells(plan.probes().count() + plan.loads.len());
+        let load = |load: &LoadSpec| Timeline::new(Vec::new(), load.as_probe().every, cells);
         let loads = plan.loads.iter().map(load).collect();
-        Observation { plan, marks, series: BTreeMap::new(), loads, recent }
+        Observation { plan, marks, series: BTreeMap::new(), loads, cells, recent }
     }
 
     /// Takes a sample, in the order in which they end.
@@ -67,10 +69,11 @@ impl Observation {
         if let Some(recent) = self.recent.get_mut(probe.service as usize) {
             recent.push(sample.done, sample.outcome.is_good(), sample.served_by);
         }
+        let cells = self.cells;
         let series = self.series.entry((probe, vantage)).or_insert_with(|| Series {
             probe,
             vantage,
-            timeline: Timeline::new(self.plan.lost_to(spec), spec.every),
+            timeline: Timeline::new(self.plan.lost_to(spec), spec.every, cells),
             held: Held::new(service.promises_of(spec)),
         });
         series.held.push(&sample, &self.marks);
@@ -192,6 +195,7 @@ impl Observation {
             rate: spec.ramp.rate,
             counts: seen.counts(),
             latency: seen.latency(),
+            course: self.course(seen),
         };
         loads.map(record).collect()
     }
@@ -301,8 +305,20 @@ impl Observation {
             outages: outages.iter().take(KEPT).map(|episode| episode.outage).collect(),
             recovery: evidence.recovery,
             failback: evidence.failback,
+            course: self.course(timeline),
         }
     }
+
+    fn course(&self, timeline: &Timeline) -> Course {
+        let name = |id| self.plan.datacenter(id).to_owned();
+        timeline.courses.course(|by| super::recovery::served_name(by, name))
+    }
+}
+
+/// Into how many cells the course of one of `probes` is divided at most: few enough for a report of ten thousand to
+/// be opened, enough for a lane across a page.
+fn cells(probes: usize) -> usize {
+    (60_000 / probes.max(1)).clamp(30, 240)
 }
 
 fn vantage_name(probe: &Name, vantage: VantageId) -> Name {

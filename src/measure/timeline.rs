@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::course::Courses;
 use super::run::{Kind, Run};
 use crate::model::{
     Blindness, DatacenterId, Latency, Marks, Offset, Outcome, ProbeCounts, Reason, Sample,
@@ -101,11 +102,14 @@ pub struct Timeline {
     last_known: Option<Offset>,
     /// The first stretches in which the observer was blind.
     pub(super) blind: Vec<BlindSpan>,
+    /// All of it over time, to be drawn.
+    pub(super) courses: Courses,
 }
 
 impl Timeline {
-    /// An empty one, for a probe that sends every `every` while the datacenters of `lost` must not answer it.
-    pub fn new(lost: Vec<DatacenterId>, every: Duration) -> Self {
+    /// An empty one, for a probe that sends every `every` while the datacenters of `lost` must not answer it;
+    /// its picture over time has at most `cells`.
+    pub fn new(lost: Vec<DatacenterId>, every: Duration, cells: usize) -> Self {
         Timeline {
             lost,
             every,
@@ -133,6 +137,7 @@ impl Timeline {
             leaks: Leaks::default(),
             last_known: None,
             blind: Vec::new(),
+            courses: Courses::new(cells),
         }
     }
 
@@ -211,6 +216,7 @@ impl Timeline {
         let kind = self.kind(sample, marks);
         let stage = self.stage(sample, kind, marks);
         self.count(sample, kind);
+        self.courses.push(sample, kind);
         self.note_blindness(sample, kind, marks);
         self.note_answer(sample, stage, marks);
         if matches!(kind, Kind::Good | Kind::Stalled) {

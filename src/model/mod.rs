@@ -5,6 +5,7 @@
 
 mod calendar;
 mod control;
+mod course;
 mod event;
 mod guardrail;
 mod judgement;
@@ -23,6 +24,7 @@ mod topology;
 
 pub use calendar::*;
 pub use control::*;
+pub use course::*;
 pub use event::*;
 pub use guardrail::*;
 pub use judgement::*;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, CutOrder, GuardrailRecord, Impact, LabTruth, Latency, Marks, Name,
-    Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage, Verdict,
-    Why, millis,
+    ControlCall, ControlState, Course, CutOrder, GuardrailRecord, Impact, LabTruth, Latency, Marks,
+    Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage,
+    Verdict, Why, millis,
 };
 
 /// Everything a drill saw and decided.
@@ -134,6 +134,9 @@ pub struct ProbeRecord {
     pub recovery: Option<Recovery>,
     /// Its failback time; `None`: not measured.
     pub failback: Option<Recovery>,
+    /// What it saw over time. Records of older versions have nothing in it.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// A load in a run.
@@ -148,6 +151,9 @@ pub struct LoadRecord {
     pub counts: ProbeCounts,
     /// Latency of good answers by the stage in which they were asked for.
     pub latency: BTreeMap<Stage, Latency>,
+    /// What it saw over time. Records of older versions have nothing in it.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// A control in a run.

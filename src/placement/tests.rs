@@ -309,6 +309,7 @@ mod compared {
             outages: outages.iter().map(outage).collect(),
             recovery: Some(recovery),
             failback: None,
+            course: Default::default(),
         };
         let service = ServiceRecord {
             name: "front".into(),

@@ -4,6 +4,7 @@ mod check;
 mod guardrails;
 mod headline;
 mod impact;
+mod json;
 mod lab;
 mod loads;
 mod page;
@@ -19,6 +20,7 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
+pub use json::json;
 use page::Page;
 
 /// How the table is drawn.
@@ -48,14 +50,4 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
     page.finish()
-}
-
-/// The whole run record as JSON, as `docs/record.md` describes it, with a line break at its end.
-///
-/// # Errors
-/// None are known; serde's type leaves room for them.
-pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = serde_json::to_vec_pretty(record)?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }

@@ -210,7 +210,7 @@ proptest! {
             cut_confirmed: Some(ms(cut + confirmed)),
             ..Marks::default()
         };
-        let mut timeline = Timeline::new(vec![CUT], span(EVERY));
+        let mut timeline = Timeline::new(vec![CUT], span(EVERY), 8);
         let mut by_end = samples.clone();
         by_end.sort_by_key(|sample| sample.done);
         for sample in by_end {

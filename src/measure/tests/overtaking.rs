@@ -96,7 +96,7 @@ fn the_truth_lies_within_the_bounds_though_requests_overtake_each_other() {
             restore_confirmed: at(world.restored),
             ..Marks::default()
         };
-        let mut timeline = Timeline::new(vec![CUT], span_of(world.every));
+        let mut timeline = Timeline::new(vec![CUT], span_of(world.every), 8);
         for sample in world.samples(&mut random) {
             // As in a drill: a mark is known only once it is passed.
             let passed = |mark: Option<Offset>| mark.filter(|mark| *mark <= sample.done);

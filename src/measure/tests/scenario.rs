@@ -7,7 +7,7 @@ use crate::model::{Blindness, Recovery};
 
 /// Sends every 10 ms from 0 to `until`; `fate` says what becomes of the sample sent then.
 fn watch(marks: &Marks, until: u64, fate: impl Fn(u64) -> (u64, Outcome, ServedBy)) -> Timeline {
-    let mut timeline = Timeline::new(vec![CUT], span(10));
+    let mut timeline = Timeline::new(vec![CUT], span(10), 8);
     for seq in 0..until / 10 {
         let (took, outcome, by) = fate(seq * 10);
         timeline.push(sample(seq, seq * 10, took, outcome, by), marks);
@@ -164,7 +164,7 @@ fn samples_that_end_out_of_order_are_folded_in_the_order_in_which_they_were_due(
         .collect();
     let in_order = watch(&marks, 2000, &fate);
     samples.sort_by_key(|sample| sample.done);
-    let mut timeline = Timeline::new(vec![CUT], span(10));
+    let mut timeline = Timeline::new(vec![CUT], span(10), 8);
     samples.into_iter().for_each(|sample| timeline.push(sample, &marks));
     assert_eq!(recovered(&timeline, &marks).bounds, recovered(&in_order, &marks).bounds,);
     assert_eq!(timeline.counts().due, 200);

@@ -96,7 +96,7 @@ fn the_truth_lies_within_the_bounds_of_every_random_outage() {
     for pattern in 0..PATTERNS {
         let world = World::random(&mut random);
         let stable = Stable { length: Duration::from_micros(2_000_000), share: 1.0 };
-        let mut timeline = Timeline::new(vec![CUT], Duration::from_micros(world.every));
+        let mut timeline = Timeline::new(vec![CUT], Duration::from_micros(world.every), 8);
         let marks = Marks {
             cut_issued: Some(Offset::from_nanos(world.cut * 1000)),
             cut_confirmed: Some(Offset::from_nanos(world.confirmed * 1000)),

@@ -151,6 +151,35 @@ pub fn send() -> ProbeRecord {
         outage_count: 1,
         recovery: Some(recovery(612, 812)),
         failback: None,
+        course: course(),
+    }
+}
+
+/// Two samples in each tenth of 12 s: bad from 3 s to 3.7 s, both datacenters before and after, west alone between.
+pub fn course() -> Course {
+    let row = |value: fn(usize) -> u64| (0..120).map(value).collect::<Vec<u64>>();
+    let latency = |micros: u64| {
+        let seen = row(|cell| if (30..37).contains(&cell) { 0 } else { 1 });
+        seen.iter().map(|any| (*any > 0).then_some(micros)).collect()
+    };
+    Course {
+        cell: ms(100),
+        good: row(|cell| if (30..37).contains(&cell) { 0 } else { 2 }),
+        stalled: row(|cell| u64::from((34..37).contains(&cell))),
+        bad: row(
+            |cell| if (30..34).contains(&cell) { 2 } else { u64::from((34..37).contains(&cell)) },
+        ),
+        unknown: row(|_| 0),
+        served: [
+            ("east".to_owned(), row(|cell| u64::from(!(30..85).contains(&cell)))),
+            (
+                "west".to_owned(),
+                row(|cell| if cell < 30 || cell >= 85 { 1 } else { 2 * u64::from(cell >= 37) }),
+            ),
+        ]
+        .into(),
+        p50_us: latency(620),
+        p99_us: latency(1_900),
     }
 }
 

@@ -1,0 +1,131 @@
+//! The record as JSON that people can read: lists of numbers and words stay in one line.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use crate::model::RunRecord;
+
+/// The whole run record as JSON, as `docs/record.md` describes it, with a line break at its end.
+///
+/// # Errors
+/// None are known; serde's type leaves room for them.
+pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::new();
+    record.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Every field has a line of its own, and so has every object in a list; a list of anything else has one.
+#[derive(Default)]
+struct Lines {
+    /// The open objects and lists, and whether an object or list was written in each.
+    open: Vec<Level>,
+}
+
+struct Level {
+    is_list: bool,
+    nested: bool,
+    empty: bool,
+}
+
+impl Lines {
+    fn turn<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        out.write_all(b"\n")?;
+        (0..self.open.len()).try_for_each(|_| out.write_all(b"  "))
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, is_list: bool) -> io::Result<()> {
+        if let Some(level) = self.open.last_mut().filter(|level| level.is_list) {
+            level.nested = true;
+            self.turn(out)?;
+        }
+        self.open.push(Level { is_list, nested: false, empty: true });
+        out.write_all(if is_list { b"[" } else { b"{" })
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, out: &mut W, close: &[u8]) -> io::Result<()> {
+        let ended = self.open.pop();
+        if ended.is_some_and(|level| level.nested || !(level.is_list || level.empty)) {
+            self.turn(out)?;
+        }
+        out.write_all(close)
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, true)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b",") }
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, false)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if let Some(level) = self.open.last_mut() {
+            level.empty = false;
+        }
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.turn(out)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(value: &serde_json::Value) -> String {
+        let mut bytes = Vec::new();
+        value.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default())).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn lists_of_numbers_stay_in_one_line_and_objects_do_not() {
+        let value = serde_json::json!({
+            "a": [1, null, "x"],
+            "b": [{ "c": 1 }, { "d": [] }],
+            "e": {},
+            "f": [[1, 2], [3]],
+        });
+        let expected = r#"{
+  "a": [1,null,"x"],
+  "b": [
+    {
+      "c": 1
+    },
+    {
+      "d": []
+    }
+  ],
+  "e": {},
+  "f": [
+    [1,2],
+    [3]
+  ]
+}"#;
+        assert_eq!(lines(&value), expected);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&lines(&value)).unwrap(), value);
+    }
+}
