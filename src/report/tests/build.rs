@@ -174,7 +174,7 @@ pub fn course() -> Course {
             ("east".to_owned(), row(|cell| u64::from(!(30..85).contains(&cell)))),
             (
                 "west".to_owned(),
-                row(|cell| if cell < 30 || cell >= 85 { 1 } else { 2 * u64::from(cell >= 37) }),
+                row(|cell| if !(30..85).contains(&cell) { 1 } else { 2 * u64::from(cell >= 37) }),
             ),
         ]
         .into(),
