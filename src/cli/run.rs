@@ -12,12 +12,12 @@ use super::leash::Leash;
 use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, VarArgs, input, state};
+use super::{Exit, StateArgs, VarArgs, input, runs, state};
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
-    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, Provider, RunRecord,
-    Text, Verdict, Why,
+    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, PlanFile, Provider,
+    RunRecord, Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let file = parsed.file;
+    let file = parsed.source;
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
     let reports = match Reports::open(&args.reports) {
         Ok(reports) => reports,
@@ -125,7 +125,7 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
 fn drill(
     args: &RunArgs,
     plan: &Plan,
-    file: &str,
+    file: &PlanFile,
     run: &str,
 ) -> Result<(RunRecord, PathBuf), String> {
     raise_file_limit()?;
@@ -161,7 +161,7 @@ fn drill(
         let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
-            file: file.to_owned(),
+            file: file.clone(),
             run: run.to_owned(),
             host: state::host(),
             journal: Box::new(journal),
@@ -293,11 +293,14 @@ fn screen(quiet: bool) -> Screen {
 fn keep(directory: &Path, record: &RunRecord) {
     let kept = report::json(record)
         .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join("record.json"), &bytes));
+        .and_then(|bytes| output::write_whole(&directory.join(runs::RECORD), &bytes));
     if let Err(error) = kept {
         let place = directory.display();
         output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
+        return;
     }
+    // Without it, it is made when it is needed.
+    let _ = runs::index(directory);
 }
 
 /// Fewer file descriptors are not even enough for a drill of one probe.

@@ -1,8 +1,11 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
 mod check;
+mod comparison;
+mod gate;
 mod guardrails;
 mod headline;
+mod history;
 mod impact;
 mod json;
 mod lab;
@@ -20,7 +23,10 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
-pub use json::json;
+pub use comparison::comparison;
+pub use gate::gate;
+pub use history::history;
+pub use json::{json, pretty};
 use page::Page;
 
 /// How the table is drawn.
