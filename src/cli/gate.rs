@@ -54,11 +54,8 @@ fn told(args: &GateArgs) -> Result<Exit, String> {
     let Past { runs, lost } = runs::past(&state)?;
     lost.iter().for_each(say_left_out);
     let wanted = wanted(args, &runs)?;
-    let rules = Rules {
-        max_age: args.max_age,
-        within_p75: args.within_p75,
-        require_all: args.require_all,
-    };
+    let rules =
+        Rules { max_age: args.max_age, within_p75: args.within_p75, require_all: args.require_all };
     let gate = past::decide(&wanted, &runs, &lost, &rules, state::now());
     match args.format {
         Form::Json => form::json(report::pretty(&gate)),
@@ -85,7 +82,9 @@ fn wanted(args: &GateArgs, runs: &[Summary]) -> Result<Vec<Wanted>, String> {
         wanted.push(match last.get(&Name::from(asked.as_str())) {
             Some(run) if !path.exists() => drilled(run, &args.vars),
             None if !path.exists() => {
-                return Err(format!("there is no plan file {asked}, and no run of a plan of that name"));
+                return Err(format!(
+                    "there is no plan file {asked}, and no run of a plan of that name"
+                ));
             }
             _ => read(path, &args.vars)?,
         });

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_age_has_a_unit_whose_length_is_known() {
-        let hours = |hours| Ok(Duration::from_secs(hours * 3600));
+        let hours = |hours: u64| Ok(Duration::from_secs(hours * 3600));
         assert_eq!(age("30d"), hours(720));
         assert_eq!(age("2w"), hours(336));
         assert_eq!(age("1d 12h"), hours(36));

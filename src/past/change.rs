@@ -65,6 +65,9 @@ mod tests {
         assert_eq!(of_time(None, None), Change::NeverMeasured);
         let minutes = |low, high| Some(UserMinutes { low, high });
         assert_eq!(of_minutes(minutes(1.0, 2.0), minutes(2.5, 3.0)), Change::Slower);
-        assert_eq!(of_minutes(minutes(1.0, f64::NAN), minutes(2.5, 3.0)), Change::NoDifferenceShown);
+        assert_eq!(
+            of_minutes(minutes(1.0, f64::NAN), minutes(2.5, 3.0)),
+            Change::NoDifferenceShown
+        );
     }
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::history::{FEWEST, order, usual};
-use crate::model::{
-    Gate, GatedPlan, LostRun, Name, Shown, Summary, UnprovenService, Verdict, Why,
-};
+use crate::model::{Gate, GatedPlan, LostRun, Name, Shown, Summary, UnprovenService, Verdict, Why};
 
 /// What a gate asks for beside a last drill that passed and ran the plan as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,7 +149,8 @@ fn same_plan(wanted: &Wanted, last: &Summary) -> Option<Why> {
             Some(Why::new("plan-edited", text))
         }
         None => {
-            let text = "its last drill was run by an older firedrill, which did not keep what it ran";
+            let text =
+                "its last drill was run by an older firedrill, which did not keep what it ran";
             Some(Why::new("plan-unknown", text))
         }
     }
@@ -179,14 +178,14 @@ fn not_slower(last: &Summary, runs: &[Summary]) -> Option<Why> {
     match usual.p75 {
         None => {
             let text = format!(
-                "whether it got slower cannot be told: {} earlier drills like it passed, and {FEWEST} are needed",
+                "whether it got slower cannot be told: too few earlier drills like it passed ({} of the {FEWEST} needed)",
                 usual.count
             );
             Some(Why::new("too-few", text))
         }
         Some(limit) if high > limit => {
             let text = format!(
-                "it got slower: recovery took up to {}, and three of four of the {} earlier drills like it took at most {}",
+                "it got slower: recovery took up to {}, and of the {} earlier drills like it that passed three of four took at most {}",
                 Shown(high),
                 usual.count,
                 Shown(limit)

@@ -33,26 +33,22 @@ fn head(comparison: &Comparison, page: &mut Page) {
         let cut = format!("{} by {}{lab}", run.cut, run.mode.kind());
         vec![
             (ink(run.verdict), run.verdict.to_string()),
-            (Ink::Plain, format!("  {}: {cut}; {}", run.plan, named(run))),
+            (Ink::Plain, format!(" {}: {cut}; {}", run.plan, named(run))),
         ]
     };
-    page.entries_at(
-        0,
-        &[
-            Entry { label: "before".to_owned(), text: side(&comparison.before) },
-            Entry { label: "after".to_owned(), text: side(&comparison.after) },
-        ],
-    );
-    let mut notes: Vec<Entry> = Vec::new();
     let (ink, text) = plan(comparison.plan);
-    notes.push(Entry { label: "plan".to_owned(), text: vec![(ink, text.to_owned())] });
-    notes.extend(
+    let mut entries = vec![
+        Entry { label: "before".to_owned(), text: side(&comparison.before) },
+        Entry { label: "after".to_owned(), text: side(&comparison.after) },
+        Entry { label: "plan".to_owned(), text: vec![(ink, text.to_owned())] },
+    ];
+    entries.extend(
         comparison
             .notes
             .iter()
             .map(|note| Entry { label: "note".to_owned(), text: vec![(Ink::Doubt, note.clone())] }),
     );
-    page.entries_at(0, &notes);
+    page.entries_at(0, &entries);
 }
 
 fn plan(change: PlanChange) -> (Ink, &'static str) {
@@ -90,8 +86,13 @@ fn times(comparison: &Comparison, page: &mut Page) {
         return;
     }
     let (left, right) = (CellAlignment::Left, CellAlignment::Right);
-    let mut table =
-        ruled(&[("Service", left), ("Time", left), ("Before", right), ("After", right), ("", left)]);
+    let mut table = ruled(&[
+        ("Service", left),
+        ("Time", left),
+        ("Before", right),
+        ("After", right),
+        ("", left),
+    ]);
     for time in rows.iter().take(ROWS) {
         table.add_row(vec![
             cell(Ink::Plain, &label(&time.service, time.probe.as_ref())),

@@ -40,6 +40,7 @@ fn summary(gate: &Gate, closed: usize) -> String {
         }
         (1, 0) => "the plan's last drill passed, and ran it as it is now".to_owned(),
         (_, 0) => format!("the last drills of {plans} passed, and ran them as they are now"),
+        (1, _) => "the plan is not verified".to_owned(),
         (_, closed) => format!("{closed} of {plans} not verified"),
     }
 }

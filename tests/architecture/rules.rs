@@ -162,7 +162,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "serde_json",
         &[
-            "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard", "lab",
+            "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard",
+            "lab",
         ],
     ),
     ("serde_yaml", &["plan"]),

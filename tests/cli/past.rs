@@ -40,7 +40,8 @@ fn a_drill_that_passed_opens_the_gate_until_its_plan_is_edited() {
     // By its name, and as the only one that was ever drilled.
     home.run(&["gate", "--plan", "short"]).has(0, &["OPEN", "(plan.yaml)"]);
     home.run(&["gate"]).has(0, &["OPEN", "(plan.yaml)"]);
-    home.run(&["gate", plan, "--within-p75"]).says(1, &["CLOSED", "0 earlier drills like it passed"]);
+    home.run(&["gate", plan, "--within-p75"])
+        .says(1, &["CLOSED", "too few earlier drills like it passed (0 of the 4 needed)"]);
     home.run(&["gate", plan, "--max-age", "0s"]).has(1, &["CLOSED", " old, of 0 ms allowed"]);
     let history = home.run(&["history"]);
     history.has(0, &["short (lab)", "PASS", "talk", "the first of its kind"]);
@@ -59,7 +60,8 @@ fn a_drill_that_passed_opens_the_gate_until_its_plan_is_edited() {
     assert_eq!(gate["plans"][0]["objections"][0]["code"], "plan-edited");
     assert_eq!(gate["unproven"][0]["service"], "login");
     fs::remove_file(home.path(plan)).unwrap();
-    home.run(&["gate", "--plan", "short"]).says(1, &["not known", "No such file", "path of the plan"]);
+    home.run(&["gate", "--plan", "short"])
+        .says(1, &["not known", "No such file", "path of the plan"]);
     home.run(&["gate", plan]).is(
         2,
         "",
@@ -70,7 +72,10 @@ fn a_drill_that_passed_opens_the_gate_until_its_plan_is_edited() {
 #[test]
 fn values_of_variables_are_a_part_of_what_was_run() {
     let home = Home::new();
-    let text = lab(&[("${lab:talk}/", "http://127.0.0.1:1/"), ("at_most: 20s", "at_most: \"${var:most}\"")]);
+    let text = lab(&[
+        ("${lab:talk}/", "http://127.0.0.1:1/"),
+        ("at_most: 20s", "at_most: \"${var:most}\""),
+    ]);
     let plan = home.file("plan.yaml", text);
     home.run(&["run", plan, "-q", "--var", "most=20s"]).has(3, &[]);
     let codes = |args: &[&str]| {
@@ -88,7 +93,10 @@ fn values_of_variables_are_a_part_of_what_was_run() {
 #[test]
 fn a_gate_needs_no_secret() {
     let home = Home::new();
-    let text = lab(&[("${lab:talk}/", "http://127.0.0.1:1/${env:TOKEN}"), ("name: short", "name: secretive")]);
+    let text = lab(&[
+        ("${lab:talk}/", "http://127.0.0.1:1/${env:TOKEN}"),
+        ("name: short", "name: secretive"),
+    ]);
     let plan = home.file("plan.yaml", text);
     home.run(&["gate", plan]).has(1, &["secretive", "it was never drilled"]);
     home.file("plan.yaml", "just words");
@@ -102,9 +110,11 @@ fn a_broken_record_is_named_and_skipped_and_closes_the_gate() {
     home.run(&["run", plan, "-q"]).has(3, &[]);
     let good = home.only_run();
     let runs = home.path("firedrill/runs");
-    for (id, contents) in
-        [("29990101T000000Z-aaaa", "{"), ("29990101T000000Z-bbbb", ""), ("20000101T000000Z-cccc", "[]")]
-    {
+    for (id, contents) in [
+        ("29990101T000000Z-aaaa", "{"),
+        ("29990101T000000Z-bbbb", ""),
+        ("20000101T000000Z-cccc", "[]"),
+    ] {
         fs::create_dir(runs.join(id)).unwrap();
         fs::write(runs.join(id).join("record.json"), contents).unwrap();
     }
@@ -159,10 +169,8 @@ fn a_run_is_found_by_all_that_a_person_would_call_it() {
         assert_eq!(found["before"]["run"], first.as_str(), "{name}");
         assert_eq!(found["after"]["run"], "29990101T000000Z-aabb", "the latest one");
     }
-    home.run(&["compare", "29990101T000000Z-aa", "last"]).has(
-        2,
-        &["may be any of 2 runs, such as 29990101T000000Z-aaaa and 29990101T000000Z-aabb"],
-    );
+    home.run(&["compare", "29990101T000000Z-aa", "last"])
+        .has(2, &["may be any of 2 runs, such as 29990101T000000Z-aaaa and 29990101T000000Z-aabb"]);
     for unknown in ["nothing", "..", "../runs/..", "unwell.yaml/x"] {
         home.run(&["compare", unknown, "last"]).has(2, &["there is no run ", "firedrill history"]);
     }
@@ -197,6 +205,10 @@ fn hostile_names_in_records_steer_no_terminal() {
         let ended = home.run(args);
         let shown = format!("{}{}", ended.stdout, ended.stderr);
         assert!(shown.contains("script"), "{args:?} {ended}");
-        assert!(!shown.contains(['\u{1b}', '\u{202e}']) && shown.len() < 50_000, "{args:?}: {}", shown.len());
+        assert!(
+            !shown.contains(['\u{1b}', '\u{202e}']) && shown.len() < 50_000,
+            "{args:?}: {}",
+            shown.len()
+        );
     }
 }

@@ -24,7 +24,12 @@ fn changed(change: impl Fn(&mut RunRecord)) -> Comparison {
     compare(&whole_of(|_| ()), &whole_of(after))
 }
 
-fn time<'a>(comparison: &'a Comparison, service: &str, probe: Option<&str>, what: Timed) -> &'a ComparedTime {
+fn time<'a>(
+    comparison: &'a Comparison,
+    service: &str,
+    probe: Option<&str>,
+    what: Timed,
+) -> &'a ComparedTime {
     let is = |time: &&ComparedTime| {
         time.service.as_str() == service
             && time.probe.as_ref().map(Name::as_str) == probe
@@ -87,7 +92,10 @@ fn services_probes_and_promises_that_came_and_went_are_told() {
         record.services[0] = login;
     });
     let recovery = |service| time(&comparison, service, None, Timed::Recovery).change;
-    assert_eq!((recovery("login"), recovery("shop")), (Change::NotMeasuredBefore, Change::NotMeasuredNow));
+    assert_eq!(
+        (recovery("login"), recovery("shop")),
+        (Change::NotMeasuredBefore, Change::NotMeasuredNow)
+    );
     let [promise] = &comparison.promises[..] else { panic!("{comparison:?}") };
     assert!(promise.before.is_some() && promise.after.is_none());
     assert_eq!(comparison.user_minutes[0].change, Change::NotMeasuredNow);
@@ -97,7 +105,8 @@ fn services_probes_and_promises_that_came_and_went_are_told() {
 fn a_promise_that_bounds_no_time_is_neither_slower_nor_faster() {
     let sustain = |record: &mut RunRecord| {
         let why = String::new();
-        record.services[0].promises = vec![PromiseResult::new(Promise::Sustain, Judgement::Kept, why)];
+        record.services[0].promises =
+            vec![PromiseResult::new(Promise::Sustain, Judgement::Kept, why)];
     };
     let comparison = compare(&whole_of(sustain), &whole_of(sustain));
     assert_eq!(comparison.promises[0].change, None);
@@ -114,15 +123,23 @@ fn what_became_of_the_plan_is_told() {
     });
     assert_eq!(edited, PlanChange::Edited);
     // Two texts that were too long to be kept are not the same text.
-    assert_eq!(plan(|plan| (plan.hash, plan.text) = (Some("other".into()), None)), PlanChange::Edited);
+    assert_eq!(
+        plan(|plan| (plan.hash, plan.text) = (Some("other".into()), None)),
+        PlanChange::Edited
+    );
     assert_eq!(plan(|plan| plan.hash = None), PlanChange::Unknown);
 }
 
 #[test]
 fn what_keeps_two_runs_from_being_comparable_is_said() {
     let notes = |change: fn(&mut RunRecord)| changed(change).notes.join("; ");
-    assert!(notes(|it| it.plan.cut.mode = Mode::Reset).contains("east by blackhole, then east by reset"));
-    assert!(notes(|it| it.plan.cut.datacenters = vec![DatacenterId(1)]).contains("west by blackhole"));
+    assert!(
+        notes(|it| it.plan.cut.mode = Mode::Reset)
+            .contains("east by blackhole, then east by reset")
+    );
+    assert!(
+        notes(|it| it.plan.cut.datacenters = vec![DatacenterId(1)]).contains("west by blackhole")
+    );
     assert!(notes(|it| it.lab = Some(LabTruth::default())).contains("second run drilled a lab"));
     assert!(notes(|it| it.verdict = Verdict::NotStarted).contains("second run was not started"));
     assert!(notes(|it| it.started_at = super::day(-1)).contains("first run is the later one"));

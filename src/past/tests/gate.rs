@@ -43,7 +43,11 @@ fn a_last_drill_that_passed_and_ran_the_plan_as_it_is_opens_it() {
 fn nothing_asked_is_nothing_proven() {
     assert!(!decide(&[], &[run(1, 10)], &[], &Rules::default(), day(100)).open);
     objections(&[], Rules::default(), &["never-drilled"]);
-    objections(&[Summary { plan: "mail".into(), ..run(1, 10) }], Rules::default(), &["never-drilled"]);
+    objections(
+        &[Summary { plan: "mail".into(), ..run(1, 10) }],
+        Rules::default(),
+        &["never-drilled"],
+    );
 }
 
 #[test]
@@ -128,8 +132,11 @@ fn a_recovery_that_was_not_seen_to_end_is_not_within_anything() {
 
 #[test]
 fn a_run_without_a_record_that_may_be_the_last_one_closes_it() {
-    let decide = |lost: LostRun| decide(&[pay()], &[run(5, 10)], &[lost], &Rules::default(), day(100));
-    for may_be in [lost(Some("pay"), Some(6)), lost(None, Some(6)), lost(None, None), lost(Some("pay"), None)] {
+    let decide =
+        |lost: LostRun| decide(&[pay()], &[run(5, 10)], &[lost], &Rules::default(), day(100));
+    for may_be in
+        [lost(Some("pay"), Some(6)), lost(None, Some(6)), lost(None, None), lost(Some("pay"), None)]
+    {
         let gate = decide(may_be);
         assert_eq!((codes(&gate), gate.open), (vec!["lost-run"], false));
     }
@@ -172,7 +179,8 @@ fn a_service_that_no_passed_drill_measured_closes_it_if_all_are_required() {
 #[test]
 fn every_plan_has_to_pass_and_each_says_its_own() {
     let mail = Wanted { plan: "mail".into(), file: "mail.yaml".to_owned(), ..pay() };
-    let runs = [run(1, 10), Summary { plan: "mail".into(), verdict: Verdict::Stopped, ..run(2, 10) }];
+    let runs =
+        [run(1, 10), Summary { plan: "mail".into(), verdict: Verdict::Stopped, ..run(2, 10) }];
     let gate = decide(&[pay(), mail], &runs, &[], &Rules::default(), day(100));
     assert!(!gate.open);
     assert_eq!(gate.plans.iter().map(|plan| plan.objections.len()).collect::<Vec<_>>(), [0, 1]);

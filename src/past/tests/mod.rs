@@ -35,10 +35,7 @@ pub fn run(days: i64, high: u64) -> Summary {
         lab: false,
         cut: "east".to_owned(),
         mode: Mode::Blackhole,
-        slowest: Some(Slowest {
-            service: "shop".into(),
-            recovery: Some(bounds(high / 2, high)),
-        }),
+        slowest: Some(Slowest { service: "shop".into(), recovery: Some(bounds(high / 2, high)) }),
         measured: vec!["shop".into()],
     }
 }

@@ -84,7 +84,8 @@ fn a_summary_has_what_the_record_has() {
     assert_eq!(short(&record()), expected);
     let mut record = record();
     record.lab = Some(LabTruth::default());
-    let unmeasured = ServiceRecord { recovery: None, name: "login".into(), ..record.services[0].clone() };
+    let unmeasured =
+        ServiceRecord { recovery: None, name: "login".into(), ..record.services[0].clone() };
     record.services.push(unmeasured.clone());
     let both = short(&record);
     assert!(both.lab);
@@ -131,7 +132,11 @@ fn an_index_counts_only_for_the_record_that_it_was_made_of() {
     let bytes = index(stamp).bytes().unwrap();
     assert!(bytes.len() < 1000, "{} bytes", bytes.len());
     assert_eq!(Indexed::read(&bytes, stamp), Some(short));
-    for other in [Stamp { length: 8, ..stamp }, Stamp { modified: (1, 3), ..stamp }, Stamp { modified: (2, 2), ..stamp }] {
+    for other in [
+        Stamp { length: 8, ..stamp },
+        Stamp { modified: (1, 3), ..stamp },
+        Stamp { modified: (2, 2), ..stamp },
+    ] {
         assert_eq!(Indexed::read(&bytes, other), None);
     }
     for length in 0..bytes.len() {
