@@ -29,11 +29,10 @@ fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let records = if quick { 500 } else { 5000 };
     let state = tempfile::tempdir().unwrap();
-    let mut record = record();
-    let mut size = 0;
-    for number in 0..records {
-        size = keep(state.path(), &mut record, number);
-    }
+    let record = record();
+    let text = String::from_utf8(report::json(&record).unwrap()).unwrap();
+    (0..records).for_each(|number| keep(state.path(), &record, &text, number));
+    let size = text.len();
     let built = if cfg!(debug_assertions) { "dev, unoptimized" } else { "release" };
     println!("{records} records of {size} bytes; profile {built}");
 
@@ -71,15 +70,14 @@ fn id(number: usize) -> String {
     format!("20200101T000000Z-{number:04}")
 }
 
-/// Keeps `record` as the run `number`, an hour after the one before it, and gives its size.
-fn keep(state: &Path, record: &mut RunRecord, number: usize) -> usize {
-    record.run = id(number);
-    record.started_at += jiff::SignedDuration::from_hours(1);
-    let bytes = report::json(record).unwrap();
-    let directory = state.join("runs").join(&record.run);
+/// Keeps `record`, which is `text` in JSON, as the run `number`, an hour after the one before it.
+fn keep(state: &Path, record: &RunRecord, text: &str, number: usize) {
+    let hour = jiff::SignedDuration::from_hours(i64::try_from(number).unwrap());
+    let (began, begins) = (record.started_at.to_string(), (record.started_at + hour).to_string());
+    let text = text.replacen(&record.run, &id(number), 1).replacen(&began, &begins, 1);
+    let directory = state.join("runs").join(id(number));
     fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("record.json"), &bytes).unwrap();
-    bytes.len()
+    fs::write(directory.join("record.json"), text).unwrap();
 }
 
 /// A drill that passed, of 48 probes that were looked at for long enough to fill their cells.
@@ -88,7 +86,7 @@ fn record() -> RunRecord {
     let vars = BTreeMap::new();
     let plan = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None }).plan.unwrap();
     let why = Why::new("not-ready", "");
-    let mut record = not_started(&plan, plan_file(PLAN, &text, &vars), String::new(), why);
+    let mut record = not_started(&plan, plan_file(PLAN, &text, &vars), "RUN".to_owned(), why);
     record.verdict = Verdict::Pass;
     record.started_at = "2020-01-01T00:00:00Z".parse().unwrap();
     let names = plan.services.iter().map(|service| service.name.clone());

@@ -1,5 +1,6 @@
 //! `firedrill history`: past runs, and how their recovery times went.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use clap::Args;
@@ -23,7 +24,7 @@ pub(super) struct HistoryArgs {
     plan: Option<String>,
     /// Only so many runs, the latest [default: 30 in a table, all in JSON]
     #[arg(long, value_name = "N")]
-    last: Option<usize>,
+    last: Option<NonZeroUsize>,
     /// How stdout is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Form,
@@ -46,7 +47,8 @@ fn told(args: &HistoryArgs) -> Result<Exit, String> {
         Form::Table => SCREEN,
         Form::Json => usize::MAX,
     };
-    let history = past::history(runs, lost, plan.as_ref(), args.last.unwrap_or(every));
+    let last = args.last.map_or(every, NonZeroUsize::get);
+    let history = past::history(runs, lost, plan.as_ref(), last);
     history.left_out.iter().for_each(say_left_out);
     match args.format {
         Form::Json => form::json(report::pretty(&history)),

@@ -55,8 +55,8 @@ impl Summary {
     /// Whether the recovery times of the two can be held against each other: the same plan by its name, the same cut
     /// in the same way, and both in the lab or neither.
     pub fn is_like(&self, other: &Summary) -> bool {
-        let what = |it: &Summary| (it.plan.clone(), it.lab, it.cut.clone());
-        what(self) == what(other) && self.mode == other.mode
+        (&self.plan, self.lab, &self.cut) == (&other.plan, other.lab, &other.cut)
+            && self.mode == other.mode
     }
 }
 

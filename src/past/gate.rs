@@ -185,7 +185,7 @@ fn not_slower(last: &Summary, runs: &[Summary]) -> Option<Why> {
         }
         Some(limit) if high > limit => {
             let text = format!(
-                "it got slower: recovery took up to {}, and of the {} earlier drills like it that passed three of four took at most {}",
+                "it is slower than its history allows: recovery took up to {}, and of the {} earlier drills like it that passed three of four took at most {}",
                 Shown(high),
                 usual.count,
                 Shown(limit)

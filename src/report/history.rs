@@ -8,7 +8,7 @@ use super::TableStyle;
 use super::headline::ink;
 use super::page::{Entry, GLUE, Ink, Page, Span, cell, ruled};
 use super::words::{bounds, plural, time};
-use crate::model::{Bounds, Change, History, Mode, Summary, Trend, Verdict};
+use crate::model::{Bounds, Change, History, Mode, Summary, Trend, Verdict, printable};
 
 /// The columns of the longest bar.
 const BAR: usize = 12;
@@ -20,8 +20,7 @@ pub fn history(history: &History, style: TableStyle) -> String {
     let mut page = Page::new(style);
     let longest = history.runs.iter().filter_map(ended).max().unwrap_or_default();
     // What is left out first is what the others say too: the id holds the time.
-    let layouts = [(true, true), (true, false), (false, true), (false, false)];
-    let tables = layouts.map(|(ids, bars)| table(history, longest, ids, bars));
+    let tables = Layout::ALL.map(|layout| table(history, longest, layout));
     let fitting = tables.iter().find(|table| page.fits(table)).or(tables.last());
     if let Some(table) = fitting {
         page.table(table.clone());
@@ -38,41 +37,66 @@ pub fn history(history: &History, style: TableStyle) -> String {
     page.finish()
 }
 
-fn table(history: &History, longest: Duration, ids: bool, bars: bool) -> Table {
+/// What a table has room for.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    bars: bool,
+    ids: bool,
+    /// Each end of the bounds on a line of its own, and likewise date and time.
+    narrow: bool,
+}
+
+impl Layout {
+    /// The widest first.
+    const ALL: [Layout; 4] = [
+        Layout { bars: true, ids: true, narrow: false },
+        Layout { bars: false, ids: true, narrow: false },
+        Layout { bars: false, ids: false, narrow: false },
+        Layout { bars: false, ids: false, narrow: true },
+    ];
+}
+
+fn table(history: &History, longest: Duration, layout: Layout) -> Table {
     let left = CellAlignment::Left;
     let mut head = vec![("Plan", left), ("When (UTC)", left), ("Verdict", left), ("Slowest", left)];
     head.push(("Recovery", CellAlignment::Right));
-    if bars {
+    if layout.bars {
         head.push(("", left));
     }
-    if ids {
+    if layout.ids {
         head.push(("Run", left));
     }
+    let gap = if layout.narrow { "\n" } else { " " };
     let mut table = ruled(&head);
     for run in &history.runs {
-        let plan = if run.lab { format!("{} (lab)", run.plan) } else { run.plan.to_string() };
+        let lab = if run.lab { format!("{gap}(lab)") } else { String::new() };
         let when = run.started_at.strftime("%Y-%m-%d %H:%M").to_string();
         let slowest = run.slowest.as_ref().map_or(String::new(), |it| it.service.to_string());
         let mut row = vec![
-            cell(Ink::Plain, &plan),
-            cell(Ink::Plain, &when),
-            cell(ink(run.verdict), &run.verdict.to_string()),
-            cell(Ink::Plain, &slowest),
-            cell(Ink::Plain, &recovery(run)),
+            cell(Ink::Plain, &format!("{}{lab}", printable(run.plan.as_str()))),
+            cell(Ink::Plain, &when.replace(' ', gap)),
+            cell(ink(run.verdict), &run.verdict.to_string().replace(' ', gap)),
+            cell(Ink::Plain, &printable(&slowest)),
+            cell(Ink::Plain, &recovery(run, layout)),
         ];
-        if bars {
+        if layout.bars {
             row.push(cell(bar_ink(run), &bar(run.recovery(), longest)));
         }
-        if ids {
-            row.push(cell(Ink::Plain, &run.run));
+        if layout.ids {
+            row.push(cell(Ink::Plain, &printable(&run.run)));
         }
         table.add_row(row);
     }
     table
 }
 
-fn recovery(run: &Summary) -> String {
+fn recovery(run: &Summary, layout: Layout) -> String {
     match run.recovery() {
+        Some(measured) if layout.narrow => {
+            let high =
+                measured.high.map_or("no end".to_owned(), |high| format!("≤ {}", time(high)));
+            format!("≥ {}\n{high}", time(measured.low))
+        }
         Some(measured) => bounds(measured),
         None => "not measured".to_owned(),
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::home::{Ended, Home};
+use crate::home::{Ended, Home, Running};
 use crate::plans::lab;
 
 /// A plan that is not started: it asks where nobody listens. Its record is kept within a moment.
@@ -211,4 +211,27 @@ fn hostile_names_in_records_steer_no_terminal() {
             shown.len()
         );
     }
+}
+
+#[test]
+fn a_drill_that_goes_on_does_not_count_and_one_that_died_closes_the_gate() {
+    let home = Home::new();
+    let plan = home.file("plan.yaml", lab(&[("hold: 100ms", "hold: 30s"), ("at_most: 20s", "at_most: 60s")]));
+    home.run(&["run", unwell(&home), "-q"]).has(3, &[]);
+    let first = home.only_run();
+    let mut drill = Running::start(&home, &["run", plan]);
+    drill.until("cut");
+    let id = home.only_run_but(&first);
+    home.run(&["history"]).has(0, &[&format!("note: {id} is left out: it is still going on")]);
+    let during = json(&home.run(&["gate", plan, "--format", "json"]));
+    assert!(during["plans"][0]["notes"][0].as_str().unwrap().contains("still going on"), "{during}");
+    drill.signal("KILL");
+    drill.rest();
+    home.run(&["history"]).has(0, &[&format!("warning: {id} is left out: it left no record")]);
+    let gate = json(&home.run(&["gate", plan, "--format", "json"]));
+    assert_eq!(gate["plans"][0]["objections"][0]["code"], "lost-run", "{gate}");
+    // The journal says whose it was: no other plan's gate has to do with it.
+    let other = home.file("other.yaml", lab(&[("name: short", "name: other")]));
+    let gate = json(&home.run(&["gate", other, "--format", "json"]));
+    assert_eq!(gate["plans"][0]["objections"][0]["code"], "never-drilled", "{gate}");
 }

@@ -1,6 +1,7 @@
 //! What the reports look like, and what they keep to.
 
 mod build;
+mod past;
 
 use std::collections::BTreeSet;
 
