@@ -74,12 +74,14 @@ fn times(comparison: &Comparison, page: &mut Page) {
     };
     let mut rows: Vec<&ComparedTime> = comparison.times.iter().filter(told).collect();
     rows.sort_by_key(|time| weight(time.change));
-    let slower = rows.iter().filter(|time| time.change == Change::Slower).count();
-    let faster = rows.iter().filter(|time| time.change == Change::Faster).count();
-    let note = match (slower, faster) {
-        (0, 0) => "no difference shown".to_owned(),
-        (slower, faster) => format!("{slower} slower, {faster} faster"),
-    };
+    let count = |change| rows.iter().filter(|time| time.change == change).count();
+    let told = [Change::Slower, Change::Faster, Change::NotMeasuredBefore, Change::NotMeasuredNow]
+        .map(|change| (count(change), changed(change)))
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"));
+    let told: Vec<String> = told.collect();
+    let note = if told.is_empty() { "no difference shown".to_owned() } else { told.join(", ") };
     page.heading("Times", &[(Ink::Plain, note)]);
     if rows.is_empty() {
         page.paragraph(2, 2, &[(Ink::Doubt, "neither run measured a service".to_owned())]);

@@ -216,7 +216,8 @@ fn hostile_names_in_records_steer_no_terminal() {
 #[test]
 fn a_drill_that_goes_on_does_not_count_and_one_that_died_closes_the_gate() {
     let home = Home::new();
-    let plan = home.file("plan.yaml", lab(&[("hold: 100ms", "hold: 30s"), ("at_most: 20s", "at_most: 60s")]));
+    let plan = home
+        .file("plan.yaml", lab(&[("hold: 100ms", "hold: 30s"), ("at_most: 20s", "at_most: 60s")]));
     home.run(&["run", unwell(&home), "-q"]).has(3, &[]);
     let first = home.only_run();
     let mut drill = Running::start(&home, &["run", plan]);
@@ -224,7 +225,10 @@ fn a_drill_that_goes_on_does_not_count_and_one_that_died_closes_the_gate() {
     let id = home.only_run_but(&first);
     home.run(&["history"]).has(0, &[&format!("note: {id} is left out: it is still going on")]);
     let during = json(&home.run(&["gate", plan, "--format", "json"]));
-    assert!(during["plans"][0]["notes"][0].as_str().unwrap().contains("still going on"), "{during}");
+    assert!(
+        during["plans"][0]["notes"][0].as_str().unwrap().contains("still going on"),
+        "{during}"
+    );
     drill.signal("KILL");
     drill.rest();
     home.run(&["history"]).has(0, &[&format!("warning: {id} is left out: it left no record")]);

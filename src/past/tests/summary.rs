@@ -9,6 +9,7 @@ pub fn record() -> RunRecord {
     let recovery = Recovery { bounds: bounds(100, 200), seamless: false, relapses: 0, split: None };
     let probe = ProbeRecord {
         name: "get".into(),
+        asks: "GET /".to_owned(),
         required: true,
         every: std::time::Duration::from_millis(50),
         keep_alive: false,
