@@ -109,8 +109,14 @@ fn latency(latency: Option<&Latency>, between: &str) -> String {
     }
 }
 
-/// All that the counts do not tell; `None` where there is nothing.
+/// A note of all that the counts do not tell; `None` where there is nothing.
 fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<Entry> {
+    let text = told(probe, marks);
+    (!text.is_empty()).then(|| Entry::plain(label(service, probe), text))
+}
+
+/// All that the counts do not tell; empty where there is nothing.
+pub fn told(probe: &ProbeRecord, marks: &Marks) -> String {
     let mut parts = vec![];
     if !probe.required {
         parts.push("not required".to_owned());
@@ -129,8 +135,7 @@ fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<E
     }
     parts.extend(outages(probe, marks));
     parts.extend(relapses(probe));
-    let text = parts.join("; ");
-    (!text.is_empty()).then(|| Entry::plain(label(service, probe), text))
+    parts.join("; ")
 }
 
 /// Counts by name, the most frequent first.
