@@ -96,9 +96,11 @@ impl Reports {
     /// A sentence for people, naming the path.
     pub fn open(asked: &[Asked], is_taken: bool) -> Result<Reports, String> {
         if is_taken && asked.iter().any(|asked| asked.path.is_none()) {
-            return Err("both the events and a report would go to stdout; give one of them a path, as \
+            return Err(
+                "both the events and a report would go to stdout; give one of them a path, as \
                         --events=PATH; nothing was touched"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let mut open = Vec::new();
         for asked in asked {

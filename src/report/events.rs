@@ -5,9 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::json::Harmless;
-use crate::model::{
-    ControlCall, DrillEvent, Name, Offset, ServiceNow, Share, Stage, Verdict, Why,
-};
+use crate::model::{ControlCall, DrillEvent, Name, Offset, ServiceNow, Share, Stage, Verdict, Why};
 
 /// The version of the format of the lines.
 pub const FORMAT: u32 = 1;

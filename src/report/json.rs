@@ -22,7 +22,11 @@ pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
 pub struct Harmless;
 
 impl Formatter for Harmless {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
         harmless(out, text)
     }
 }
@@ -81,7 +85,11 @@ impl Lines {
 }
 
 impl Formatter for Lines {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
         harmless(out, text)
     }
 

@@ -1,12 +1,13 @@
 //! JUnit XML, for what reads test results: a suite for each service, a case for each promise, and one for the drill.
 
 use quick_junit::{
-    NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString,
+    NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite,
+    XmlString,
 };
 
-use super::{TableStyle, probes, split};
 use super::promises::{budget, decided_by, measured};
 use super::words::{bounds, mode, plain, time};
+use super::{TableStyle, probes, split};
 use crate::model::{
     Judgement, ProbeCounts, ProbeRecord, Promise, PromiseResult, RunRecord, ServiceRecord, Verdict,
 };

@@ -106,7 +106,7 @@ fn promises(record: &RunRecord) -> String {
         };
         text.push_str(&row(&[
             prose(&whose(service, promise)),
-            prose(&promise.promise.to_string()),
+            code(&promise.promise.to_string()),
             prose(&budget(promise)),
             prose(&measured(promise, bounds)),
             prose(&margin(promise, " ")),
@@ -117,8 +117,9 @@ fn promises(record: &RunRecord) -> String {
         text.push_str(&format!("\n{more}\n"));
     }
     let whys = rows.iter().filter(|(_, promise)| !promise.why.is_empty()).map(|(service, it)| {
-        let name = prose(&format!("{} {}", whose(service, it), it.promise));
-        format!("- {name}: {}{}\n", prose(&it.why), prose(&decided_by(service, it)))
+        let (whose, promise) = (prose(&whose(service, it)), code(&it.promise.to_string()));
+        let why = prose(&format!("{}{}", it.why, decided_by(service, it)));
+        format!("- {whose} {promise}: {why}\n")
     });
     text.push_str(&folded("Why each was judged as it was", &whys.collect::<String>()));
     text
@@ -225,14 +226,21 @@ fn prose(text: &str) -> String {
             // Without them there is no address to link to; and at the start, a list in a list.
             ':' if rest.starts_with('/') => shown.push_str("\\:"),
             '.' if ends_with_www(&text[..at]) => shown.push_str("\\."),
-            '-' | '+' | '=' if at == 0 => shown.extend(['\\', c]),
-            '.' | ')' if text[..at].bytes().all(|byte| byte.is_ascii_digit()) => {
-                shown.extend(['\\', c]);
-            }
+            '-' | '+' if at == 0 && begins_block(rest) => shown.extend(['\\', c]),
+            '.' | ')' if begins_block(rest) && is_number(&text[..at]) => shown.extend(['\\', c]),
             c => shown.push(c),
         }
     }
     shown
+}
+
+/// Whether the sign before `rest` could begin a list or a rule.
+fn begins_block(rest: &str) -> bool {
+    !rest.starts_with(|next: char| next.is_alphanumeric())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn ends_with_www(text: &str) -> bool {

@@ -2,10 +2,10 @@
 
 mod check;
 mod events;
+mod github;
 mod guardrails;
 mod headline;
 mod impact;
-mod github;
 mod json;
 mod junit;
 mod lab;

@@ -7,9 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::words::plain;
-use crate::model::{
-    Bounds, Judgement, PromiseResult, Restored, RunRecord, ServiceRecord, Verdict,
-};
+use crate::model::{Bounds, Judgement, PromiseResult, Restored, RunRecord, ServiceRecord, Verdict};
 
 /// A label with its value.
 type Label<'a> = (&'static str, &'a str);
@@ -23,11 +21,8 @@ const VERDICTS: [Verdict; 6] = [
     Verdict::NotRestored,
 ];
 
-const JUDGEMENTS: [(Judgement, &str); 3] = [
-    (Judgement::Kept, "kept"),
-    (Judgement::Undecided, "undecided"),
-    (Judgement::Broken, "broken"),
-];
+const JUDGEMENTS: [(Judgement, &str); 3] =
+    [(Judgement::Kept, "kept"), (Judgement::Undecided, "undecided"), (Judgement::Broken, "broken")];
 
 /// The result of the drill as metrics.
 ///
@@ -118,14 +113,14 @@ fn services(record: &RunRecord, text: &mut String) {
             service.users.map(|users| users as f64)
         }),
         (
-            "service_lost_user_minutes_low",
-            "Minutes that all users together lost, at least",
-            |service| service.impact.as_ref()?.user_minutes.map(|minutes| minutes.low),
+            "service_user_loss_low_seconds",
+            "Time that all users together lost, at least",
+            |service| service.impact.as_ref()?.user_minutes.map(|minutes| 60.0 * minutes.low),
         ),
         (
-            "service_lost_user_minutes_high",
-            "Minutes that all users together lost, at most",
-            |service| service.impact.as_ref()?.user_minutes.map(|minutes| minutes.high),
+            "service_user_loss_high_seconds",
+            "Time that all users together lost, at most",
+            |service| service.impact.as_ref()?.user_minutes.map(|minutes| 60.0 * minutes.high),
         ),
     ];
     let plan = plain(record.plan.name.as_str());

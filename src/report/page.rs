@@ -106,8 +106,21 @@ impl Page {
         self.width
     }
 
+    /// The first of `tables` that fits, the widest being first; the last if none does.
+    pub fn first_that_fits<const N: usize>(&mut self, tables: [Table; N]) {
+        let mut chosen = None;
+        for table in tables {
+            let fits = self.fits(&table);
+            chosen = Some(table);
+            if fits {
+                break;
+            }
+        }
+        chosen.into_iter().for_each(|table| self.table(table));
+    }
+
     /// Whether `table` can be drawn without breaking any cell.
-    pub fn fits(&self, table: &Table) -> bool {
+    fn fits(&self, table: &Table) -> bool {
         let widths = table.column_max_content_widths();
         widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum::<usize>()
             <= self.width

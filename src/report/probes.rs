@@ -30,9 +30,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
     let shown = &probes[..probes.len().min(ROWS)];
     page.heading("Probes", &[]);
-    let wide = wide(shown);
-    let table = if page.fits(&wide) { wide } else { narrow(shown) };
-    page.table(table);
+    page.first_that_fits([wide(shown), narrow(shown), slim(shown)]);
     if probes.len() > ROWS {
         let text = format!("and {} more probes", probes.len() - ROWS);
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
@@ -82,6 +80,34 @@ fn narrow(probes: &[Row<'_>]) -> Table {
             two(good, bad),
             two(stalled, unknown),
             worth_a_look(late, Ink::Doubt),
+        ];
+        row.extend(latencies(probe, "\n"));
+        table.add_row(row);
+    }
+    table
+}
+
+/// Three lines for each probe, where not even [`narrow`] fits.
+fn slim(probes: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Probe", Left),
+        ("Due\nSent", Right),
+        ("Good\nBad", Right),
+        ("Stalled\nUnknown\nLate", Right),
+        ("p50, p99\nbefore", Left),
+        ("\nwhile cut", Left),
+    ]);
+    for (service, probe) in probes {
+        let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
+        let stack = |counts: &[u64]| {
+            let counts: Vec<String> = counts.iter().map(|count| grouped(*count)).collect();
+            cell(Ink::Plain, &counts.join("\n"))
+        };
+        let mut row = vec![
+            cell(Ink::Plain, &format!("{}/\n{}", service.name, probe.name)),
+            stack(&[due, sent]),
+            stack(&[good, bad]),
+            stack(&[stalled, unknown, late]),
         ];
         row.extend(latencies(probe, "\n"));
         table.add_row(row);

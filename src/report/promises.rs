@@ -48,9 +48,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
         return;
     }
     page.heading("Promises", &[]);
-    let wide = wide(&rows);
-    let table = if page.fits(&wide) { wide } else { narrow(&rows) };
-    page.table(table);
+    page.first_that_fits([wide(&rows), narrow(&rows), slim(&rows)]);
     if let Some(text) = beyond(&hidden) {
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
@@ -119,6 +117,26 @@ fn narrow(rows: &[Row<'_>]) -> Table {
             cell(Ink::Plain, &margin(promise, "\n")),
             cell(Ink::Plain, &format!("{}\n{}", grouped(counts.due), grouped(counts.sent))),
             cell(Ink::Plain, &format!("{}\n{}", grouped(counts.bad), grouped(counts.late))),
+        ]);
+    }
+    table
+}
+
+/// Up to three lines for each, without the counts, where not even [`narrow`] fits.
+fn slim(rows: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Service\nPromise", Left),
+        ("Budget", Right),
+        ("Measured", Left),
+        ("Margin\nJudgement", Right),
+    ]);
+    for (service, promise) in rows {
+        let margin = format!("{}\n{}", margin(promise, "\n"), word(promise.judgement));
+        table.add_row([
+            cell(Ink::Plain, &format!("{}\n{}", whose(service, promise), promise.promise)),
+            cell(Ink::Plain, &budget(promise)),
+            cell(Ink::Plain, &measured(promise, stacked)),
+            cell(ink(promise.judgement), &margin),
         ]);
     }
     table

@@ -463,8 +463,7 @@ pub fn hostile() -> RunRecord {
 }
 
 /// What steers a terminal, pretends a verdict, turns the reading direction and hides.
-const NASTY: &str =
-    "a\x1b[2J\x1b]0;x\x07b\nPASS\r\u{202e}c\u{200b}\u{9b}31m판교\u{fe0f}";
+const NASTY: &str = "a\x1b[2J\x1b]0;x\x07b\nPASS\r\u{202e}c\u{200b}\u{9b}31m판교\u{fe0f}";
 
 /// As [`hostile`], with `nasty` in all places.
 pub fn hostile_as(nasty: &str) -> RunRecord {

@@ -19,11 +19,7 @@ fn events(text: &str) -> Vec<DrillEvent> {
             services: vec![text.into()],
         },
         DrillEvent::Entered { stage: Stage::Baseline, at: at(12), at_most: Some(ms(3000)) },
-        DrillEvent::Waiting {
-            at: at(3000),
-            why: Why::new("guardrail", text),
-            at_most: ms(10_000),
-        },
+        DrillEvent::Waiting { at: at(3000), why: Why::new("guardrail", text), at_most: ms(10_000) },
         DrillEvent::Called(ControlCall {
             control: text.into(),
             act: Act::Cut,
@@ -48,8 +44,11 @@ fn events(text: &str) -> Vec<DrillEvent> {
 
 /// The line of each event, and of one that says that some are missing.
 fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<Vec<u8>> =
-        events(text).iter().zip(1..).map(|(event, number)| event_line(event, number).unwrap()).collect();
+    let mut lines: Vec<Vec<u8>> = events(text)
+        .iter()
+        .zip(1..)
+        .map(|(event, number)| event_line(event, number).unwrap())
+        .collect();
     lines.push(left_out_line(at(9000), 7, 9).unwrap());
     lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
 }
@@ -66,7 +65,13 @@ fn each_event_is_a_line_with_its_kind_and_instant() {
 #[test]
 fn hostile_strings_are_read_back_as_they_were_and_steer_nothing() {
     let long = "x".repeat(1 << 20);
-    for nasty in ["a\nb\r\u{2028}", "\x1b[2J\u{9b}31m\u{7f}", "\u{202e}\u{e0041}\u{fe0f}판교", "\"}\\", &long] {
+    for nasty in [
+        "a\nb\r\u{2028}",
+        "\x1b[2J\u{9b}31m\u{7f}",
+        "\u{202e}\u{e0041}\u{fe0f}판교",
+        "\"}\\",
+        &long,
+    ] {
         for (line, event) in lines(nasty).iter().zip(events(nasty)) {
             assert!(line.ends_with('\n'));
             assert!(line.trim_end_matches('\n').chars().all(|c| !is_steering(c)), "{line:?}");

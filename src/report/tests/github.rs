@@ -34,7 +34,8 @@ fn broken_promises_are_errors_and_undecided_ones_warnings() {
 
 #[test]
 fn hostile_strings_are_one_command_each() {
-    for nasty in ["a\n::error::b\r\n::add-mask::c", "100%0A::error::x", "x,title=y:z::w", "##[error]"]
+    for nasty in
+        ["a\n::error::b\r\n::add-mask::c", "100%0A::error::x", "x,title=y:z::w", "##[error]"]
     {
         let lines = annotations(&build::hostile_as(nasty));
         assert_eq!(lines.len(), 3);

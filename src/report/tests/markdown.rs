@@ -173,6 +173,6 @@ fn what_does_not_fit_is_left_out_as_a_whole_and_said_to_be() {
 fn two_services_are_each_in_the_table() {
     let more: Case = ("many", build::many_services);
     let text = markdown(&more.1());
-    assert!(text.contains("| service-00 | recover\\_within | 3 s |"), "{text}");
+    assert!(text.contains("| service-00 | `recover_within` | 3 s |"), "{text}");
     assert!(text.contains("and 80 more, all kept"), "{text}");
 }

@@ -77,7 +77,8 @@ fn what_was_not_measured_has_no_sample_and_what_did_not_end_is_infinite() {
 #[test]
 fn hostile_strings_stay_in_their_labels() {
     let long = "\\\"".repeat(1 << 19);
-    for nasty in ["x\"} 1\nfiredrill_drill_verdict{", "\\", "\\\"", "a\nb\r# EOF", "판교", &long] {
+    for nasty in ["x\"} 1\nfiredrill_drill_verdict{", "\\", "\\\"", "a\nb\r# EOF", "판교", &long]
+    {
         let text = openmetrics(&build::hostile_as(nasty));
         let harmless = openmetrics(&build::hostile_as("harmless"));
         assert_eq!(text.lines().count(), harmless.lines().count(), "{nasty:?}");
