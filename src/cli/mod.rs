@@ -31,7 +31,7 @@ pub use exit::Exit;
 #[command(version, after_help = exit::HELP, max_term_width = 100)]
 struct Cli {
     /// Draw tables in ASCII, as on a terminal whose locale is not UTF-8
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     ascii: bool,
     #[command(subcommand)]
     command: Command,

@@ -122,8 +122,10 @@ impl Page {
     /// Whether `table` can be drawn without breaking any cell.
     fn fits(&self, table: &Table) -> bool {
         let widths = table.column_max_content_widths();
-        widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum::<usize>()
-            <= self.width
+        let columns: usize =
+            widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum();
+        // The rule goes as far beyond the last column as it begins before the first.
+        columns + usize::from(GAP) <= self.width
     }
 
     /// The whole text.

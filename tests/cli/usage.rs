@@ -40,13 +40,17 @@ Arguments:
   <PLAN>  The plan
 
 Options:
-      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table or json; repeatable
+      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, junit, markdown or
+                                openmetrics; repeatable
+      --events[=<PATH>]         Each event of the drill as a line of JSON, as it happens: to stdout,
+                                in place of the table, or to PATH
       --yes                     Cut without asking; needed without a terminal for anything but the
                                 lab
   -q, --quiet                   Show no progress
       --var <NAME=VALUE>        Fill in ${var:NAME}; repeatable
       --state-dir <DIR>         Where journals and run records are kept [default: firedrill in the
                                 XDG state directory] [env: FIREDRILL_STATE_DIR=]
+      --ascii                   Draw tables in ASCII, as on a terminal whose locale is not UTF-8
   -h, --help                    Print help
 ";
 

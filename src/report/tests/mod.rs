@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use super::{TableStyle, json, table};
+use super::{TableStyle, json, junit, markdown, openmetrics, table};
 use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
@@ -194,6 +194,21 @@ fn json_is_read_back_as_it_was_written() {
         assert_eq!(bytes.last(), Some(&b'\n'));
         assert_eq!(serde_json::from_slice::<RunRecord>(&bytes).unwrap(), record, "{name}");
     }
+}
+
+#[test]
+fn the_examples_of_docs_reports_md_are_what_is_drawn() {
+    let record = build::failed();
+    let docs = include_str!("../../../docs/reports.md");
+    let holds = |kind: &str, drawn: &str| {
+        let (_, rest) = docs.split_once(&format!("```{kind}\n")).unwrap();
+        let (example, _) = rest.split_once("\n```\n").unwrap();
+        assert!(drawn.contains(example), "{kind}: {example}\nis not in\n{drawn}");
+    };
+    holds("text table", &plain(&record, 80));
+    holds("xml junit", std::str::from_utf8(&junit(&record).unwrap()).unwrap());
+    holds("markdown markdown", &markdown(&record));
+    holds("text openmetrics", &openmetrics(&record));
 }
 
 #[test]
