@@ -34,6 +34,10 @@ impl Formatter for Harmless {
 /// Writes a piece of a string, with what would steer a reader's terminal as escapes: it is read back as it was.
 fn harmless<W: ?Sized + Write>(out: &mut W, text: &str) -> io::Result<()> {
     let mut rest = text;
+    // Nearly every string, and there are many.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.write_all(text.as_bytes());
+    }
     while let Some(at) = rest.find(is_steering) {
         let (before, after) = rest.split_at(at);
         out.write_all(before.as_bytes())?;
