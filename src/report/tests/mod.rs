@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use super::{TableStyle, json, junit, markdown, openmetrics, table};
+use super::{TableStyle, json, table};
 use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
@@ -206,9 +206,9 @@ fn the_examples_of_docs_reports_md_are_what_is_drawn() {
         assert!(drawn.contains(example), "{kind}: {example}\nis not in\n{drawn}");
     };
     holds("text table", &plain(&record, 80));
-    holds("xml junit", std::str::from_utf8(&junit(&record).unwrap()).unwrap());
-    holds("markdown markdown", &markdown(&record));
-    holds("text openmetrics", &openmetrics(&record));
+    holds("xml junit", std::str::from_utf8(&super::junit(&record).unwrap()).unwrap());
+    holds("markdown markdown", &super::markdown(&record));
+    holds("text openmetrics", &super::openmetrics(&record));
 }
 
 #[test]
