@@ -2,14 +2,18 @@
 
 mod by_hand;
 mod check;
+mod environment;
 mod exit;
 mod input;
 mod leash;
 mod output;
 mod preview;
 mod reach;
+mod report;
 mod restore;
 mod run;
+mod runs;
+mod schema;
 mod settle;
 mod signals;
 mod state;
@@ -44,6 +48,10 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
+    /// Draw a past run again, in any format
+    Report(report::ReportArgs),
+    /// Print the JSON Schema of a format
+    Schema(schema::SchemaArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -87,6 +95,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Preview(args) => preview::preview(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

@@ -106,6 +106,11 @@ impl State {
         self.root.join("runs").join(id)
     }
 
+    /// Where the directories of runs are.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     /// How to call `command` so that it looks into this directory.
     pub fn command(&self, command: &str) -> String {
         match self.given {

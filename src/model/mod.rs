@@ -6,6 +6,7 @@
 mod calendar;
 mod control;
 mod course;
+mod environment;
 mod event;
 mod guardrail;
 mod judgement;
@@ -25,6 +26,7 @@ mod topology;
 pub use calendar::*;
 pub use control::*;
 pub use course::*;
+pub use environment::*;
 pub use event::*;
 pub use guardrail::*;
 pub use judgement::*;

@@ -1,6 +1,8 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
 mod check;
+mod csv;
+mod environment;
 mod guardrails;
 mod headline;
 mod impact;
@@ -12,6 +14,7 @@ mod placement;
 mod probes;
 mod promises;
 mod proof;
+mod schema;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -20,8 +23,10 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
+pub use csv::Csv;
 pub use json::json;
 use page::Page;
+pub use schema::record_schema;
 
 /// How the table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,5 +54,6 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     placement::write(record, &mut page);
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
+    environment::write(record, &mut page);
     page.finish()
 }

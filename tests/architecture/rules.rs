@@ -46,6 +46,7 @@ pub const ROOMS: &[Room] = &[
         imports: &["model", "clock", "journal", "traffic"],
         never: &["std::fs", "std::net"],
     },
+    Room { name: "archive", imports: &["model"], never: NETWORK },
     Room { name: "lease", imports: &["model"], never: NETWORK },
     Room { name: "watchdog", imports: &["model"], never: IO },
     Room { name: "lab", imports: &["model", "clock", "proxy"], never: &["std::fs"] },
@@ -80,6 +81,7 @@ pub const ROOMS: &[Room] = &[
             "restore",
             "watchdog",
             "lease",
+            "archive",
             "drill",
             "report",
             "screen",
@@ -161,7 +163,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         &["model", "plan", "report", "journal", "lease", "traffic", "probe", "guard", "lab"],
     ),
     ("serde_yaml", &["plan"]),
-    ("crc32fast", &["journal", "lease"]),
+    ("crc32fast", &["journal", "lease", "archive"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
@@ -174,7 +176,9 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
     ("etcetera", &["cli"]),
-    ("thiserror", &["journal", "lease", "plan", "lab", "probe"]),
+    ("thiserror", &["journal", "lease", "plan", "lab", "probe", "archive"]),
+    // The JSON Schema of the record, from its types.
+    ("schemars", &["model", "report"]),
 ];
 
 /// No file is longer than this.

@@ -14,6 +14,8 @@ Commands:
   preview  What the drill would call, in order, and how each call is undone; only reads
   restore  Put traffic back from the journal
   status   What is cut right now, and by which run
+  report   Draw a past run again, in any format
+  schema   Print the JSON Schema of a format
   help     Print this message or the help of the given subcommand(s)
 
 Options:

@@ -1,6 +1,8 @@
 //! What the reports look like, and what they keep to.
 
 mod build;
+mod csv;
+mod schema;
 
 use std::collections::BTreeSet;
 
