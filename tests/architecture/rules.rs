@@ -156,7 +156,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "journal", "lease", "lab"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
