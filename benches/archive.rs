@@ -34,7 +34,7 @@ fn main() {
     let begun = Instant::now();
     let mut reader = Reader::new(File::open(&path).unwrap()).unwrap();
     let mut count = 0;
-    while let Some(samples) = reader.next().unwrap() {
+    while let Some(samples) = reader.block().unwrap() {
         count += samples.len() as u64;
     }
     let read = begun.elapsed();

@@ -236,7 +236,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Vec<Sampled>>> {
+    pub fn block(&mut self) -> io::Result<Option<Vec<Sampled>>> {
         match self.first.take() {
             Some(first) => Ok(Some(first)),
             None => self.more(),

@@ -68,7 +68,7 @@ impl<D: Disk> Disk for &mut D {
 fn read(bytes: &[u8]) -> (Vec<Sampled>, Damage) {
     let mut reader = Reader::new(bytes).unwrap();
     let mut all = Vec::new();
-    while let Some(samples) = reader.next().unwrap() {
+    while let Some(samples) = reader.block().unwrap() {
         all.extend(samples);
     }
     (all, reader.damage())
@@ -143,7 +143,7 @@ proptest! {
         let at = place.index(file.len());
         file.splice(at.., bytes);
         if let Ok(mut reader) = Reader::new(&*file) {
-            while reader.next().unwrap().is_some() {}
+            while reader.block().unwrap().is_some() {}
         }
     }
 }

@@ -14,7 +14,10 @@ pub(super) fn of(record: &RunRecord) -> Environment {
     let system = uname();
     let words = [system.sysname(), system.release(), system.machine()];
     let memory = sysinfo();
-    let unit = u64::from(memory.mem_unit.max(1));
+    #[allow(clippy::useless_conversion, reason = "it has another type on other platforms")]
+    let memory_bytes = u64::try_from(memory.totalram)
+        .ok()
+        .and_then(|units| units.checked_mul(u64::from(memory.mem_unit.max(1))));
     // Without a database of time zones there is one without a name.
     let zone = jiff::tz::TimeZone::system();
     Environment {
@@ -22,8 +25,7 @@ pub(super) fn of(record: &RunRecord) -> Environment {
         os: fs::read_to_string("/etc/os-release").ok().as_deref().and_then(pretty),
         kernel: words.map(|word| word.to_string_lossy().into_owned()).join(" "),
         cores: available_parallelism().ok().map(|cores| cores.get() as u64),
-        // Its type differs by platform.
-        memory_bytes: u64::try_from(memory.totalram).ok().and_then(|it| it.checked_mul(unit)),
+        memory_bytes,
         open_files: getrlimit(Resource::Nofile).current,
         time_zone: zone.iana_name().map(str::to_owned),
         commit: option_env!("FIREDRILL_COMMIT").map(str::to_owned),

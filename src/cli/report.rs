@@ -140,7 +140,7 @@ impl Samples {
         out.write(|out| {
             let mut out = BufWriter::with_capacity(1 << 16, out);
             out.write_all(Csv::HEAD.as_bytes())?;
-            while let Some(samples) = self.reader.next()? {
+            while let Some(samples) = self.reader.block()? {
                 for sampled in &samples {
                     out.write_all(csv.row(sampled).as_bytes())?;
                 }
