@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::{self, Asked, Reports, Stream};
+use super::output::{self, Asked, Export, Reports};
 use super::state::State;
 use super::{Exit, StateArgs, runs};
 use crate::archive::{self, Damage, Reader};
@@ -62,12 +62,12 @@ fn draw(args: &ReportArgs) -> Result<Exit, String> {
             Wanted::Report(report) => asked.push(report.clone()),
             Wanted::Samples(to) => {
                 let from = Samples::open(&path.with_file_name(archive::FILE), &record)?;
-                exports.push((from, Stream::open(to.as_deref())?));
+                exports.push((from, Export::open(to.as_deref())?));
             }
         }
     }
     let reports = match args.formats.is_empty() {
-        true => Reports::open(&[]),
+        true => Reports::open(&[], false),
         false => Reports::exactly(&asked),
     }?;
     let mut all = reports.write(&record);
@@ -133,7 +133,7 @@ impl Samples {
     }
 
     /// Writes them as CSV and says what was damaged; of what nobody wanted to read to its end, nothing.
-    fn write(mut self, record: &RunRecord, out: Stream) -> io::Result<Damage> {
+    fn write(mut self, record: &RunRecord, out: Export) -> io::Result<Damage> {
         let unnamed = SampleNames::default();
         let mut csv = Csv::new(record, self.reader.names().unwrap_or(&unnamed));
         let mut damage = Damage::default();

@@ -3,12 +3,17 @@
 mod check;
 mod csv;
 mod environment;
+mod events;
+mod github;
 mod guardrails;
 mod headline;
 mod impact;
 mod json;
+mod junit;
 mod lab;
 mod loads;
+mod markdown;
+mod openmetrics;
 mod page;
 mod placement;
 mod probes;
@@ -24,7 +29,12 @@ mod words;
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
 pub use csv::Csv;
+pub use events::{event_line, left_out_line};
+pub use github::annotations;
 pub use json::json;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use openmetrics::openmetrics;
 use page::Page;
 pub use schema::record_schema;
 
@@ -35,6 +45,13 @@ pub struct TableStyle {
     pub width: u16,
     /// Whether to colour it. Nothing is told by colour alone.
     pub color: bool,
+    /// Whether to keep to ASCII: what else is in it is drawn with ASCII's characters, or as `?`.
+    pub ascii: bool,
+}
+
+impl TableStyle {
+    /// For what is no terminal: a file, a pipe, another report.
+    pub const FILE: TableStyle = TableStyle { width: 100, color: false, ascii: false };
 }
 
 /// The report for people: the verdict first, then its evidence, in lines of at most `style.width`.
