@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as firedrill;
 
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod drill;

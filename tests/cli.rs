@@ -26,6 +26,8 @@ mod plans;
 mod readme;
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/secrets.rs"]
 mod secrets;
 #[path = "cli/signals.rs"]

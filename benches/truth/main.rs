@@ -185,6 +185,7 @@ impl Drill {
             unsure: None,
             guardian: Box::new(()),
             listener: Box::new(|_| {}),
+            sampled: Box::new(|_| {}),
         })
         .await;
         Drill { number, setting, record }

@@ -3,6 +3,7 @@
 mod by_hand;
 mod check;
 mod compare;
+mod environment;
 mod events;
 mod exit;
 mod form;
@@ -14,9 +15,11 @@ mod leash;
 mod output;
 mod preview;
 mod reach;
+mod report;
 mod restore;
 mod run;
 mod runs;
+mod schema;
 mod settle;
 mod signals;
 mod state;
@@ -60,6 +63,10 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Whether the last drill of each plan lets a release go out
     Gate(gate::GateArgs),
+    /// Draw a past run again, in any format
+    Report(report::ReportArgs),
+    /// Print the JSON Schema of a format
+    Schema(schema::SchemaArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -109,6 +116,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::History(args) => history::history(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Gate(args) => gate::gate(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

@@ -80,11 +80,24 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(path: &Path) -> io::Result<Sink> {
+    fn open(path: &Path) -> Result<Sink, String> {
         let is_device = fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
-        match is_device {
+        let sink = match is_device {
             true => OpenOptions::new().write(true).open(path).map(Sink::Device),
             false => Pending::create(path).map(Sink::File),
+        };
+        sink.map_err(|error| {
+            let path = path.display();
+            format!("the report {path} could not be opened: {error}; nothing was touched")
+        })
+    }
+
+    /// Writes what `fill` gives; to a file all of it or nothing.
+    fn write(self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Sink::Stdout => stdout(fill),
+            Sink::Device(mut device) => fill(&mut device),
+            Sink::File(pending) => pending.finish(fill),
         }
     }
 }
@@ -102,45 +115,69 @@ impl Reports {
                     .to_owned(),
             );
         }
-        let mut open = Vec::new();
-        for asked in asked {
-            let sink = match &asked.path {
-                None => Sink::Stdout,
-                Some(path) => Sink::open(path).map_err(|error| {
-                    format!(
-                        "the report {} could not be opened: {error}; nothing was touched",
-                        path.display()
-                    )
-                })?,
-            };
-            open.push((asked.format, sink));
-        }
+        let Reports { mut open } = Reports::exactly(asked)?;
         if !is_taken && !open.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)) {
             open.push((Format::Table, Sink::Stdout));
         }
         Ok(Reports { open })
     }
 
-    /// Writes every report. What cannot be written is said on stderr and does not change the verdict.
-    pub fn write(self, record: &RunRecord) {
+    /// Opens every report, and no other.
+    ///
+    /// # Errors
+    /// As [`Reports::open`].
+    pub fn exactly(asked: &[Asked]) -> Result<Reports, String> {
+        let mut open = Vec::new();
+        for asked in asked {
+            let sink = match &asked.path {
+                None => Sink::Stdout,
+                Some(path) => Sink::open(path)?,
+            };
+            open.push((asked.format, sink));
+        }
+        Ok(Reports { open })
+    }
+
+    /// Writes every report. What cannot be written is said on stderr. False: there was such.
+    pub fn write(self, record: &RunRecord) -> bool {
+        let mut all = true;
         for (format, sink) in self.open {
             let to_stdout = matches!(sink, Sink::Stdout);
             let bytes = match format.draw(record, style_of(to_stdout)) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     say(format_args!("error: the {format:?} report could not be made: {error}"));
+                    all = false;
                     continue;
                 }
             };
-            let written = match sink {
-                Sink::Stdout => stdout(&bytes),
-                Sink::Device(mut device) => device.write_all(&bytes),
-                Sink::File(pending) => pending.finish(&bytes),
-            };
-            if let Err(error) = written {
+            if let Err(error) = sink.write(|out| out.write_all(&bytes)) {
                 say(format_args!("error: a report could not be written: {error}"));
+                all = false;
             }
         }
+        all
+    }
+}
+
+/// A report that is written piece by piece, opened before anything is.
+pub(super) struct Export(Sink);
+
+impl Export {
+    /// Opens it; without a path, on stdout.
+    ///
+    /// # Errors
+    /// A sentence for people, naming the path.
+    pub fn open(path: Option<&Path>) -> Result<Export, String> {
+        path.map_or(Ok(Sink::Stdout), Sink::open).map(Export)
+    }
+
+    /// Writes what `fill` gives; to a file all of it or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written, or `fill` fails.
+    pub fn write(self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        self.0.write(fill)
     }
 }
 
@@ -216,9 +253,9 @@ pub(super) fn color(stream: &impl IsTerminal) -> bool {
 }
 
 /// A reader who has seen enough is no error.
-fn stdout(bytes: &[u8]) -> io::Result<()> {
+fn stdout(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match fill(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -339,7 +376,7 @@ pub(super) fn line(text: &str) {
 
 /// Prints data on stdout.
 pub(super) fn data(bytes: &[u8]) {
-    if let Err(error) = stdout(bytes) {
+    if let Err(error) = stdout(|out| out.write_all(bytes)) {
         say(format_args!("error: stdout could not be written: {error}"));
     }
 }
@@ -372,9 +409,9 @@ impl Pending {
         Ok(Pending { path: path.to_owned(), partial, finished: false })
     }
 
-    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+    fn finish(mut self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).open(&self.partial)?;
-        file.write_all(bytes)?;
+        fill(&mut file)?;
         file.sync_all()?;
         fs::rename(&self.partial, &self.path)?;
         self.finished = true;
@@ -393,7 +430,7 @@ impl Drop for Pending {
 
 /// Writes `bytes` to `path`, whole or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    Pending::create(path)?.finish(bytes)
+    Pending::create(path)?.finish(|out| out.write_all(bytes))
 }
 
 #[cfg(test)]

@@ -12,14 +12,16 @@ use super::events::{self, Events, Listener};
 use super::github;
 use super::leash::Leash;
 use super::output::{self, Asked, Reports};
+use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, VarArgs, input, runs, state};
+use super::{Exit, StateArgs, VarArgs, environment, input, state};
+use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
     DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, PlanFile, Provider,
-    RunRecord, Text, Verdict, Why,
+    RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
@@ -66,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     };
     let run = state::run_id();
     // Nobody is asked to confirm what the calendar forbids.
-    let (record, directory) = match closed_now(&plan) {
+    let (mut record, directory) = match closed_now(&plan) {
         Some(why) => (not_started(&plan, file, run, why), None),
         None => {
             if let Err(error) = confirm(&plan, args.yes) {
@@ -81,8 +83,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             }
         }
     };
+    record.environment = Some(environment::of(&record));
     events.end(record.verdict);
-    reports.write(&record);
+    // What cannot be written is said, and does not change the verdict.
+    let _ = reports.write(&record);
     github::tell(&record);
     // Last: its disk may hang.
     if let Some(directory) = directory {
@@ -173,6 +177,8 @@ fn drill(
         });
         // Last, because it takes a drill that goes away without a word for one that died.
         let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
+        let names = SampleNames::of(&plan, run);
+        let (mut feed, keeper) = archive::keep(directory.join(archive::FILE), names);
         let charge = Charge {
             plan: Arc::new(plan),
             file: file.clone(),
@@ -184,8 +190,10 @@ fn drill(
             unsure,
             guardian,
             listener,
+            sampled: Box::new(move |sampled: &Sampled| feed.push(sampled)),
         };
-        let record = conduct(charge).await;
+        let mut record = conduct(charge).await;
+        record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
         Ok::<_, String>((record, leash))
@@ -304,7 +312,7 @@ fn screen(quiet: bool) -> Screen {
 fn keep(directory: &Path, record: &RunRecord) {
     let kept = report::json(record)
         .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join(runs::RECORD), &bytes));
+        .and_then(|bytes| output::write_whole(&directory.join(RECORD), &bytes));
     if let Err(error) = kept {
         let place = directory.display();
         output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));

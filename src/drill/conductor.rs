@@ -60,6 +60,7 @@ impl Conductor {
             samples,
             stop,
             listener: drill.listener,
+            sampled: drill.sampled,
             guardian: drill.guardian,
             phase: Phase::Quiet,
             told: clock.now(),
@@ -151,6 +152,7 @@ impl Conductor {
         self.enter(Stage::Baseline, Some(length));
         let start = self.clock.now();
         self.watch.observation.marks.started = start;
+        self.started_at = jiff::Timestamp::now();
         self.watch.guards.probing(start);
         if let Some(out) = self.out.take() {
             self.probing.start(self.clock, start, out);

@@ -26,7 +26,7 @@ use tokio::sync::watch as channel;
 
 use crate::clock::Clock;
 use crate::journal::Append;
-use crate::model::{DatacenterId, DrillEvent, Plan, PlanFile, RunRecord, Why};
+use crate::model::{DatacenterId, DrillEvent, Plan, PlanFile, RunRecord, Sampled, Why};
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
 
@@ -92,6 +92,8 @@ pub struct Drill {
     pub guardian: Box<dyn Guardian>,
     /// Told of everything as it happens.
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+    /// Given every sample that is taken in, to be kept. It must never wait.
+    pub sampled: Box<dyn FnMut(&Sampled) + Send>,
 }
 
 impl Drill {

@@ -17,7 +17,7 @@ use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
     ControlSpec, CutOrder, DatacenterId, DrillEvent, LabSpec, Name, Plan, PlanFile, PlanSummary,
-    ProbeId, Proof, Provider, RunRecord, Shown, Verdict, Why,
+    ProbeId, Proof, Provider, RunRecord, Sampled, Shown, Verdict, Why,
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
@@ -47,6 +47,8 @@ pub struct Charge {
     pub guardian: Box<dyn Guardian>,
     /// Told of everything as it happens.
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+    /// Given every sample that is taken in, to be kept. It must never wait.
+    pub sampled: Box<dyn FnMut(&Sampled) + Send>,
 }
 
 /// Builds what the plan names, runs the drill, and takes it down again.
@@ -102,6 +104,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
                 hurry: charge.hurry,
                 guardian: charge.guardian,
                 listener: charge.listener,
+                sampled: charge.sampled,
             };
             let mut record = drill.run().await;
             record.lab = lab.as_ref().map(|lab| lab.truth(&plan.cut.datacenters, &record.marks));
@@ -269,6 +272,8 @@ pub fn not_started(plan: &Plan, file: PlanFile, run: String, why: Why) -> RunRec
         placement: Default::default(),
         loads: Vec::new(),
         lab: None,
+        environment: None,
+        samples: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Watch {
     pub samples: UnboundedReceiver<Sampled>,
     pub stop: channel::Receiver<Option<Why>>,
     pub listener: Box<dyn FnMut(&DrillEvent) + Send>,
+    /// Keeps samples.
+    pub sampled: Box<dyn FnMut(&Sampled) + Send>,
     pub guardian: Box<dyn Guardian>,
     pub phase: Phase,
     pub told: Offset,
@@ -173,6 +175,7 @@ impl Watch {
     fn take(&mut self, sampled: Sampled) {
         self.learned += 1;
         if !self.deaf {
+            (self.sampled)(&sampled);
             self.guards.push(&sampled);
             self.observation.push(sampled);
         }

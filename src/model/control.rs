@@ -5,12 +5,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DatacenterId, Name, Offset, Text, millis};
 
 /// How a cut looks to a client.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Packets vanish, open connections hang: the fire.
@@ -24,13 +25,15 @@ pub enum Mode {
 }
 
 /// The numbers of a degraded path. Each applies to both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Degrade {
     /// Added to every piece of data.
     #[serde(rename = "latency_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub latency: Duration,
     /// Up to this much more or less, evenly spread. Never more than `latency`.
     #[serde(rename = "jitter_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub jitter: Duration,
     /// The share of pieces lost, 0 to 1. TCP resends them, so they arrive late.
     pub loss: f64,
@@ -39,7 +42,9 @@ pub struct Degrade {
 }
 
 /// A [`Mode`] without its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModeKind {
     /// See [`Mode::Blackhole`].
@@ -82,7 +87,7 @@ impl fmt::Display for ModeKind {
 }
 
 /// A traffic control as the plan names and configures it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlSpec {
     /// Its name in the plan.
     pub name: Name,
@@ -91,7 +96,7 @@ pub struct ControlSpec {
 }
 
 /// The providers and their settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
     /// The gateways of the built-in lab.
@@ -103,14 +108,14 @@ pub enum Provider {
 }
 
 /// Settings of the `proxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxySettings {
     /// What listens where and leads to which datacenter.
     pub routes: Vec<ProxyRoute>,
 }
 
 /// One listening address of the `proxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxyRoute {
     /// The datacenter that the route leads to.
     pub datacenter: DatacenterId,
@@ -121,7 +126,7 @@ pub struct ProxyRoute {
 }
 
 /// Settings of the `haproxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HaproxySettings {
     /// How to reach the runtime API; it needs `level admin`.
     pub socket: HaproxySocket,
@@ -129,11 +134,12 @@ pub struct HaproxySettings {
     pub servers: Vec<HaproxyServers>,
     /// How long one call may take.
     #[serde(rename = "timeout_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub timeout: Duration,
 }
 
 /// Where a HAProxy's runtime API listens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HaproxySocket {
     /// A path of a UNIX socket.
@@ -143,7 +149,7 @@ pub enum HaproxySocket {
 }
 
 /// The servers of one datacenter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HaproxyServers {
     /// Where they stand.
     pub datacenter: DatacenterId,
@@ -237,7 +243,7 @@ impl Provider {
 }
 
 /// What to cut, and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CutOrder {
     /// The datacenters to lose, all at once: one, or those of a campus. Never empty.
     pub datacenters: Vec<DatacenterId>,
@@ -286,14 +292,14 @@ fn all_of(names: &[&str]) -> String {
 ///
 /// Two states are equal when what firedrill steers is equal; what only the outside world decides,
 /// such as a server's health, is not part of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct ControlState {
     /// The parts, by their name at the provider (`app/web1`, `127.0.0.1:8080`).
     pub parts: BTreeMap<String, PartState>,
 }
 
 /// The state of one part of a control.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartState {
     /// The datacenter that it leads to.
     pub datacenter: DatacenterId,
@@ -304,7 +310,7 @@ pub struct PartState {
 }
 
 /// Whether a part lets traffic through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Passage {
     /// As on any other day.
@@ -368,7 +374,7 @@ impl ControlState {
 }
 
 /// What passed towards the cut datacenter since the cut was confirmed, counted by the control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct PathCounters {
     /// Connections that were tried, or were open when the cut came.
     pub connections: u64,
@@ -377,7 +383,7 @@ pub struct PathCounters {
 }
 
 /// What firedrill did to a control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
     /// Prove that a cut and its way back can work.
@@ -402,7 +408,7 @@ impl fmt::Display for Act {
 }
 
 /// One call at a control, with how it ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlCall {
     /// The control's name.
     pub control: Name,

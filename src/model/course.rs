@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
@@ -12,10 +13,11 @@ use super::millis;
 /// offered, whether or not it could be sent.
 ///
 /// Every list has one place for each cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Course {
     /// The length of a cell.
     #[serde(rename = "cell_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub cell: Duration,
     /// Good samples.
     pub good: Vec<u64>,

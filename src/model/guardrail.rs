@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{HttpProbe, Name, Offset, Shown, Text};
@@ -94,7 +95,7 @@ pub struct AlertQuery {
 }
 
 /// The kinds of guardrails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardrailKind {
     /// A share of good samples. Its values are shares, 0 to 1.
@@ -220,7 +221,7 @@ pub enum GuardrailReading {
 }
 
 /// What a guardrail saw in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GuardrailRecord {
     /// Its name.
     pub name: Name,

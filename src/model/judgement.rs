@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Bounds, Name, Offset, PathCounters, millis, optional_millis};
 
 /// The marks that the stages put on the time line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Marks {
     /// Probing began.
     #[serde(rename = "started_ms")]
@@ -50,7 +51,9 @@ impl Marks {
 }
 
 /// The stages of a drill, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Controls are read and the way back is proven.
@@ -84,7 +87,7 @@ impl fmt::Display for Stage {
 }
 
 /// A span in which a probe was bad, with bounds at both ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
     /// It began after this: the last good sample before it was sent then.
     #[serde(rename = "began_after_ms")]
@@ -103,7 +106,7 @@ pub struct Outage {
 }
 
 /// How long users were without a service after the cut.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// The recovery time.
     #[serde(flatten)]
@@ -117,16 +120,19 @@ pub struct Recovery {
 }
 
 /// Where a recovery time went. The parts sum to the high bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Split {
     /// From the cut to the first bad or stalled sample.
     #[serde(rename = "until_first_bad_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub until_first_bad: Duration,
     /// From there to the first answer of another datacenter.
     #[serde(rename = "until_other_datacenter_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub until_other_datacenter: Duration,
     /// From there to the answer that began the stable stretch.
     #[serde(rename = "until_stable_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub until_stable: Duration,
 }
 
@@ -138,7 +144,9 @@ impl Split {
 }
 
 /// What the plan demanded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Promise {
     /// `recover_within`.
@@ -166,7 +174,7 @@ impl fmt::Display for Promise {
 }
 
 /// A promise, what was measured of it, and what follows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PromiseResult {
     /// Which one.
     pub promise: Promise,
@@ -175,6 +183,7 @@ pub struct PromiseResult {
     pub feature: Option<Name>,
     /// The budget; `None` for `sustain` and `good_while_cut`, which have none.
     #[serde(rename = "budget_ms", with = "optional_millis")]
+    #[schemars(with = "Option<f64>")]
     pub budget: Option<Duration>,
     /// What was measured; `None` is "not measured", and for `sustain` and `good_while_cut`, which are counted.
     pub measured: Option<Bounds>,
@@ -213,7 +222,7 @@ impl PromiseResult {
 }
 
 /// The samples sent while cut, once the time to recover was over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct HeldShare {
     /// Good ones.
     pub good: u64,
@@ -236,7 +245,7 @@ impl HeldShare {
 }
 
 /// What users lost between the cut and the end of the drill, by one probe: that of the feature that lost most.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Impact {
     /// Which probe.
     pub probe: Name,
@@ -249,7 +258,7 @@ pub struct Impact {
 }
 
 /// Minutes of all users together.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserMinutes {
     /// At least.
     pub low: f64,
@@ -258,7 +267,9 @@ pub struct UserMinutes {
 }
 
 /// Whether a promise was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Judgement {
     /// Kept, whatever lies within the bounds.
@@ -270,7 +281,7 @@ pub enum Judgement {
 }
 
 /// The proof that the cut was real, or what is missing from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Proof {
     /// What the controls said.
     pub controls: Vec<ControlProof>,
@@ -288,7 +299,7 @@ impl Proof {
 }
 
 /// What a control said about the cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlProof {
     /// The control.
     pub control: Name,
@@ -301,7 +312,7 @@ pub struct ControlProof {
 }
 
 /// What samples said about the cut datacenter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceProof {
     /// The service.
     pub service: Name,
@@ -315,7 +326,7 @@ pub struct ServiceProof {
 }
 
 /// A count among a count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Share {
     /// Those that count.
     pub part: u64,
@@ -331,7 +342,7 @@ impl Share {
 }
 
 /// A reason for a verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// A stable word for programs: `leak`, `observer-blind`, `promise-broken`.
     pub code: String,
@@ -347,7 +358,7 @@ impl Why {
 }
 
 /// The end of a drill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     /// Every promise was kept, and that is proven.
     #[serde(rename = "PASS")]
@@ -383,7 +394,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What one probe saw, in numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct ProbeCounts {
     /// Samples due, sent or not.
     pub due: u64,
@@ -401,6 +412,7 @@ pub struct ProbeCounts {
     pub late: u64,
     /// The latest of them.
     #[serde(rename = "late_by_at_most_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub late_by_at_most: Duration,
     /// Bad ones by reason.
     pub reasons: BTreeMap<String, u64>,
@@ -414,17 +426,20 @@ impl ProbeCounts {
 }
 
 /// Latency of good samples, from sent to done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Samples.
     pub count: u64,
     /// The median.
     #[serde(rename = "p50_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub p50: Duration,
     /// 99 of 100 were this fast.
     #[serde(rename = "p99_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub p99: Duration,
     /// The slowest.
     #[serde(rename = "max_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub max: Duration,
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Name, Offset, optional_millis};
 
 /// What the lab knows to be true.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LabTruth {
     /// Per service.
     pub services: BTreeMap<Name, LabServiceTruth>,
@@ -21,7 +22,7 @@ pub struct LabTruth {
 }
 
 /// What the lab knows of one service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LabServiceTruth {
     /// Replicas taken out and put back by the balancer, in order. Where one datacenter is active,
     /// only its replicas are in.
@@ -36,10 +37,12 @@ pub struct LabServiceTruth {
     /// something that it calls. `None`: it came to no such instant, it had nothing to lose, or
     /// capacity decided (see `strain`).
     #[serde(rename = "recovery_ms", with = "optional_millis")]
+    #[schemars(with = "Option<f64>")]
     pub recovery: Option<Duration>,
     /// From the restore to the instant from which a replica of a cut datacenter was in again, and
     /// the service and all that it calls had somebody to serve every new request.
     #[serde(rename = "failback_ms", with = "optional_millis")]
+    #[schemars(with = "Option<f64>")]
     pub failback: Option<Duration>,
     /// The recovery of the paths that call something else.
     #[serde(default)]
@@ -50,15 +53,16 @@ pub struct LabServiceTruth {
 }
 
 /// What the lab knows of the requests of one path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LabPathTruth {
     /// As the service's, with what this path calls.
     #[serde(rename = "recovery_ms", with = "optional_millis")]
+    #[schemars(with = "Option<f64>")]
     pub recovery: Option<Duration>,
 }
 
 /// Requests that met the limits of the replicas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LabStrain {
     /// Refused, because too many were waiting.
     pub refused: u64,
@@ -69,7 +73,7 @@ pub struct LabStrain {
 }
 
 /// What the lab knows of one store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LabStoreTruth {
     /// As for a service; its copies are the replicas.
     pub serving: LabServiceTruth,
@@ -86,7 +90,7 @@ pub struct LabStoreTruth {
 }
 
 /// A datacenter made active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabSwitch {
     /// When.
     #[serde(rename = "at_ms")]
@@ -98,7 +102,7 @@ pub struct LabSwitch {
 }
 
 /// Who makes a datacenter active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabActor {
     /// The balancer, by its own checks.
@@ -110,7 +114,7 @@ pub enum LabActor {
 }
 
 /// A controller's decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabPromotion {
     /// When.
     #[serde(rename = "at_ms")]
@@ -122,7 +126,7 @@ pub struct LabPromotion {
 }
 
 /// A replica taken out or put back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LabChange {
     /// When.
     #[serde(rename = "at_ms")]
@@ -136,7 +140,7 @@ pub struct LabChange {
 }
 
 /// The answers of a datacenter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabAnswers {
     /// The first one left.
     #[serde(rename = "first_ms")]

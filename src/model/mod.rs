@@ -6,6 +6,7 @@
 mod calendar;
 mod control;
 mod course;
+mod environment;
 mod event;
 mod guardrail;
 mod judgement;
@@ -27,6 +28,7 @@ mod topology;
 pub use calendar::*;
 pub use control::*;
 pub use course::*;
+pub use environment::*;
 pub use event::*;
 pub use guardrail::*;
 pub use judgement::*;

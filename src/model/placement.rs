@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Name;
 
 /// What is expected of a service or control plane when a datacenter is lost, from the least to the worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outlook {
     /// The plan does not say where it runs.
@@ -42,7 +45,7 @@ impl fmt::Display for Outlook {
 }
 
 /// What is expected of a service or control plane, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Its name.
     pub name: Name,
@@ -69,7 +72,7 @@ impl Forecast {
 }
 
 /// What is lost with some datacenters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Loss {
     /// The datacenters.
     pub datacenters: Vec<Name>,
@@ -97,7 +100,9 @@ impl Loss {
 }
 
 /// What a drill saw of a service while the datacenter was cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Seen {
     /// No probe, no cut, or too little was seen.
@@ -125,7 +130,7 @@ impl fmt::Display for Seen {
 }
 
 /// What was expected of a service, and what a drill saw of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// What was expected.
     #[serde(flatten)]
@@ -137,7 +142,7 @@ pub struct Compared {
 }
 
 /// The placement check in a run record. Empty where the plan says nothing of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct PlacementRecord {
     /// The control planes, in the plan's order.
     pub control_plane: Vec<Forecast>,

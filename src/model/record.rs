@@ -1,19 +1,21 @@
 //! The run record: everything a drill saw and decided. Every report is drawn from it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, Course, CutOrder, GuardrailRecord, Impact, LabTruth, Latency, Marks,
-    Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider, Recovery, Stage,
-    Verdict, Why, millis,
+    ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
+    Latency, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider,
+    Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
 };
 
 /// Everything a drill saw and decided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// The version of this format: [`RunRecord::FORMAT`].
     pub format: u32,
@@ -50,15 +52,68 @@ pub struct RunRecord {
     pub loads: Vec<LoadRecord>,
     /// What the lab knows to be true, if it was drilled.
     pub lab: Option<LabTruth>,
+    /// The machine that the drill ran on. Records of older versions do not say.
+    #[serde(default)]
+    pub environment: Option<Environment>,
+    /// What became of the samples. Records of older versions have none, nor has one of a drill that did not begin.
+    #[serde(default)]
+    pub samples: Option<SamplesRecord>,
 }
 
 impl RunRecord {
     /// The version of the format that this code writes.
     pub const FORMAT: u32 = 1;
+
+    /// Reads a record, as it was kept or written as JSON.
+    ///
+    /// # Errors
+    /// When it is of a newer format, or none at all.
+    pub fn read(bytes: &[u8]) -> Result<RunRecord, NotARecord> {
+        #[derive(Deserialize)]
+        struct Formed {
+            format: u32,
+        }
+        // The format first: of a newer one the rest may be anything.
+        let formed: Formed = serde_json::from_slice(bytes).map_err(NotARecord::Damaged)?;
+        if formed.format > RunRecord::FORMAT {
+            return Err(NotARecord::Newer(formed.format));
+        }
+        serde_json::from_slice(bytes).map_err(NotARecord::Damaged)
+    }
 }
 
+/// Why something is no run record that can be read.
+#[derive(Debug)]
+pub enum NotARecord {
+    /// It is none, or was changed since it was written.
+    Damaged(serde_json::Error),
+    /// It has this format, which is newer than [`RunRecord::FORMAT`].
+    Newer(u32),
+}
+
+impl fmt::Display for NotARecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotARecord::Damaged(error) => {
+                write!(
+                    f,
+                    "it is no run record, or a damaged one: {}",
+                    printable(&error.to_string())
+                )
+            }
+            NotARecord::Newer(format) => write!(
+                f,
+                "it has the format {format}, and this firedrill reads up to {}; use the firedrill that wrote it",
+                RunRecord::FORMAT
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NotARecord {}
+
 /// The parts of the plan that a reader of a report needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
     /// Its name.
     pub name: Name,
@@ -84,9 +139,11 @@ pub struct PlanSummary {
     pub through: Vec<Name>,
     /// How long a service had to be good to count as recovered.
     #[serde(rename = "stable_for_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub stable_for: Duration,
     /// The longest that traffic could stay cut.
     #[serde(rename = "at_most_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub at_most: Duration,
 }
 
@@ -98,7 +155,7 @@ impl PlanSummary {
 }
 
 /// A service in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRecord {
     /// Its name.
     pub name: Name,
@@ -118,7 +175,7 @@ pub struct ServiceRecord {
 }
 
 /// A probe in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeRecord {
     /// Its name.
     pub name: Name,
@@ -129,6 +186,7 @@ pub struct ProbeRecord {
     pub required: bool,
     /// Its period.
     #[serde(rename = "every_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub every: Duration,
     /// Whether its connections are kept.
     pub keep_alive: bool,
@@ -153,7 +211,7 @@ pub struct ProbeRecord {
 }
 
 /// A load in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadRecord {
     /// Its name.
     pub name: Name,
@@ -170,7 +228,7 @@ pub struct LoadRecord {
 }
 
 /// A control in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlRecord {
     /// Its name.
     pub name: Name,
@@ -190,7 +248,7 @@ pub struct ControlRecord {
 }
 
 /// What became of a control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restored {
     /// It was never changed.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatacenterId, Offset, ProbeId, VantageId};
+use super::{DatacenterId, Name, Offset, Plan, ProbeId, Service, VantageId};
 
 /// One due request of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,56 @@ pub struct Sampled {
     pub sample: Sample,
 }
 
+/// What samples are of: their ids are places in the plan, which a record does not keep in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+pub struct SampleNames {
+    /// The run's id.
+    pub run: String,
+    /// The datacenters.
+    pub datacenters: Vec<Name>,
+    /// The services, each with its probes.
+    pub services: Vec<(Name, Vec<Name>)>,
+    /// The loads.
+    pub loads: Vec<Name>,
+}
+
+impl SampleNames {
+    /// The names of `plan`, in a run of it.
+    pub fn of(plan: &Plan, run: &str) -> SampleNames {
+        let probes = |service: &Service| service.probes.iter().map(|it| it.name.clone()).collect();
+        SampleNames {
+            run: run.to_owned(),
+            datacenters: plan.datacenters.clone(),
+            services: plan.services.iter().map(|it| (it.name.clone(), probes(it))).collect(),
+            loads: plan.loads.iter().map(|load| load.name.clone()).collect(),
+        }
+    }
+
+    /// As bytes.
+    ///
+    /// # Errors
+    /// None are known; serde's type leaves room for them.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Back from bytes; `None` if they are none of ours.
+    pub fn from_bytes(bytes: &[u8]) -> Option<SampleNames> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// What became of the samples of a run: they are kept beside its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SamplesRecord {
+    /// Samples of probes and loads that are kept.
+    pub kept: u64,
+    /// Samples that are not. Nothing was judged by them less: only the file lacks them.
+    pub lost: u64,
+    /// Why some are not; `None` if all are kept.
+    pub why: Option<String>,
+}
+
 /// How a sample ended. Never a boolean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -47,7 +98,9 @@ pub enum Outcome {
 }
 
 /// Why a user would have failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The name could not be resolved, or resolved to nothing.
@@ -71,7 +124,9 @@ pub enum Reason {
 }
 
 /// The phases of a request, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Resolving the name.
@@ -87,7 +142,9 @@ pub enum Phase {
 }
 
 /// Why our side could not ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blindness {
     /// No file descriptor was left.

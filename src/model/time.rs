@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An instant of the drill: nanoseconds since its clock started.
@@ -56,6 +57,21 @@ impl fmt::Display for Offset {
     }
 }
 
+/// A number of milliseconds.
+impl JsonSchema for Offset {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Milliseconds".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        f64::json_schema(generator)
+    }
+}
+
 impl Serialize for Offset {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         millis::serialize(&Duration::from_nanos(self.0), serializer)
@@ -69,13 +85,15 @@ impl<'de> Deserialize<'de> for Offset {
 }
 
 /// A measured duration, known only to lie between two bounds, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bounds {
     /// It took at least this long.
     #[serde(rename = "low_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub low: Duration,
     /// It took at most this long; `None` when the end was not seen.
     #[serde(rename = "high_ms", with = "optional_millis")]
+    #[schemars(with = "Option<f64>")]
     pub high: Option<Duration>,
 }
 
@@ -135,7 +153,10 @@ pub mod millis {
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// Writes `duration` as a number of milliseconds, exact to the nanosecond up to 104 days.
+    /// Below 2^33 ms a number with fractions still tells one nanosecond from the next.
+    const EXACT: f64 = 8_589_934_592.0;
+
+    /// Writes `duration` as a number of milliseconds, exact to the nanosecond up to 99 days.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
     }
@@ -145,9 +166,14 @@ pub mod millis {
         let millis = f64::deserialize(deserializer)?;
         Duration::try_from_secs_f64(millis / 1e3)
             .map(|duration| {
-                // Back to the nanosecond that was written: the division above may be off by one.
-                let nanos = (millis * 1e6).round();
-                if nanos < 9e15 { Duration::from_nanos(nanos as u64) } else { duration }
+                // Back to the nanosecond that was written: the division above may be off by one, and so may be a
+                // product of the whole number, which the parts are not.
+                match millis < EXACT {
+                    true => Duration::from_nanos(
+                        millis.trunc() as u64 * 1_000_000 + (millis.fract() * 1e6).round() as u64,
+                    ),
+                    false => duration,
+                }
             })
             .map_err(D::Error::custom)
     }
@@ -199,7 +225,8 @@ mod tests {
 
     #[test]
     fn instants_survive_a_round_trip_through_json_to_the_nanosecond() {
-        for nanos in [0, 1, 999_999_999, 1_234_567_891, 459_180_000_000_001] {
+        for nanos in [0, 1, 999_999_999, 1_234_567_891, 459_180_000_000_001, 4_358_613_129_540_833]
+        {
             let instant = Offset::from_nanos(nanos);
             let json = serde_json::to_string(&instant).unwrap();
             assert_eq!(serde_json::from_str::<Offset>(&json).unwrap(), instant, "{json}");

@@ -2,6 +2,8 @@
 
 mod check;
 mod comparison;
+mod csv;
+mod environment;
 mod events;
 mod gate;
 mod github;
@@ -20,6 +22,7 @@ mod placement;
 mod probes;
 mod promises;
 mod proof;
+mod schema;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,7 @@ mod words;
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
 pub use comparison::comparison;
+pub use csv::Csv;
 pub use events::{event_line, left_out_line};
 pub use gate::gate;
 pub use github::annotations;
@@ -38,6 +42,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 use page::Page;
+pub use schema::record_schema;
 
 /// How the table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,5 +77,6 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     placement::write(record, &mut page);
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
+    environment::write(record, &mut page);
     page.finish()
 }

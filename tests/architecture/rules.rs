@@ -48,6 +48,7 @@ pub const ROOMS: &[Room] = &[
         imports: &["model", "clock", "journal", "traffic"],
         never: &["std::fs", "std::net"],
     },
+    Room { name: "archive", imports: &["model"], never: NETWORK },
     Room { name: "lease", imports: &["model"], never: NETWORK },
     Room { name: "watchdog", imports: &["model"], never: IO },
     Room { name: "lab", imports: &["model", "clock", "proxy"], never: &["std::fs"] },
@@ -82,6 +83,7 @@ pub const ROOMS: &[Room] = &[
             "restore",
             "watchdog",
             "lease",
+            "archive",
             "drill",
             "report",
             "past",
@@ -167,7 +169,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("serde_yaml", &["plan"]),
-    ("crc32fast", &["journal", "lease"]),
+    ("crc32fast", &["journal", "lease", "archive"]),
     // The digest of a plan: it is the same plan if that is the same.
     ("ring", &["plan"]),
     ("annotate_snippets", &["plan"]),
@@ -184,7 +186,9 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
     ("etcetera", &["cli"]),
-    ("thiserror", &["journal", "lease", "plan", "lab", "probe"]),
+    ("thiserror", &["journal", "lease", "plan", "lab", "probe", "archive"]),
+    // The JSON Schema of the record, from its types.
+    ("schemars", &["model", "report"]),
 ];
 
 /// No file is longer than this.

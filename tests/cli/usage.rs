@@ -17,6 +17,8 @@ Commands:
   history  Past runs, the latest first, and how their recovery times went
   compare  What got slower or faster from one run to another, and what was not measured
   gate     Whether the last drill of each plan lets a release go out
+  report   Draw a past run again, in any format
+  schema   Print the JSON Schema of a format
   help     Print this message or the help of the given subcommand(s)
 
 Options:

@@ -70,6 +70,7 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
             hurry: tokio::sync::watch::Sender::new(false).subscribe(),
             guardian: Box::new(()),
             listener: Box::new(|_| {}),
+            sampled: Box::new(|_| {}),
         };
         let mut record = drill.run().await;
         record.lab = Some(lab.truth(&plan.cut.datacenters, &record.marks));

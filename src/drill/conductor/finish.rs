@@ -58,6 +58,8 @@ impl Conductor {
             placement,
             loads: self.watch.observation.loads(),
             lab: None,
+            environment: None,
+            samples: None,
         }
     }
 

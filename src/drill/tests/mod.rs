@@ -103,6 +103,7 @@ async fn drill_beside(
         listener: Box::new(move |event: &DrillEvent| {
             let _ = tell.send(event.clone());
         }),
+        sampled: Box::new(|_| {}),
     };
     let record = drill.run().await;
     let took = Duration::from_nanos(clock.now().as_nanos());

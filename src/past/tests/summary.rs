@@ -68,6 +68,8 @@ pub fn record() -> RunRecord {
         placement: Default::default(),
         loads: vec![],
         lab: None,
+        environment: None,
+        samples: None,
     }
 }
 

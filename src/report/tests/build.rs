@@ -81,6 +81,8 @@ pub fn passed() -> RunRecord {
         placement: Default::default(),
         loads: vec![],
         lab: Some(truth()),
+        environment: None,
+        samples: None,
     }
 }
 

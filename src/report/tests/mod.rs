@@ -2,12 +2,14 @@
 
 mod ascii;
 mod build;
+mod csv;
 mod events;
 mod github;
 mod junit;
 mod markdown;
 mod openmetrics;
 mod past;
+mod schema;
 
 use std::collections::BTreeSet;
 

@@ -171,6 +171,7 @@ pub fn start_drill(
                 told.log(who, "enters", stage.to_string());
             }
         }),
+        sampled: Box::new(|_| {}),
     };
     let work = async move {
         let _held = held;

@@ -68,5 +68,23 @@ pub fn features() -> RunRecord {
         course: super::course(),
     }];
     record.lab = None;
+    record.environment = Some(environment());
+    let why = Some("No space left on device (os error 28)".into());
+    record.samples = Some(SamplesRecord { kept: 2_102, lost: 512, why });
     record
+}
+
+/// A machine of which all is known.
+fn environment() -> Environment {
+    Environment {
+        host: "observer-1".into(),
+        os: Some("Debian GNU/Linux 13 (trixie)".into()),
+        kernel: "Linux 6.12.43 x86_64".into(),
+        cores: Some(2),
+        memory_bytes: Some(4 << 30),
+        open_files: Some(1_048_576),
+        time_zone: Some("Asia/Seoul".into()),
+        commit: Some("4f41f60".into()),
+        timer: Timer { sent: 2_614, late: 3, late_by_at_most: ms(41) },
+    }
 }
