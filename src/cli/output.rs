@@ -22,6 +22,7 @@ pub(super) struct Asked {
 enum Format {
     Table,
     Json,
+    Html,
 }
 
 /// Parses what `--report` takes.
@@ -34,7 +35,8 @@ pub(super) fn report(text: &str) -> Result<Asked, String> {
     let format = match format {
         "table" => Format::Table,
         "json" => Format::Json,
-        _ => return Err("write table or json, or FORMAT=PATH for a file".to_owned()),
+        "html" => Format::Html,
+        _ => return Err("write table, json or html, or FORMAT=PATH for a file".to_owned()),
     };
     Ok(Asked { format, path })
 }
@@ -92,6 +94,7 @@ impl Reports {
             let to_stdout = matches!(sink, Sink::Stdout);
             let bytes = match format {
                 Format::Table => report::table(record, style_of(to_stdout)).into_bytes(),
+                Format::Html => report::html(record).into_bytes(),
                 Format::Json => match report::json(record) {
                     Ok(bytes) => bytes,
                     Err(error) => {

@@ -29,7 +29,7 @@ pub(super) struct RunArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
-    /// A report, to stdout or to a file: table or json; repeatable
+    /// A report, to stdout or to a file: table, json or html; repeatable
     #[arg(long = "report", value_name = "FORMAT[=PATH]", value_parser = output::report)]
     reports: Vec<Asked>,
     /// Cut without asking; needed without a terminal for anything but the lab

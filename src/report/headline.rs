@@ -61,7 +61,8 @@ pub fn write_run(record: &RunRecord, page: &mut Page) {
     page.paragraph(0, 0, &[(Ink::Dim, text)]);
 }
 
-fn sentence(record: &RunRecord) -> String {
+/// The verdict's sentence: the service that decided, and the cut.
+pub fn sentence(record: &RunRecord) -> String {
     if record.marks.cut_issued.is_none() {
         return "nothing was cut".to_owned();
     }

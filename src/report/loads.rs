@@ -13,7 +13,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn entry(load: &LoadRecord) -> Entry {
+/// What one load offered, and what came back.
+pub fn entry(load: &LoadRecord) -> Entry {
     let counts = &load.counts;
     let rate = format!("up to {}{GLUE}requests a second: ", grouped(load.rate.round() as u64));
     let sent = format!("{} sent, {} good, ", grouped(counts.sent), grouped(counts.good));

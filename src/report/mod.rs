@@ -3,6 +3,7 @@
 mod check;
 mod guardrails;
 mod headline;
+mod html;
 mod impact;
 mod json;
 mod lab;
@@ -20,6 +21,7 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
+pub use html::html;
 pub use json::json;
 use page::Page;
 

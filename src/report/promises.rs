@@ -134,7 +134,7 @@ fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
 }
 
 /// Who promised it: the service, or a feature of it.
-fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
+pub fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
     match &promise.feature {
         Some(feature) => format!("{}/{feature}", service.name),
         None => service.name.to_string(),
@@ -142,7 +142,7 @@ fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
 }
 
 /// Which of several probes was the slowest.
-fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
+pub fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
     match &promise.probe {
         Some(probe) if service.probes.len() > 1 && promise.feature.is_none() => {
             format!(" (probe {probe})")
@@ -152,7 +152,7 @@ fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
 }
 
 /// The counts of the probe that decided, or of all that the service waits for.
-fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
+pub fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     let mut sum = ProbeCounts::default();
     let decided = |probe: &&ProbeRecord| match &promise.probe {
         Some(name) => *name == probe.name,
@@ -167,14 +167,16 @@ fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     sum
 }
 
-fn budget(promise: &PromiseResult) -> String {
+/// What was promised, in a word or two.
+pub fn budget(promise: &PromiseResult) -> String {
     match promise.budget {
         Some(budget) => time(budget),
         None => promise.at_least.map_or("no bad".to_owned(), wanted),
     }
 }
 
-fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
+/// What was measured or counted.
+pub fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
     match (promise.promise, promise.bad, promise.measured) {
         (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
         (Promise::GoodWhileCut, ..) => {
@@ -193,7 +195,7 @@ fn stacked(bounds: Bounds) -> String {
 }
 
 /// What is left of the budget, or by how much it is overdrawn, at both bounds where they disagree.
-fn margin(promise: &PromiseResult, between: &str) -> String {
+pub fn margin(promise: &PromiseResult, between: &str) -> String {
     let (Some(budget), Some(Bounds { low, high })) = (promise.budget, promise.measured) else {
         return "-".to_owned();
     };
@@ -212,7 +214,8 @@ fn signed(budget: Duration, took: Duration) -> String {
     }
 }
 
-fn ink(judgement: Judgement) -> Ink {
+/// The ink of a judgement.
+pub fn ink(judgement: Judgement) -> Ink {
     match judgement {
         Judgement::Kept => Ink::Good,
         Judgement::Undecided => Ink::Doubt,
@@ -220,7 +223,8 @@ fn ink(judgement: Judgement) -> Ink {
     }
 }
 
-fn word(judgement: Judgement) -> &'static str {
+/// A judgement in a word; what was not kept is shouted.
+pub fn word(judgement: Judgement) -> &'static str {
     match judgement {
         Judgement::Kept => "kept",
         Judgement::Undecided => "UNDECIDED",

@@ -171,6 +171,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     ("comfy_table", &["report"]),
+    ("maud", &["report"]),
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
     ("etcetera", &["cli"]),

@@ -87,7 +87,7 @@ fn a_command_line_that_makes_no_sense_says_what_would() {
         ),
         (
             &["run", "a.yaml", "--report", "xml"],
-            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table or json, or \
+            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table, json or html, or \
              FORMAT=PATH for a file\n\nFor more information, try '--help'.\n",
         ),
         (

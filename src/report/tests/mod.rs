@@ -1,6 +1,7 @@
 //! What the reports look like, and what they keep to.
 
 mod build;
+mod html;
 
 use std::collections::BTreeSet;
 
