@@ -38,7 +38,7 @@ pub fn draw(record: &RunRecord, cast: &Cast<'_>, scale: &Scale) -> Markup {
         @for load in record.loads.iter().take(LOADS) {
             @let course = course::sum(std::iter::once(&load.course));
             @if !course.is_empty() {
-                details.panel {
+                details.panel open[record.loads.len() == 1] {
                     summary { "Load " (shown(load.name.as_str())) }
                     div.charts { (offered(&course, scale, record)) (latency(&course, None, scale, record)) }
                 }

@@ -11,7 +11,7 @@ use crate::model::{
     ServiceRecord, Stage,
 };
 use crate::report::page::{Ink, Span};
-use crate::report::words::{grouped, plural, time};
+use crate::report::words::{GAP, grouped, plural, time};
 use crate::report::{impact, probes, promises};
 
 /// Services beyond this many lanes are drawn together.
@@ -232,7 +232,7 @@ fn fate(service: &ServiceRecord, probe: &ProbeRecord, record: &RunRecord) -> Mar
         .and_then(|it| it.budget);
     html! {
         (spans(&[text]))
-        @if let Some(budget) = budget { span.dim { ", budget " (time(budget)) } }
+        @if let Some(budget) = budget { ", " span.dim { "budget" (GAP) (time(budget)) } }
     }
 }
 

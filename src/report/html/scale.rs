@@ -81,10 +81,17 @@ impl Scale {
 /// The distance of two ticks.
 fn step(span: Duration) -> Duration {
     let enough = |step: &Duration| span.as_nanos() / step.as_nanos().max(1) <= u128::from(TICKS);
-    let small = (0..5).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+    let small = (0..4).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+    let seconds = [10, 20, 30].map(|it| it * 1_000);
     let minutes = [1, 2, 5, 10, 20, 30, 60, 120, 240, 360, 720, 1440].map(|it| it * 60_000);
     let days = (1..30).map(|power| 86_400_000 << power);
-    small.chain(minutes).chain(days).map(Duration::from_millis).find(enough).unwrap_or(span)
+    small
+        .chain(seconds)
+        .chain(minutes)
+        .chain(days)
+        .map(Duration::from_millis)
+        .find(enough)
+        .unwrap_or(span)
 }
 
 /// A number of a drawing: a tenth of a unit is finer than any screen.
@@ -138,7 +145,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        for (span, wanted) in [(1, 1), (5, 1), (12_000, 2_000), (90_000, 20_000), (0, 1)] {
+        for (span, wanted) in
+            [(1, 1), (5, 1), (12_000, 2_000), (90_000, 20_000), (150_000, 30_000), (0, 1)]
+        {
             assert_eq!(step(Duration::from_millis(span)), Duration::from_millis(wanted), "{span}");
         }
         assert_eq!(step(Duration::from_secs(3 * 3600)), Duration::from_secs(1800));
