@@ -13,16 +13,19 @@ mod memory;
 use std::time::{Duration, Instant};
 
 use firedrill::model::RunRecord;
-use firedrill::report::{TableStyle, html, json, table};
+use firedrill::report::{TableStyle, html, json, junit, markdown, openmetrics, table};
 use serde_json::{Value, json};
 
 /// A report by its name.
 type Format = (&'static str, fn(&RunRecord) -> Vec<u8>);
 
-const FORMATS: [Format; 3] = [
-    ("table", |record| table(record, TableStyle { width: 120, color: false }).into_bytes()),
+const FORMATS: [Format; 6] = [
+    ("table", |record| table(record, TableStyle::FILE).into_bytes()),
     ("json", |record| json(record).unwrap()),
     ("html", |record| html(record).into_bytes()),
+    ("junit", |record| junit(record).unwrap()),
+    ("markdown", |record| markdown(record).into_bytes()),
+    ("openmetrics", |record| openmetrics(record).into_bytes()),
 ];
 
 fn main() {
@@ -37,7 +40,7 @@ fn main() {
         for (format, draw) in FORMATS {
             let (time, bytes) = best(rounds, || draw(&record));
             println!(
-                "{name:<9} {services:>5} services x {probes} probes  {format:<6} {:>9.3} MB {:>8.1} ms, peak {:.0} MB",
+                "{name:<9} {services:>5} services x {probes} probes  {format:<11} {:>9.3} MB {:>8.1} ms, peak {:.0} MB",
                 bytes.len() as f64 / 1e6,
                 time.as_secs_f64() * 1e3,
                 memory::peak_megabytes(),

@@ -6,6 +6,8 @@
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/home.rs"]

@@ -33,7 +33,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-/// The parts of each recovery time, of the services that had an outage.
+/// The services that had an outage, the slowest first, each with its parts.
 pub fn splits(record: &RunRecord) -> impl Iterator<Item = (&ServiceRecord, Split)> {
     record.services.iter().filter_map(|service| {
         let recovery = service.recovery.filter(|recovery| !recovery.seamless)?;
@@ -41,7 +41,7 @@ pub fn splits(record: &RunRecord) -> impl Iterator<Item = (&ServiceRecord, Split
     })
 }
 
-/// The parts in order, with their names.
+/// The parts, in order, with what each of them is.
 pub fn parts(split: &Split) -> [(&'static str, Duration); 3] {
     [
         ("cut to first bad", split.until_first_bad),

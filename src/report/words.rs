@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use super::page::GLUE;
-use crate::model::{Bounds, Marks, Mode, Offset, Share, Shown};
+use crate::model::{Bounds, Marks, Mode, Offset, Share, Shown, printable};
 
 /// [`GLUE`] as a string.
 pub const GAP: &str = "\u{a0}";
+
+/// Text of others for formats without lines to be broken: safe to show, every space a plain one.
+pub fn plain(text: &str) -> String {
+    printable(text).replace(GLUE, " ")
+}
 
 /// A duration whose number and unit stay on one line.
 pub fn time(duration: Duration) -> String {

@@ -154,7 +154,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "journal", "lease", "lab"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
@@ -170,6 +170,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("jiff", &["model", "plan", "measure", "journal", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
+    // JUnit XML.
+    ("quick_junit", &["report"]),
     ("comfy_table", &["report"]),
     ("maud", &["report"]),
     ("indicatif", &["screen"]),
