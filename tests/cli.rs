@@ -16,6 +16,8 @@ mod home;
 mod metrics;
 #[path = "cli/page.rs"]
 mod page;
+#[path = "cli/past.rs"]
+mod past;
 #[path = "cli/placement.rs"]
 mod placement;
 #[path = "cli/plans.rs"]

@@ -2,9 +2,13 @@
 
 mod by_hand;
 mod check;
+mod compare;
 mod events;
 mod exit;
+mod form;
+mod gate;
 mod github;
+mod history;
 mod input;
 mod leash;
 mod output;
@@ -12,6 +16,7 @@ mod preview;
 mod reach;
 mod restore;
 mod run;
+mod runs;
 mod settle;
 mod signals;
 mod state;
@@ -49,6 +54,12 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
+    /// Past runs, the latest first, and how their recovery times went
+    History(history::HistoryArgs),
+    /// What got slower or faster from one run to another, and what was not measured
+    Compare(compare::CompareArgs),
+    /// Whether the last drill of each plan lets a release go out
+    Gate(gate::GateArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -95,6 +106,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Preview(args) => preview::preview(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
+        Command::History(args) => history::history(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Gate(args) => gate::gate(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

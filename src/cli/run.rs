@@ -14,12 +14,12 @@ use super::leash::Leash;
 use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, VarArgs, input, state};
+use super::{Exit, StateArgs, VarArgs, input, runs, state};
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
-    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, Provider, RunRecord,
-    Text, Verdict, Why,
+    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, PlanFile, Provider,
+    RunRecord, Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
@@ -56,7 +56,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let file = parsed.file;
+    let file = parsed.source;
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
     let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
         .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
@@ -134,7 +134,7 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
 fn drill(
     args: &RunArgs,
     plan: &Plan,
-    file: &str,
+    file: &PlanFile,
     run: &str,
     mut events: Listener,
 ) -> Result<(RunRecord, PathBuf), String> {
@@ -175,7 +175,7 @@ fn drill(
         let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
-            file: file.to_owned(),
+            file: file.clone(),
             run: run.to_owned(),
             host: state::host(),
             journal: Box::new(journal),
@@ -304,11 +304,14 @@ fn screen(quiet: bool) -> Screen {
 fn keep(directory: &Path, record: &RunRecord) {
     let kept = report::json(record)
         .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join("record.json"), &bytes));
+        .and_then(|bytes| output::write_whole(&directory.join(runs::RECORD), &bytes));
     if let Err(error) = kept {
         let place = directory.display();
         output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
+        return;
     }
+    // Without it, it is made when it is needed.
+    let _ = runs::index(directory);
 }
 
 /// Fewer file descriptors are not even enough for a drill of one probe.

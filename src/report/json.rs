@@ -12,8 +12,16 @@ use crate::model::{RunRecord, is_steering};
 /// # Errors
 /// None are known; serde's type leaves room for them.
 pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
+    pretty(record)
+}
+
+/// Anything as JSON in the form of the run record, with a line break at its end.
+///
+/// # Errors
+/// As [`json`].
+pub fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::new();
-    record.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

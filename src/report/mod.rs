@@ -1,10 +1,13 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
 mod check;
+mod comparison;
 mod events;
+mod gate;
 mod github;
 mod guardrails;
 mod headline;
+mod history;
 mod html;
 mod impact;
 mod json;
@@ -26,10 +29,13 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
+pub use comparison::comparison;
 pub use events::{event_line, left_out_line};
+pub use gate::gate;
 pub use github::annotations;
+pub use history::history;
 pub use html::html;
-pub use json::json;
+pub use json::{json, pretty};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use openmetrics::openmetrics;

@@ -273,6 +273,14 @@ fn in_ascii(text: &str) -> String {
             '·' => '|',
             '█' => '#',
             '…' => '~',
+            // Spark lines, the lowest first; the highest is the bar's sign.
+            '▁' => '_',
+            '▂' => '.',
+            '▃' => ',',
+            '▄' => '-',
+            '▅' => '=',
+            '▆' => '+',
+            '▇' => '*',
             c if c.is_ascii() => c,
             c => {
                 foreign.push(c);

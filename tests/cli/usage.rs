@@ -14,6 +14,9 @@ Commands:
   preview  What the drill would call, in order, and how each call is undone; only reads
   restore  Put traffic back from the journal
   status   What is cut right now, and by which run
+  history  Past runs, the latest first, and how their recovery times went
+  compare  What got slower or faster from one run to another, and what was not measured
+  gate     Whether the last drill of each plan lets a release go out
   help     Print this message or the help of the given subcommand(s)
 
 Options:

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::text::{section, shown};
-use crate::model::RunRecord;
+use crate::model::{RunRecord, printable};
 use crate::report::words::time;
 
 /// Which run this was, and what it ran with.
@@ -20,6 +20,27 @@ pub fn run(record: &RunRecord) -> Markup {
         }
     };
     section("run", "Run", None, body)
+}
+
+/// The plan as it was run. Secrets are not in it: `${env:NAME}` stands where they were used.
+pub fn plan(record: &RunRecord) -> Markup {
+    /// Lines of a plan that are shown.
+    const LINES: usize = 5_000;
+    let plan = &record.plan;
+    let Some(text) = &plan.text else { return html! {} };
+    let more = text.lines().count().saturating_sub(LINES);
+    let body = html! {
+        @if !plan.vars.is_empty() {
+            dl.entries { @for (name, value) in &plan.vars { dt { code { (shown(name)) } } dd { (shown(value)) } } }
+        }
+        details.panel {
+            summary { "The text of " (shown(&plan.file)) }
+            pre { @for line in text.lines().take(LINES) { (printable(line)) "\n" } }
+            @if more > 0 { p.dim { "and " (more) " more lines, in the run record" } }
+        }
+        @if let Some(hash) = &plan.hash { p.dim { "SHA-256 of it: " code { (shown(hash)) } } }
+    };
+    section("plan", "The plan as it was run", None, body)
 }
 
 /// What the words and numbers mean, in short.

@@ -75,6 +75,7 @@ fn body(record: &RunRecord) -> Markup {
         (evidence::probes(record))
         (evidence::lab(record))
         (guide::run(record))
+        (guide::plan(record))
         (guide::reading())
     }
 }
