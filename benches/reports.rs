@@ -91,7 +91,7 @@ fn record(services: usize, probes: usize, samples: u64) -> RunRecord {
 }
 
 fn service(number: usize, probes: usize, samples: u64) -> Value {
-    let judgement = if number % 7 == 0 { "broken" } else { "kept" };
+    let judgement = if number.is_multiple_of(7) { "broken" } else { "kept" };
     let recovery = json!({ "low_ms": 9800.0, "high_ms": 10100.0, "seamless": false, "relapses": 0, "split": null });
     let probes: Vec<Value> = (0..probes).map(|probe| {
         json!({

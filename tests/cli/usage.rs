@@ -43,8 +43,8 @@ Arguments:
   <PLAN>  The plan
 
 Options:
-      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, junit, markdown or
-                                openmetrics; repeatable
+      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, html, junit, markdown
+                                or openmetrics; repeatable
       --events[=<PATH>]         Each event of the drill as a line of JSON, as it happens: to stdout,
                                 in place of the table, or to PATH
       --yes                     Cut without asking; needed without a terminal for anything but the
