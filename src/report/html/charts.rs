@@ -116,15 +116,22 @@ fn answers(course: &Course, scale: &Scale, record: &RunRecord) -> Markup {
         return html! { figure.chart { figcaption.dim { (title) } } };
     }
     let mut areas: Vec<Bars> = groups.iter().map(|_| Bars::default()).collect();
-    for (cell, left, right) in cells(course, scale) {
-        let counts: Vec<f64> =
-            groups.iter().map(|(_, list)| list.get(cell).copied().unwrap_or(0) as f64).collect();
+    let all: Vec<(usize, f64, f64)> = cells(course, scale).collect();
+    for cells in all.chunks(together(&groups, all.len())) {
+        let (Some((first, left, _)), Some((last, _, right))) = (cells.first(), cells.last()) else {
+            continue;
+        };
+        let within = |list: &Vec<u64>| {
+            let counts = list.get(*first..list.len().min(last + 1)).unwrap_or_default();
+            counts.iter().map(|count| *count as f64).sum()
+        };
+        let counts: Vec<f64> = groups.iter().map(|(_, list)| within(list)).collect();
         let all: f64 = counts.iter().sum();
         let mut bottom = HEIGHT;
         for (area, count) in areas.iter_mut().zip(counts) {
             if count > 0.0 {
                 let top = bottom - count / all * HEIGHT;
-                area.push(left, right, top, bottom);
+                area.push(*left, *right, top, bottom);
                 bottom = top;
             }
         }
@@ -154,6 +161,15 @@ fn answers(course: &Course, scale: &Scale, record: &RunRecord) -> Markup {
         record,
         key,
     )
+}
+
+/// So many cells are drawn as one that a share is one of a few answers at least: of two, it would only be noise.
+fn together(groups: &[(String, Vec<u64>)], cells: usize) -> usize {
+    const ANSWERS: f64 = 8.0;
+    const CELLS: usize = 40;
+    let all: f64 = groups.iter().flat_map(|(_, list)| list).map(|count| *count as f64).sum();
+    let wanted = (ANSWERS * cells as f64 / all.max(1.0)).ceil() as usize;
+    wanted.min(cells / CELLS).max(1)
 }
 
 /// The answers by datacenter: those that are cut first, then the others of the plan, then the rest as one.
