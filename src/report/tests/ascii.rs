@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{CASES, Case, build};
-use crate::report::{TableStyle, table};
+use crate::report::{TableStyle, junit, markdown, openmetrics, table};
 
 #[test]
 fn a_table_in_ascii_is_ascii_and_no_wider() {
@@ -32,12 +32,16 @@ fn a_bound_in_ascii_still_says_that_it_is_one() {
 fn no_line_is_a_command_to_a_ci_runner() {
     for nasty in ["::error::x", "x ::add-mask::y ::error::z", "##[error]x", "a\n::stop-commands::b"]
     {
-        let record = build::hostile_as(nasty);
-        for width in 40..=120 {
-            let text = table(&record, TableStyle { width, ..TableStyle::FILE });
+        let mut record = build::hostile_as(nasty);
+        record.reasons.rotate_left(1);
+        let tables =
+            (40..=120).map(|width| table(&record, TableStyle { width, ..TableStyle::FILE }));
+        let junit = String::from_utf8(junit(&record).unwrap()).unwrap();
+        let others = [junit, markdown(&record), openmetrics(&record)];
+        for text in tables.chain(others) {
             for line in text.lines() {
-                assert!(!line.trim_start().starts_with("::"), "{line:?} at {width} of {nasty:?}");
-                assert!(!line.contains("##["), "{line:?} at {width} of {nasty:?}");
+                assert!(!line.trim_start().starts_with("::"), "{line:?} of {nasty:?}");
+                assert!(!line.contains("##["), "{line:?} of {nasty:?}");
             }
         }
     }

@@ -190,10 +190,13 @@ fn an_empty_record_is_drawn_too() {
 
 #[test]
 fn json_is_read_back_as_it_was_written() {
-    for (name, build) in CASES {
+    let hostile: Case = ("hostile", build::hostile);
+    for (name, build) in CASES.into_iter().chain([hostile]) {
         let record = build();
         let bytes = json(&record).unwrap();
         assert_eq!(bytes.last(), Some(&b'\n'));
+        let mut text = std::str::from_utf8(&bytes).unwrap().chars();
+        assert!(text.all(|c| c == '\n' || !is_steering(c)), "{name}");
         assert_eq!(serde_json::from_slice::<RunRecord>(&bytes).unwrap(), record, "{name}");
     }
 }
