@@ -40,7 +40,7 @@ pub fn banner(record: &RunRecord) -> Markup {
     let ink = class(headline::ink(record.verdict));
     html! {
         div class={ "banner " (ink) } {
-            h1 { "Drill of " (shown(record.plan.name.as_str())) ", " (record.started_at.strftime("%-d %B %Y, %H:%M UTC").to_string()) }
+            h1 { "Drill of " (super::text::name(record.plan.name.as_str())) ", " (record.started_at.strftime("%-d %B %Y, %H:%M UTC").to_string()) }
             div.verdict {
                 span class={ "word " (ink) } { (record.verdict.to_string()) }
                 span.means { (means(record.verdict)) }
