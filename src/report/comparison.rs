@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::CellAlignment;
+use comfy_table::{CellAlignment, Table};
 
 use super::TableStyle;
 use super::headline::ink;
@@ -87,6 +87,16 @@ fn times(comparison: &Comparison, page: &mut Page) {
         page.paragraph(2, 2, &[(Ink::Doubt, "neither run measured a service".to_owned())]);
         return;
     }
+    page.table(fitting(page, |narrow| times_table(&rows, narrow)));
+    left_out(rows.len(), page);
+}
+
+/// The table as it is best read; where it does not fit, the narrow one.
+fn fitting(page: &Page, table: impl Fn(bool) -> Table) -> Table {
+    Some(table(false)).filter(|wide| page.fits(wide)).unwrap_or_else(|| table(true))
+}
+
+fn times_table(rows: &[&ComparedTime], narrow: bool) -> Table {
     let (left, right) = (CellAlignment::Left, CellAlignment::Right);
     let mut table = ruled(&[
         ("Service", left),
@@ -99,13 +109,12 @@ fn times(comparison: &Comparison, page: &mut Page) {
         table.add_row(vec![
             cell(Ink::Plain, &label(&time.service, time.probe.as_ref())),
             cell(Ink::Plain, if time.what == Timed::Recovery { "recovery" } else { "failback" }),
-            cell(Ink::Plain, &measured(time.before)),
-            cell(Ink::Plain, &measured(time.after)),
+            cell(Ink::Plain, &measured(time.before, narrow)),
+            cell(Ink::Plain, &measured(time.after, narrow)),
             cell(change_ink(time.change), changed(time.change)),
         ]);
     }
-    page.table(table);
-    left_out(rows.len(), page);
+    table
 }
 
 /// What should be read first.
@@ -131,8 +140,16 @@ fn label(service: &Name, probe: Option<&Name>) -> String {
     probe.map_or(service.to_string(), |probe| format!("{service}/{probe}"))
 }
 
-fn measured(measured: Option<Bounds>) -> String {
-    measured.map_or("not measured".to_owned(), bounds)
+/// With `narrow`, each end of the bounds has a line of its own.
+pub fn measured(measured: Option<Bounds>, narrow: bool) -> String {
+    match measured {
+        None => "not measured".to_owned(),
+        Some(measured) if narrow => {
+            let high = measured.high.map(|high| format!("≤ {}", time(high)));
+            format!("≥ {}\n{}", time(measured.low), high.unwrap_or("not seen".to_owned()))
+        }
+        Some(measured) => bounds(measured),
+    }
 }
 
 fn promises(comparison: &Comparison, page: &mut Page) {
@@ -142,12 +159,17 @@ fn promises(comparison: &Comparison, page: &mut Page) {
     let mut rows: Vec<&ComparedPromise> = comparison.promises.iter().collect();
     rows.sort_by_key(|promise| std::cmp::Reverse(news(promise)));
     page.heading("Promises", &[]);
+    page.table(fitting(page, |narrow| promises_table(&rows, narrow)));
+    left_out(rows.len(), page);
+}
+
+fn promises_table(rows: &[&ComparedPromise], narrow: bool) -> Table {
     let left = CellAlignment::Left;
     let mut table =
         ruled(&[("Service", left), ("Promise", left), ("Before", left), ("After", left)]);
     for promise in rows.iter().take(ROWS) {
-        let (before_ink, before) = kept(promise.before);
-        let (after_ink, after) = kept(promise.after);
+        let (before_ink, before) = kept(promise.before, narrow);
+        let (after_ink, after) = kept(promise.after, narrow);
         table.add_row(vec![
             cell(Ink::Plain, &label(&promise.service, promise.feature.as_ref())),
             cell(Ink::Plain, &promise.promise.to_string()),
@@ -155,8 +177,7 @@ fn promises(comparison: &Comparison, page: &mut Page) {
             cell(after_ink, &after),
         ]);
     }
-    page.table(table);
-    left_out(rows.len(), page);
+    table
 }
 
 /// How much there is to say of a promise: whether the judgement is another one, and how bad it is now.
@@ -165,14 +186,16 @@ fn news(promise: &ComparedPromise) -> (bool, Option<Judgement>) {
     (judged(promise.before) != judged(promise.after), judged(promise.after))
 }
 
-fn kept(kept: Option<Kept>) -> (Ink, String) {
+fn kept(kept: Option<Kept>, narrow: bool) -> (Ink, String) {
     let Some(kept) = kept else { return (Ink::Doubt, "not promised".to_owned()) };
     let (ink, word) = match kept.judgement {
         Judgement::Kept => (Ink::Good, "kept"),
         Judgement::Undecided => (Ink::Doubt, "undecided"),
         Judgement::Broken => (Ink::Bad, "broken"),
     };
-    let budget = kept.budget.map_or(String::new(), |budget| format!(" (budget {})", time(budget)));
+    let gap = if narrow { "\n" } else { " " };
+    let budget = kept.budget.map(|budget| format!("{gap}(budget {})", time(budget)));
+    let budget = budget.unwrap_or_default();
     (ink, format!("{word}{budget}"))
 }
 

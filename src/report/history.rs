@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 
 use super::TableStyle;
+use super::comparison::measured;
 use super::headline::ink;
 use super::page::{Entry, GLUE, Ink, Page, Span, cell, ruled};
 use super::words::{bounds, plural, time};
@@ -73,7 +74,7 @@ fn table(history: &History, longest: Duration, layout: Layout) -> Table {
             cell(Ink::Plain, &when.replace(' ', gap)),
             cell(ink(run.verdict), &run.verdict.to_string().replace(' ', gap)),
             cell(Ink::Plain, &printable(&slowest)),
-            cell(Ink::Plain, &recovery(run, layout)),
+            cell(Ink::Plain, &measured(run.recovery(), layout.narrow)),
         ];
         if layout.bars {
             row.push(cell(bar_ink(run), &bar(run.recovery(), longest)));
@@ -84,18 +85,6 @@ fn table(history: &History, longest: Duration, layout: Layout) -> Table {
         table.add_row(row);
     }
     table
-}
-
-fn recovery(run: &Summary, layout: Layout) -> String {
-    match run.recovery() {
-        Some(measured) if layout.narrow => {
-            let high =
-                measured.high.map_or("no end".to_owned(), |high| format!("≤ {}", time(high)));
-            format!("≥ {}\n{high}", time(measured.low))
-        }
-        Some(measured) => bounds(measured),
-        None => "not measured".to_owned(),
-    }
 }
 
 fn bar_ink(run: &Summary) -> Ink {

@@ -120,7 +120,7 @@ impl Page {
     }
 
     /// Whether `table` can be drawn without breaking any cell.
-    fn fits(&self, table: &Table) -> bool {
+    pub fn fits(&self, table: &Table) -> bool {
         let widths = table.column_max_content_widths();
         let columns: usize =
             widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum();
@@ -271,16 +271,16 @@ fn in_ascii(text: &str) -> String {
         let ours = match c {
             '─' => '-',
             '·' => '|',
+            // Spark lines, the lowest sign first.
+            '▁' => '.',
+            '▂' => ':',
+            '▃' => '-',
+            '▄' => '=',
+            '▅' => '+',
+            '▆' => '*',
+            '▇' => '%',
             '█' => '#',
             '…' => '~',
-            // Spark lines, the lowest first; the highest is the bar's sign.
-            '▁' => '_',
-            '▂' => '.',
-            '▃' => ',',
-            '▄' => '-',
-            '▅' => '=',
-            '▆' => '+',
-            '▇' => '*',
             c if c.is_ascii() => c,
             c => {
                 foreign.push(c);

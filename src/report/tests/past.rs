@@ -128,7 +128,7 @@ fn they_read_well_at_80_columns() {
 }
 
 fn plain(width: u16) -> TableStyle {
-    TableStyle { width, ..TableStyle::FILE }
+    TableStyle { width, color: false, ascii: false }
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn no_line_is_wider_than_asked_for_whatever_the_names() {
 #[test]
 fn hostile_names_steer_no_terminal_and_colour_adds_nothing() {
     for name in ["pay", "\u{1b}[31m<script>\u{202e}\n::error::"] {
-        let colored = drawn(name, TableStyle { color: true, ..TableStyle::FILE });
+        let colored = drawn(name, TableStyle { width: 100, color: true, ascii: false });
         for (colored, plain) in colored.iter().zip(drawn(name, plain(100))) {
             let stripped: Vec<String> =
                 stripped(colored).lines().map(|line| line.trim_end().to_owned()).collect();
@@ -156,4 +156,13 @@ fn hostile_names_steer_no_terminal_and_colour_adds_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn in_ascii_a_trend_still_rises_and_falls() {
+    for text in drawn("pay", TableStyle { width: 120, color: false, ascii: true }) {
+        assert!(text.is_ascii(), "{text}");
+    }
+    let [text, ..] = drawn("pay", TableStyle { width: 120, color: false, ascii: true });
+    assert!(text.contains("pay  =!#?, not measured now"), "{text}");
 }
