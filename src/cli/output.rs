@@ -22,15 +22,17 @@ pub(super) struct Asked {
 enum Format {
     Table,
     Json,
+    Html,
     Junit,
     Markdown,
     OpenMetrics,
 }
 
 /// Every format by its name.
-const FORMATS: [(&str, Format); 5] = [
+const FORMATS: [(&str, Format); 6] = [
     ("table", Format::Table),
     ("json", Format::Json),
+    ("html", Format::Html),
     ("junit", Format::Junit),
     ("markdown", Format::Markdown),
     ("openmetrics", Format::OpenMetrics),
@@ -50,6 +52,7 @@ impl Format {
         match self {
             Format::Table => Ok(report::table(record, style).into_bytes()),
             Format::Json => report::json(record).map_err(|error| error.to_string()),
+            Format::Html => Ok(report::html(record).into_bytes()),
             Format::Junit => report::junit(record).map_err(|error| error.to_string()),
             Format::Markdown => Ok(report::markdown(record).into_bytes()),
             Format::OpenMetrics => Ok(report::openmetrics(record).into_bytes()),

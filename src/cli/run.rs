@@ -33,7 +33,7 @@ pub(super) struct RunArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
-    /// A report, to stdout or to a file: table, json, junit, markdown or openmetrics; repeatable
+    /// A report, to stdout or to a file: table, json, html, junit, markdown or openmetrics; repeatable
     #[arg(long = "report", value_name = "FORMAT[=PATH]", value_parser = output::report)]
     reports: Vec<Asked>,
     /// Each event of the drill as a line of JSON, as it happens: to stdout, in place of the table, or to PATH

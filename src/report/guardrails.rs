@@ -6,13 +6,18 @@ use crate::model::{GuardrailKind, GuardrailRecord, RunRecord};
 
 /// Writes each of them, with the worst value that it saw.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let told = record.guardrails.iter().filter(|guardrail| is_news(guardrail));
-    let entries: Vec<Entry> = told.map(|it| entry(record, it)).collect();
+    let entries = entries(record);
     if entries.is_empty() {
         return;
     }
     page.heading("Guardrails", &[]);
     page.entries(&entries);
+}
+
+/// A line for each that there is something to tell of.
+pub fn entries(record: &RunRecord) -> Vec<Entry> {
+    let told = record.guardrails.iter().filter(|guardrail| is_news(guardrail));
+    told.map(|it| entry(record, it)).collect()
 }
 
 /// A switch that stayed clear all along is not: there is one in every drill.

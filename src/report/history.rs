@@ -21,11 +21,7 @@ pub fn history(history: &History, style: TableStyle) -> String {
     let mut page = Page::new(style);
     let longest = history.runs.iter().filter_map(ended).max().unwrap_or_default();
     // What is left out first is what the others say too: the id holds the time.
-    let tables = Layout::ALL.map(|layout| table(history, longest, layout));
-    let fitting = tables.iter().find(|table| page.fits(table)).or(tables.last());
-    if let Some(table) = fitting {
-        page.table(table.clone());
-    }
+    page.first_that_fits(Layout::ALL.map(|layout| table(history, longest, layout)));
     if history.earlier > 0 {
         let earlier = plural(history.earlier as u64, "earlier run", "earlier runs");
         page.paragraph(2, 2, &[(Ink::Dim, format!("and {earlier}; --last N shows more"))]);

@@ -28,12 +28,13 @@ pub fn lines(record: &RunRecord) -> impl Iterator<Item = (String, Vec<Span>)> {
 }
 
 /// A service that never failed has no impact, unless people are known to use it.
-fn is_news(service: &ServiceRecord) -> bool {
+pub fn is_news(service: &ServiceRecord) -> bool {
     let lost = |impact: &Impact| !impact.bad.high.unwrap_or(impact.bad.low).is_zero();
     service.impact.as_ref().is_some_and(|impact| service.users.is_some() || lost(impact))
 }
 
-fn entries(service: &ServiceRecord) -> Vec<Entry> {
+/// A line for the service, and below it one for each of several features, the slowest first.
+pub fn entries(service: &ServiceRecord) -> Vec<Entry> {
     let Some(impact) = &service.impact else { return Vec::new() };
     let mut entries = vec![Entry { label: service.name.to_string(), text: lost(service, impact) }];
     if service.probes.len() > 1 {
@@ -53,7 +54,8 @@ fn entries(service: &ServiceRecord) -> Vec<Entry> {
     entries
 }
 
-fn lost(service: &ServiceRecord, impact: &Impact) -> Vec<Span> {
+/// What the service's users lost.
+pub fn lost(service: &ServiceRecord, impact: &Impact) -> Vec<Span> {
     let users = service.users.map_or(String::new(), |users| plural(users, "user", "users"));
     let high = impact.bad.high.unwrap_or(impact.bad.low);
     if high.is_zero() {
@@ -75,7 +77,8 @@ fn lost(service: &ServiceRecord, impact: &Impact) -> Vec<Span> {
     }
 }
 
-fn feature(probe: &ProbeRecord) -> Span {
+/// What became of a feature after the cut.
+pub fn feature(probe: &ProbeRecord) -> Span {
     let Some(recovery) = probe.recovery else {
         return (Ink::Doubt, "not measured".to_owned());
     };

@@ -14,7 +14,17 @@ const CHANGES: usize = 8;
 
 /// Writes the ground truth, if a lab was drilled.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let (Some(lab), Some(_)) = (&record.lab, record.marks.cut_issued) else { return };
+    let entries = entries(record);
+    if entries.is_empty() {
+        return;
+    }
+    page.heading("What the lab knows", &[]);
+    page.entries(&entries);
+}
+
+/// The truth about the first few services and stores; nothing if nothing was cut, or no lab.
+pub fn entries(record: &RunRecord) -> Vec<Entry> {
+    let (Some(lab), Some(_)) = (&record.lab, record.marks.cut_issued) else { return vec![] };
     let mut entries = vec![];
     for service in record.services.iter().take(SERVICES) {
         let Some(truth) = lab.services.get(&service.name) else { continue };
@@ -42,11 +52,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
         entries.push(Entry { label: name.to_string(), text });
         entries.extend(switches(&store.serving, &record.marks).map(aside));
     }
-    if entries.is_empty() {
-        return;
-    }
-    page.heading("What the lab knows", &[]);
-    page.entries(&entries);
+    entries
 }
 
 /// Whether `probe` asks the lab service `name`. Older records do not say, and had it so.

@@ -13,7 +13,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn entry(load: &LoadRecord) -> Entry {
+/// What one load offered, and what came back.
+pub fn entry(load: &LoadRecord) -> Entry {
     let counts = &load.counts;
     let reached = match peak(load) {
         Some(peak) => format!("{} of ", grouped(peak)),

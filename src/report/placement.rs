@@ -9,28 +9,48 @@ const ROWS: usize = 8;
 
 /// Writes the section of a run: what did not come true first, then what was lost, with the chains.
 pub fn write(record: &RunRecord, page: &mut Page) {
+    if let Some(told) = of_run(record) {
+        page.heading("Placement", &[told.note]);
+        page.entries(&told.entries);
+        if let Some(quiet) = told.quiet {
+            page.paragraph(2, 2, &[quiet]);
+        }
+    }
+}
+
+/// What there is to tell of the placement check.
+pub struct Told {
+    /// How well it predicted.
+    pub note: Span,
+    /// What did not come true first, then what was lost.
+    pub entries: Vec<Entry>,
+    /// Those that stayed up as they should.
+    pub quiet: Option<Span>,
+}
+
+/// What there is to tell; `None` where nothing was predicted or cut.
+pub fn of_run(record: &RunRecord) -> Option<Told> {
     let placement = &record.placement;
     let nothing = placement.services.is_empty() && placement.control_plane.is_empty();
     if nothing || record.marks.cut_issued.is_none() {
-        return;
+        return None;
     }
     let (wrong, right): (Vec<&Compared>, Vec<&Compared>) =
         placement.services.iter().partition(|it| it.agrees == Some(false));
     let compared = placement.services.iter().filter(|it| it.agrees.is_some()).count();
-    page.heading("Placement", &[note(wrong.len(), compared)]);
+    let note = note(wrong.len(), compared);
     let parts = placement.control_plane.iter().filter(|part| part.predicted.is_loss());
     let mut entries: Vec<Entry> = limited(wrong, disagreement);
     entries.extend(limited(parts.collect(), control_plane));
     let (told, quiet): (Vec<&Compared>, Vec<&Compared>) =
         right.into_iter().partition(|it| it.forecast.predicted > Outlook::Up);
     entries.extend(limited(told, agreement));
-    page.entries(&entries);
     let quiet = quiet.iter().filter(|it| it.agrees == Some(true)).count();
-    if quiet > 0 {
+    let quiet = (quiet > 0).then(|| {
         let text = plural(quiet as u64, "service", "services");
-        let text = format!("{text} that should have stayed up did so");
-        page.paragraph(2, 2, &[(Ink::Dim, text)]);
-    }
+        (Ink::Dim, format!("{text} that should have stayed up did so"))
+    });
+    Some(Told { note, entries, quiet })
 }
 
 fn note(wrong: usize, compared: usize) -> Span {

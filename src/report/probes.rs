@@ -124,11 +124,13 @@ fn worth_a_look(count: u64, ink: Ink) -> comfy_table::Cell {
     cell(if count == 0 { Ink::Plain } else { ink }, &grouped(count))
 }
 
-fn label(service: &ServiceRecord, probe: &ProbeRecord) -> String {
+/// The name of a probe among those of all services.
+pub fn label(service: &ServiceRecord, probe: &ProbeRecord) -> String {
     format!("{}/{}", service.name, probe.name)
 }
 
-fn latency(latency: Option<&Latency>, between: &str) -> String {
+/// Median and 99th percentile.
+pub fn latency(latency: Option<&Latency>, between: &str) -> String {
     match latency {
         Some(latency) => format!("{}{between}{}", time(latency.p50), time(latency.p99)),
         None => "-".to_owned(),
@@ -136,7 +138,7 @@ fn latency(latency: Option<&Latency>, between: &str) -> String {
 }
 
 /// A note of all that the counts do not tell; `None` where there is nothing.
-fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<Entry> {
+pub fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<Entry> {
     let text = told(probe, marks);
     (!text.is_empty()).then(|| Entry::plain(label(service, probe), text))
 }

@@ -191,7 +191,7 @@ pub fn decided(probe: &ProbeRecord, promise: &PromiseResult) -> bool {
 }
 
 /// The counts of the probe that decided, or of all that the service waits for.
-fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
+pub fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     let mut sum = ProbeCounts::default();
     for probe in service.probes.iter().filter(|probe| decided(probe, promise)) {
         sum.due += probe.counts.due;
@@ -214,10 +214,9 @@ pub fn budget(promise: &PromiseResult) -> String {
 pub fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
     match (promise.promise, promise.bad, promise.measured) {
         (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
-        (Promise::GoodWhileCut, ..) => match promise.held {
-            Some(held) => format!("{} good", percent(held.certain())),
-            None => "not measured".to_owned(),
-        },
+        (Promise::GoodWhileCut, ..) => {
+            format!("{} good", percent(promise.held.unwrap_or_default().certain()))
+        }
         (_, _, Some(measured)) => shown(measured),
         (_, _, None) => "not measured".to_owned(),
     }
@@ -250,7 +249,8 @@ fn signed(budget: Duration, took: Duration) -> String {
     }
 }
 
-fn ink(judgement: Judgement) -> Ink {
+/// The ink of a judgement.
+pub fn ink(judgement: Judgement) -> Ink {
     match judgement {
         Judgement::Kept => Ink::Good,
         Judgement::Undecided => Ink::Doubt,

@@ -12,12 +12,26 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     if record.marks.cut_issued.is_none() {
         return;
     }
-    let proof = &record.proof;
-    let state = match proof.holds() {
+    page.heading("Proof of the cut", &[state(record)]);
+    let (entries, hidden) = entries(record, SERVICES);
+    page.entries(&entries);
+    if hidden > 0 {
+        page.paragraph(2, 2, &[(Ink::Dim, format!("and {hidden} more services"))]);
+    }
+}
+
+/// Whether the cut is proven, in a word or two.
+pub fn state(record: &RunRecord) -> Span {
+    match record.proof.holds() {
         true => (Ink::Good, "holds".to_owned()),
         false => (Ink::Doubt, "NOT PROVEN".to_owned()),
-    };
-    page.heading("Proof of the cut", &[state]);
+    }
+}
+
+/// What is missing, what controls said, and what the samples of at most `most` services said; and how many services
+/// are left out.
+pub fn entries(record: &RunRecord, most: usize) -> (Vec<Entry>, usize) {
+    let proof = &record.proof;
     let mut entries: Vec<Entry> = proof
         .missing
         .iter()
@@ -33,12 +47,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     // Those that leak come first.
     let mut services: Vec<&ServiceProof> = proof.services.iter().collect();
     services.sort_by_key(|service| service.during.part == 0);
-    entries.extend(services.iter().take(SERVICES).map(|proof| service(record, proof)));
-    page.entries(&entries);
-    if services.len() > SERVICES {
-        let text = format!("and {} more services", services.len() - SERVICES);
-        page.paragraph(2, 2, &[(Ink::Dim, text)]);
-    }
+    entries.extend(services.iter().take(most).map(|proof| service(record, proof)));
+    (entries, services.len().saturating_sub(most))
 }
 
 fn control(proof: &ControlProof, silent: bool) -> Entry {

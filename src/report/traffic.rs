@@ -9,27 +9,64 @@ const PARTS: usize = 20;
 
 /// Writes, if traffic may still be cut, that it may, where, and how to put it back.
 pub fn write_alarm(record: &RunRecord, page: &mut Page) {
+    let Some(places) = alarm(record) else { return };
+    page.blank();
+    let alarm = format!(" {ALARM} ").replace(' ', "\u{a0}");
+    page.paragraph(0, 0, &[(Ink::Alarm, alarm)]);
+    page.entries(&STEPS.map(|(number, text)| Entry::plain(number, text)));
+    page.verbatim(4, &again(record));
+    for place in places {
+        page.paragraph(4, 6, &[(Ink::Bold, place.place)]);
+        for note in place.notes {
+            page.paragraph(6, 8, &[(Ink::Plain, note)]);
+        }
+        page.entries_at(6, &place.parts);
+        for command in place.commands {
+            page.verbatim(6, command);
+        }
+        if let Some(more) = place.more {
+            page.paragraph(6, 8, &[(Ink::Plain, more)]);
+        }
+    }
+}
+
+/// What is said first if traffic may still be cut.
+pub const ALARM: &str = "TRAFFIC MAY STILL BE CUT. Do this now:";
+
+/// What to do about it.
+pub const STEPS: [(&str, &str); 3] = [
+    ("1.", "call the line below, which tries it all once more"),
+    ("2.", "if that fails, put back by hand what differs, at each place below"),
+    ("3.", "read it back there, and see that users are served"),
+];
+
+/// The line that tries once more.
+pub fn again(record: &RunRecord) -> String {
+    format!("firedrill restore {}", record.run)
+}
+
+/// A control that may still be cut, and how to put it back.
+pub struct ByHand<'a> {
+    /// The control.
+    pub place: String,
+    /// What went wrong, and what is not known.
+    pub notes: Vec<String>,
+    /// Parts that differ, or all of them if that is not known.
+    pub parts: Vec<Entry>,
+    /// What a person would do, to be copied.
+    pub commands: &'a [String],
+    /// What is left out.
+    pub more: Option<String>,
+}
+
+/// The places to put back by hand; `None` if traffic is back.
+pub fn alarm(record: &RunRecord) -> Option<Vec<ByHand<'_>>> {
     let broken: Vec<&ControlRecord> =
         record.controls.iter().filter(|control| control.restored == Restored::No).collect();
     if record.verdict != Verdict::NotRestored && broken.is_empty() {
-        return;
+        return None;
     }
-    page.blank();
-    let alarm = " TRAFFIC MAY STILL BE CUT. Do this now: ".replace(' ', "\u{a0}");
-    page.paragraph(0, 0, &[(Ink::Alarm, alarm)]);
-    page.entries(&[
-        Entry::plain("1.", "call the line below, which tries it all once more"),
-        Entry::plain("2.", "if that fails, put back by hand what differs, at each place below"),
-        Entry::plain("3.", "read it back there, and see that users are served"),
-    ]);
-    page.verbatim(4, &format!("firedrill restore {}", record.run));
-    for control in broken {
-        page.paragraph(4, 6, &[(Ink::Bold, place(control))]);
-        if let Some(error) = last_error(record, control) {
-            page.paragraph(6, 8, &[(Ink::Plain, error)]);
-        }
-        by_hand(control, page);
-    }
+    Some(broken.into_iter().map(|control| by_hand(record, control)).collect())
 }
 
 /// Writes the state of each control.
@@ -42,7 +79,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     page.entries(&entries);
 }
 
-fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
+/// What became of a control.
+pub fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
     let mut text: Vec<Span> = vec![];
     match control.restored {
         Restored::Untouched => text.push((Ink::Plain, "never changed".to_owned())),
@@ -69,11 +107,13 @@ fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
     Entry { label: place(control), text }
 }
 
-fn place(control: &ControlRecord) -> String {
+/// A control with its provider.
+pub fn place(control: &ControlRecord) -> String {
     format!("{} ({})", control.name, control.provider.key())
 }
 
-fn last_error(record: &RunRecord, control: &ControlRecord) -> Option<String> {
+/// The last thing that went wrong at a control.
+pub fn last_error(record: &RunRecord, control: &ControlRecord) -> Option<String> {
     let call =
         record.calls.iter().rev().find(|c| c.control == control.name && c.error.is_some())?;
     let act = match call.act {
@@ -87,39 +127,34 @@ fn last_error(record: &RunRecord, control: &ControlRecord) -> Option<String> {
 }
 
 /// Every part that differs from the snapshot, or all of them if nothing could be read back.
-fn by_hand(control: &ControlRecord, page: &mut Page) {
-    let Some(before) = &control.before else {
-        page.paragraph(6, 8, &[(Ink::Plain, "its state before the drill is not known".into())]);
-        return;
-    };
-    let names = match &control.after {
-        Some(after) => before.differences(after),
-        None => {
-            let text = "could not be read back; as it was before the drill:";
-            page.paragraph(6, 8, &[(Ink::Plain, text.into())]);
+fn by_hand<'a>(record: &RunRecord, control: &'a ControlRecord) -> ByHand<'a> {
+    let mut notes: Vec<String> = last_error(record, control).into_iter().collect();
+    let names = match (&control.before, &control.after) {
+        (None, _) => {
+            notes.push("its state before the drill is not known".to_owned());
+            Vec::new()
+        }
+        (Some(before), Some(after)) => before.differences(after),
+        (Some(before), None) => {
+            notes.push("could not be read back; as it was before the drill:".to_owned());
             before.parts.keys().cloned().collect()
         }
     };
-    let entries: Vec<Entry> = names
-        .iter()
-        .take(PARTS)
-        .map(|name| {
-            let was = before.parts.get(name);
-            let now = control.after.as_ref().map(|after| after.parts.get(name));
-            Entry::plain(name.as_str(), difference(was, now))
-        })
-        .collect();
-    page.entries_at(6, &entries);
-    for command in control.by_hand.iter().take(PARTS) {
-        page.verbatim(6, command);
-    }
-    if names.len() > PARTS {
-        let more = format!(
-            "and {} more, in the run record, and by `firedrill restore --dry-run`",
-            names.len() - PARTS
-        );
-        page.paragraph(6, 8, &[(Ink::Plain, more)]);
-    }
+    let entry = |name: &String| {
+        let was = control.before.as_ref().and_then(|before| before.parts.get(name));
+        let now = control.after.as_ref().map(|after| after.parts.get(name));
+        Entry::plain(name.as_str(), difference(was, now))
+    };
+    let commands = match control.before {
+        Some(_) => &control.by_hand[..control.by_hand.len().min(PARTS)],
+        None => &[],
+    };
+    let more = names.len().saturating_sub(PARTS);
+    let more = (more > 0).then(|| {
+        format!("and {more} more, in the run record, and by `firedrill restore --dry-run`")
+    });
+    let parts = names.iter().take(PARTS).map(entry).collect();
+    ByHand { place: place(control), notes, parts, commands, more }
 }
 
 /// How a part was, and, if it was read back, how it is.
@@ -138,7 +173,8 @@ fn difference(was: Option<&PartState>, now: Option<Option<&PartState>>) -> Strin
     }
 }
 
-fn described<'a>(
+/// A part's state in words.
+pub fn described<'a>(
     passage: Passage,
     settings: impl Iterator<Item = (&'a String, &'a String)>,
 ) -> String {

@@ -183,6 +183,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     // JUnit XML.
     ("quick_junit", &["report"]),
     ("comfy_table", &["report"]),
+    ("maud", &["report"]),
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
     ("etcetera", &["cli"]),

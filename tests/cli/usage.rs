@@ -45,8 +45,8 @@ Arguments:
   <PLAN>  The plan
 
 Options:
-      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, junit, markdown or
-                                openmetrics; repeatable
+      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, html, junit, markdown
+                                or openmetrics; repeatable
       --events[=<PATH>]         Each event of the drill as a line of JSON, as it happens: to stdout,
                                 in place of the table, or to PATH
       --yes                     Cut without asking; needed without a terminal for anything but the
@@ -97,7 +97,7 @@ fn a_command_line_that_makes_no_sense_says_what_would() {
         ),
         (
             &["run", "a.yaml", "--report", "xml"],
-            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table, json, junit, \
+            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table, json, html, junit, \
              markdown, openmetrics, or FORMAT=PATH for a file\n\nFor more information, try '--help'.\n",
         ),
         (

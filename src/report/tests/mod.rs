@@ -5,6 +5,7 @@ mod build;
 mod csv;
 mod events;
 mod github;
+mod html;
 mod junit;
 mod markdown;
 mod openmetrics;

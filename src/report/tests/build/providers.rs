@@ -1,0 +1,30 @@
+//! Records with the settings of every provider.
+
+use super::{many_services, ms, passed};
+use crate::model::*;
+
+/// Records that hold the settings of every provider and mode.
+pub fn every_provider() -> Vec<RunRecord> {
+    let mut proxy = many_services();
+    proxy.controls[0].provider = Provider::Proxy(ProxySettings {
+        routes: vec![ProxyRoute {
+            datacenter: DatacenterId(0),
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            to: "10.1.0.4:80".into(),
+        }],
+    });
+    let haproxy = |socket| {
+        let mut record = passed();
+        record.controls[0].provider = Provider::Haproxy(HaproxySettings {
+            socket,
+            servers: vec![HaproxyServers {
+                datacenter: DatacenterId(0),
+                patterns: vec!["app/web*".into()],
+            }],
+            timeout: ms(2000),
+        });
+        record
+    };
+    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+}
