@@ -140,6 +140,8 @@ pub const MACROS: &[Only] = &[
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
     ("async_trait", &["traffic", "drill"]),
