@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "cli/ahead.rs"]
+mod ahead;
 #[path = "cli/balancer.rs"]
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/guards.rs"]
 mod guards;
+#[path = "cli/guide.rs"]
+mod guide;
 #[path = "cli/home.rs"]
 mod home;
 #[path = "cli/metrics.rs"]
@@ -26,6 +30,8 @@ mod refused;
 mod secrets;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/start.rs"]
+mod start;
 #[path = "cli/streams.rs"]
 mod streams;
 #[path = "cli/usage.rs"]

@@ -70,7 +70,8 @@ fn plans() -> Vec<(String, String)> {
     for page in files(&root().join("docs"), "md").into_iter().chain([root().join("README.md")]) {
         let text = std::fs::read_to_string(&page).unwrap();
         let blocks = text.split("```yaml\n").skip(1).map(|it| it.split("```").next().unwrap());
-        let whole = blocks.filter(|block| block.contains("\nversion: 1") || block.starts_with("version:"));
+        let whole =
+            blocks.filter(|block| block.contains("\nversion: 1") || block.starts_with("version:"));
         plans.extend(whole.map(|block| (page.display().to_string(), block.to_owned())));
     }
     plans

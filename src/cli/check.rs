@@ -40,8 +40,9 @@ enum Deal {
     Off,
 }
 
+/// How plans that are not run are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     #[default]
     Table,
     Json,

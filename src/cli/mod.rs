@@ -3,13 +3,16 @@
 mod by_hand;
 mod check;
 mod exit;
+mod init;
 mod input;
 mod leash;
+mod manual;
 mod output;
 mod preview;
 mod reach;
 mod restore;
 mod run;
+mod schema;
 mod settle;
 mod signals;
 mod state;
@@ -44,6 +47,14 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
+    /// Write a commented plan to begin with; asks a few things on a terminal
+    Init(init::InitArgs),
+    /// Print the JSON Schema of plans, for editors
+    Schema(schema::SchemaArgs),
+    /// Print the script that completes commands in a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the man page, or write one for each command
+    Man(manual::ManArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -87,6 +98,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Preview(args) => preview::preview(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

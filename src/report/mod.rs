@@ -19,7 +19,7 @@ mod traffic;
 mod words;
 
 use crate::model::RunRecord;
-pub use check::{Previewed, checks, placement, preview};
+pub use check::{Previewed, checks, placement, preview, preview_json};
 pub use json::json;
 use page::Page;
 

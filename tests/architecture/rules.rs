@@ -32,6 +32,7 @@ pub const ROOMS: &[Room] = &[
     Room { name: "model", imports: &[], never: IO },
     Room { name: "clock", imports: &["model"], never: NETWORK },
     Room { name: "plan", imports: &["model"], never: IO },
+    Room { name: "init", imports: &[], never: IO },
     Room { name: "placement", imports: &["model"], never: IO },
     Room { name: "measure", imports: &["model"], never: IO },
     Room { name: "report", imports: &["model"], never: IO },
@@ -83,6 +84,7 @@ pub const ROOMS: &[Room] = &[
             "drill",
             "report",
             "screen",
+            "init",
         ],
         never: NETWORK,
     },
@@ -156,7 +158,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "journal", "lease", "lab"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",

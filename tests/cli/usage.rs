@@ -9,12 +9,17 @@ traffic back, and say PASS or FAIL with the evidence
 Usage: firedrill <COMMAND>
 
 Commands:
-  run      Run the drill: the report on stdout, progress on stderr
-  check    Print every finding of every plan, and what is lost with each datacenter; touches nothing
-  preview  What the drill would call, in order, and how each call is undone; only reads
-  restore  Put traffic back from the journal
-  status   What is cut right now, and by which run
-  help     Print this message or the help of the given subcommand(s)
+  run          Run the drill: the report on stdout, progress on stderr
+  check        Print every finding of every plan, and what is lost with each datacenter; touches
+               nothing
+  preview      What the drill would call, in order, and how each call is undone; only reads
+  restore      Put traffic back from the journal
+  status       What is cut right now, and by which run
+  init         Write a commented plan to begin with; asks a few things on a terminal
+  schema       Print the JSON Schema of plans, for editors
+  completions  Print the script that completes commands in a shell
+  man          Print the man page, or write one for each command
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help
