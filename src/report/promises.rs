@@ -177,9 +177,10 @@ fn budget(promise: &PromiseResult) -> String {
 fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
     match (promise.promise, promise.bad, promise.measured) {
         (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
-        (Promise::GoodWhileCut, ..) => {
-            format!("{} good", percent(promise.held.unwrap_or_default().certain()))
-        }
+        (Promise::GoodWhileCut, ..) => match promise.held {
+            Some(held) => format!("{} good", percent(held.certain())),
+            None => "not measured".to_owned(),
+        },
         (_, _, Some(measured)) => shown(measured),
         (_, _, None) => "not measured".to_owned(),
     }
