@@ -216,10 +216,7 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
             if answers.given.contains_key(&question) {
                 continue;
             }
-            loop {
-                let Some(answer) = self.ask(question.words(), &answers.default(question))? else {
-                    break;
-                };
+            while let Some(answer) = self.ask(question.words(), &answers.default(question))? {
                 let before = wrong_with(&text_of(answers)).map(|finding| finding.what);
                 answers.given.insert(question, answer);
                 match wrong_with(&text_of(answers)) {

@@ -7,7 +7,7 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, Exit, output};
+use super::{Cli, Exit, exit, output};
 
 /// Options of `firedrill completions`.
 #[derive(Debug, Args)]
@@ -27,7 +27,16 @@ pub(super) struct ManArgs {
 
 /// The command line's description of itself, without what people do not call.
 fn described() -> Command {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|part| !part.is_hide_set()).cloned();
+    let about = all.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut command = Command::new("firedrill")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .after_help(exit::HELP)
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommands(shown);
     command.build();
     command
 }
@@ -64,8 +73,7 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 fn pages(directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let whole = described();
-    let parts = whole.get_subcommands().filter(|part| !part.is_hide_set());
-    for command in parts.cloned().chain([whole.clone()]) {
+    for command in whole.get_subcommands().cloned().chain([whole.clone()]) {
         // As built: `firedrill-run` for a page of its own, which the first page names.
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
         output::write_whole(&directory.join(format!("{name}.1")), &page(command)?)?;

@@ -48,7 +48,8 @@ enum Command {
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
     /// Write a commented plan to begin with; asks a few things on a terminal
-    Init(init::InitArgs),
+    // Boxed, for it is far larger than the others.
+    Init(Box<init::InitArgs>),
     /// Print the JSON Schema of plans, for editors
     Schema(schema::SchemaArgs),
     /// Print the script that completes commands in a shell

@@ -153,7 +153,7 @@ impl Pace {
         let budget = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX).min(30 * 24 * 3_600_000);
         let every = (budget / 20).clamp(20, 1_000);
         let every = if every >= 100 { every / 100 * 100 } else { every / 10 * 10 };
-        Pace { every, at_most: (2 * budget + 10_000).max(60_000).min(31 * 24 * 3_600_000) }
+        Pace { every, at_most: (2 * budget + 10_000).clamp(60_000, 31 * 24 * 3_600_000) }
     }
 }
 

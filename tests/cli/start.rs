@@ -86,7 +86,7 @@ fn scripts_for_shells_are_right_and_know_every_command() {
         for word in ["restore", "preview", "--state-dir", "haproxy"] {
             assert!(script.stdout.contains(word.trim_start_matches('-')), "{shell}: no {word}");
         }
-        assert!(!script.stdout.contains("watchdog)"), "{shell} offers what people do not call");
+        assert!(!script.stdout.contains("watchdog"), "{shell} offers what people do not call");
         if is_there(name) {
             home.file("script", &script.stdout);
             let read = Command::new(name).arg("-n").arg(home.path("script")).output().unwrap();
