@@ -126,8 +126,9 @@ fn meaning(budget: Duration, width: Duration, k: Option<u64>) -> String {
         return format!("cannot be kept: bounds {wide} do not fit below {budget}; lower `every`");
     }
     let (kept, broken) = (Shown(budget - width), Shown(budget.saturating_add(width)));
+    // The time of an answer and of the cut's calls comes on top, which no plan tells.
     format!(
-        "{wide}: surely kept below {kept}, surely broken above {broken}, else it may be undecided"
+        "{wide}: kept below about {kept}, broken above about {broken}, else it may be undecided"
     )
 }
 

@@ -36,6 +36,19 @@ fn word(text: &str) -> String {
     if begins && text.chars().all(plain) { text.to_owned() } else { quoted(text) }
 }
 
+/// A duration as it is where it is plain: digits and a unit, which YAML takes for text.
+fn duration(text: &str) -> String {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let unit = ["ms", "s", "m", "h"].contains(&text.get(digits.len()..).unwrap_or_default());
+    if plain && unit { text.to_owned() } else { quoted(text) }
+}
+
+/// Milliseconds in the largest unit that leaves no rest.
+fn millis(millis: u64) -> String {
+    if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+}
+
 pub(super) fn plan(answers: &Answers, pace: &Pace) -> String {
     let get = |question| word(&answers.get(question));
     let datacenters: Vec<String> = answers.datacenters().iter().map(|name| word(name)).collect();
@@ -175,17 +188,17 @@ services:
         http: {http}
         # How often it is asked. Measured times are uncertain by about one period, so that a tenth of the budget or
         # less decides it.
-        every: {}ms
+        every: {}
         timeout: 1s               # a user would have given up
         # Who gave an answer. Without it nothing could prove by answers that the datacenter is out, or back.
         served_by: {{ header: {header} }}
     promises:
-      recover_within: {within}         # the recovery time objective: good again within this, and stable
-      failback_within: {within}        # as before again within this, once traffic is put back
+      recover_within: {within:<8}  # the recovery time objective: good again within this, and stable
+      failback_within: {within:<7}  # as before again within this, once traffic is put back
 
 ",
-        pace.every,
-        within = word(&answers.get(Question::Within)),
+        millis(pace.every),
+        within = duration(&answers.get(Question::Within)),
     )
 }
 
@@ -197,13 +210,13 @@ fn timing(system: System, pace: &Pace) -> String {
     format!(
         "\
 timing:
-  baseline: {baseline}                # how long an ordinary day is watched before the cut
-  stable_for: {stable}                # how long it must be good to count as recovered
-  hold: {hold}                   # how long to stay cut after all is decided
-  at_most: {}s                # the longest that traffic may stay cut, whatever happens
+  baseline: {baseline:<18}  # how long an ordinary day is watched before the cut
+  stable_for: {stable:<16}  # how long it must be good to count as recovered
+  hold: {hold:<22}  # how long to stay cut after all is decided
+  at_most: {:<19}  # the longest that traffic may stay cut, whatever happens
 
 ",
-        pace.at_most.div_ceil(1000)
+        millis(pace.at_most)
     )
 }
 
