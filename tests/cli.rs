@@ -8,6 +8,8 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/guide.rs"]

@@ -2,7 +2,9 @@
 
 mod by_hand;
 mod check;
+mod events;
 mod exit;
+mod github;
 mod init;
 mod input;
 mod leash;
@@ -31,6 +33,9 @@ pub use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(version, after_help = exit::HELP, max_term_width = 100)]
 struct Cli {
+    /// Draw tables in ASCII, as on a terminal whose locale is not UTF-8
+    #[arg(long, global = true, display_order = 100)]
+    ascii: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,6 +97,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     // A drill and its watchdog have traffic to put back while they talk.
     if !matches!(cli.command, Command::Run(_) | Command::Watchdog(_)) {
         output::be_patient();
+    }
+    if cli.ascii {
+        output::be_ascii();
     }
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),

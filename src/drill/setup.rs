@@ -143,8 +143,10 @@ async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, Why>>,
 ) -> Result<T, Why> {
     let stopped = async {
-        match stop.wait_for(Option::is_some).await {
-            Ok(why) => why.clone(),
+        // The lock on the channel's value must not be held while something is waited for.
+        let why = stop.wait_for(Option::is_some).await.map(|why| why.clone());
+        match why {
+            Ok(why) => why,
             // Nobody is left who could stop it.
             Err(_) => std::future::pending().await,
         }

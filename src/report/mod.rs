@@ -1,12 +1,17 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
 mod check;
+mod events;
+mod github;
 mod guardrails;
 mod headline;
 mod impact;
 mod json;
+mod junit;
 mod lab;
 mod loads;
+mod markdown;
+mod openmetrics;
 mod page;
 mod placement;
 mod probes;
@@ -20,7 +25,12 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview, preview_json};
+pub use events::{event_line, left_out_line};
+pub use github::annotations;
 pub use json::json;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use openmetrics::openmetrics;
 use page::Page;
 
 /// How the table is drawn.
@@ -30,6 +40,13 @@ pub struct TableStyle {
     pub width: u16,
     /// Whether to colour it. Nothing is told by colour alone.
     pub color: bool,
+    /// Whether to keep to ASCII: what else is in it is drawn with ASCII's characters, or as `?`.
+    pub ascii: bool,
+}
+
+impl TableStyle {
+    /// For what is no terminal: a file, a pipe, another report.
+    pub const FILE: TableStyle = TableStyle { width: 100, color: false, ascii: false };
 }
 
 /// The report for people: the verdict first, then its evidence, in lines of at most `style.width`.

@@ -174,6 +174,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("jiff", &["model", "plan", "measure", "journal", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
+    // JUnit XML.
+    ("quick_junit", &["report"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),
