@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod drill;
 pub mod guard;
+pub mod init;
 pub mod journal;
 pub mod lab;
 pub mod lease;

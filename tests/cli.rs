@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "cli/ahead.rs"]
+mod ahead;
 #[path = "cli/balancer.rs"]
 mod balancer;
 #[path = "cli/check.rs"]
@@ -10,6 +12,8 @@ mod check;
 mod formats;
 #[path = "cli/guards.rs"]
 mod guards;
+#[path = "cli/guide.rs"]
+mod guide;
 #[path = "cli/home.rs"]
 mod home;
 #[path = "cli/metrics.rs"]
@@ -32,6 +36,8 @@ mod report;
 mod secrets;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/start.rs"]
+mod start;
 #[path = "cli/streams.rs"]
 mod streams;
 #[path = "cli/usage.rs"]

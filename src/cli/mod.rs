@@ -10,8 +10,10 @@ mod form;
 mod gate;
 mod github;
 mod history;
+mod init;
 mod input;
 mod leash;
+mod manual;
 mod output;
 mod preview;
 mod reach;
@@ -57,16 +59,23 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
+    /// Draw a past run again, in any format
+    Report(report::ReportArgs),
     /// Past runs, the latest first, and how their recovery times went
     History(history::HistoryArgs),
     /// What got slower or faster from one run to another, and what was not measured
     Compare(compare::CompareArgs),
     /// Whether the last drill of each plan lets a release go out
     Gate(gate::GateArgs),
-    /// Draw a past run again, in any format
-    Report(report::ReportArgs),
-    /// Print the JSON Schema of a format
+    /// Write a commented plan to begin with; asks a few things on a terminal
+    // Boxed, for it is far larger than the others.
+    Init(Box<init::InitArgs>),
+    /// Print the JSON Schema of a plan or a run record
     Schema(schema::SchemaArgs),
+    /// Print the script that completes commands in a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the man page, or write one for each command
+    Man(manual::ManArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -118,6 +127,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Gate(args) => gate::gate(&args),
         Command::Report(args) => report::report(&args),
         Command::Schema(args) => schema::schema(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, VarArgs, check, input, output};
+use super::{Exit, VarArgs, check, form, input, output};
+use crate::drill;
 use crate::model::{ControlSpec, ControlState, Plan};
 use crate::placement::Placement;
 use crate::report::{self, Previewed};
@@ -17,6 +18,9 @@ pub(super) struct PreviewArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
+    /// How stdout is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: form::Form,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -49,8 +53,17 @@ pub(super) fn preview(args: &PreviewArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let text = report::preview(plan, &checked, &controls, output::style());
-    output::data(text.as_bytes());
+    let ahead = drill::ahead(plan);
+    match args.format {
+        form::Form::Table => {
+            let text = report::preview(plan, &checked, &controls, &ahead, output::style());
+            output::data(text.as_bytes());
+        }
+        form::Form::Json => match report::preview_json(plan, &checked, &controls, &ahead) {
+            Ok(bytes) => output::data(&bytes),
+            Err(error) => output::say(format_args!("error: the JSON could not be made: {error}")),
+        },
+    }
     Exit::Pass
 }
 
@@ -65,14 +78,15 @@ fn controls(plan: &Plan) -> Result<Vec<Previewed>, String> {
 }
 
 async fn control(plan: &Plan, spec: &ControlSpec) -> Previewed {
-    let unread = |error: String| Previewed {
-        spec: spec.clone(),
-        states: Some(Err(error)),
-        by_hand: Vec::new(),
-    };
+    let (calls, by_hand) = (Vec::new(), Vec::new());
+    let unread =
+        |error: String| Previewed { spec: spec.clone(), states: Some(Err(error)), calls, by_hand };
     let control = match traffic::reach(spec) {
         Ok(Some(control)) => control,
-        Ok(None) => return Previewed { spec: spec.clone(), states: None, by_hand: Vec::new() },
+        Ok(None) => {
+            let calls = drill::calls_of_our_own(plan, spec);
+            return Previewed { spec: spec.clone(), states: None, calls, by_hand: Vec::new() };
+        }
         Err(error) => return unread(error.to_string()),
     };
     match tokio::time::timeout(LIMIT, control.inspect()).await {
@@ -90,6 +104,7 @@ fn read(
 ) -> Previewed {
     let before = state.cuttable(&plan.cut);
     let after = control.cut_state(&plan.cut, &before);
+    let calls = control.calls(&plan.cut, &before);
     let by_hand = control.by_hand(&before);
-    Previewed { spec: spec.clone(), states: Some(Ok((before, after))), by_hand }
+    Previewed { spec: spec.clone(), states: Some(Ok((before, after))), calls, by_hand }
 }

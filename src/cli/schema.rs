@@ -1,4 +1,4 @@
-//! `firedrill schema`: the forms of firedrill's files, for editors and programs.
+//! `firedrill schema`: the JSON Schemas of what firedrill reads and writes.
 
 use clap::{Args, ValueEnum};
 
@@ -9,20 +9,24 @@ use crate::report;
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
     /// Of what
-    #[arg(value_name = "FORM")]
-    of: Form,
+    #[arg(value_enum, default_value_t, value_name = "WHAT")]
+    of: Of,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// The run record
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Of {
+    /// What a plan may hold, for editors
+    #[default]
+    Plan,
+    /// What a run record holds, for programs
     Record,
 }
 
-/// Prints a JSON Schema.
+/// Prints a schema.
 pub(super) fn schema(args: &SchemaArgs) -> Exit {
     match args.of {
-        Form::Record => output::data(report::record_schema().as_bytes()),
+        Of::Plan => output::data(include_str!("../../docs/plan.schema.json").as_bytes()),
+        Of::Record => output::data(report::record_schema().as_bytes()),
     }
     Exit::Pass
 }

@@ -7,6 +7,7 @@
 //! Whatever happens after the first intent to cut, the way out leads through `restore`.
 
 mod addresses;
+mod ahead;
 mod conductor;
 mod controls;
 mod escalation;
@@ -31,6 +32,7 @@ use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
 
 pub use addresses::{Addresses, locate};
+pub use ahead::{ahead, calls_of_our_own};
 pub use escalation::{Escalation, Step};
 pub use guards::Guards;
 pub use probing::{Probes, Probing};

@@ -172,12 +172,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The map in `value`, whose keys must be among `keys`.
+    #[cfg_attr(test, track_caller)]
     pub fn fields<'n, 't>(
         &mut self,
         value: Value<'n, 't>,
         label: Label<'n>,
         keys: &'static [&'static str],
     ) -> Option<Fields<'n, 't>> {
+        #[cfg(test)]
+        super::tests::schema::asked(keys);
         let entries = self.map(value, "a map of keys")?;
         for entry in entries.iter().filter(|entry| !keys.contains(&&*entry.key)) {
             let what = format!("{label} has no key {}", quote(&entry.key));

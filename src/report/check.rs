@@ -1,10 +1,15 @@
 //! Plans that were checked and not run: the placement check, and what a drill would do.
 
+use serde::Serialize;
+
 use super::TableStyle;
 use super::page::{Entry, Ink, Page};
 use super::placement::write_loss;
 use super::words::{mode, plural, time};
-use crate::model::{Checked, ControlSpec, ControlState, HaproxySocket, Plan, Provider};
+use crate::model::{
+    Ahead, Checked, ControlSpec, ControlState, CutCall, HaproxySocket, Measurable, Mode, Name,
+    Plan, Provider,
+};
 
 /// What the placement check found in a plan; empty if it found nothing.
 pub fn placement(checked: &Checked, style: TableStyle) -> String {
@@ -48,8 +53,58 @@ pub struct Previewed {
     /// What is there to be cut, and what the cut makes of it; or why it could not be read. `None`: it is there only
     /// while the drill lasts.
     pub states: Option<Result<(ControlState, ControlState), String>>,
+    /// The calls of the cut, in order.
+    pub calls: Vec<CutCall>,
     /// How the cut is undone by hand, a command or a sentence each.
     pub by_hand: Vec<String>,
+}
+
+/// What a drill would do, for programs: the form of `firedrill preview --format json`.
+#[derive(Serialize)]
+struct PreviewJson<'p> {
+    plan: &'p str,
+    lost: String,
+    mode: Mode,
+    controls: Vec<ControlJson<'p>>,
+    #[serde(flatten)]
+    ahead: &'p Ahead,
+    #[serde(flatten)]
+    checked: &'p Checked,
+}
+
+#[derive(Serialize)]
+struct ControlJson<'p> {
+    name: &'p Name,
+    provider: &'static str,
+    /// Why it could not be read.
+    unread: Option<&'p str>,
+    calls: &'p [CutCall],
+    by_hand: &'p [String],
+}
+
+/// What a drill would do, as JSON with a line break at its end.
+///
+/// # Errors
+/// None are known; serde's type leaves room for them.
+pub fn preview_json(
+    plan: &Plan,
+    checked: &Checked,
+    controls: &[Previewed],
+    ahead: &Ahead,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let controls = controls.iter().map(|control| ControlJson {
+        name: &control.spec.name,
+        provider: control.spec.provider.key(),
+        unread: control.states.as_ref().and_then(|it| it.as_ref().err()).map(String::as_str),
+        calls: &control.calls,
+        by_hand: &control.by_hand,
+    });
+    let (lost, mode) = (plan.lost(), plan.cut.mode);
+    let controls = controls.collect();
+    let preview = PreviewJson { plan: plan.name.as_str(), lost, mode, controls, ahead, checked };
+    let mut bytes = serde_json::to_vec_pretty(&preview)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// What a drill would do, in order.
@@ -57,6 +112,7 @@ pub fn preview(
     plan: &Plan,
     checked: &Checked,
     controls: &[Previewed],
+    ahead: &Ahead,
     style: TableStyle,
 ) -> String {
     let mut page = Page::new(style);
@@ -72,6 +128,9 @@ pub fn preview(
     for control in controls {
         calls(control, &mut page);
     }
+    needs(ahead, &mut page);
+    measurable(ahead, &mut page);
+    duration(ahead, &mut page);
     write_placement(checked, &mut page);
     page.finish()
 }
@@ -106,6 +165,11 @@ fn stages(plan: &Plan, page: &mut Page) {
 fn calls(control: &Previewed, page: &mut Page) {
     let (name, place) = (&control.spec.name, place(&control.spec));
     page.paragraph(2, 4, &[(Ink::Bold, name.to_string()), (Ink::Plain, format!(" ({place})"))]);
+    for (number, call) in (1..).zip(&control.calls) {
+        let undone = call.undone_by.as_deref().unwrap_or("nothing: clients connect anew");
+        page.paragraph(4, 8, &[(Ink::Plain, format!("{number}. {}", call.call))]);
+        page.paragraph(8, 10, &[(Ink::Dim, format!("undone by: {undone}"))]);
+    }
     let mut entries = Vec::new();
     match &control.states {
         None => {
@@ -138,6 +202,42 @@ fn calls(control: &Previewed, page: &mut Page) {
         page.paragraph(4, 4, &[(Ink::Plain, "undone by restore, or by hand:".to_owned())]);
         control.by_hand.iter().for_each(|line| page.verbatim(6, line));
     }
+}
+
+fn needs(ahead: &Ahead, page: &mut Page) {
+    page.heading("What it needs", &[]);
+    ahead.needs.iter().for_each(|need| page.paragraph(2, 4, &[(Ink::Plain, need.clone())]));
+}
+
+fn measurable(ahead: &Ahead, page: &mut Page) {
+    page.heading("What can be measured", &[]);
+    let entry = |it: &Measurable| {
+        let feature = it.feature.as_ref().map(|feature| format!("/{feature}")).unwrap_or_default();
+        let budget = it.budget.map(|budget| format!(" {}", time(budget))).unwrap_or_default();
+        let k = match it.k {
+            Some(1) => String::new(),
+            Some(k) => format!(", k up to {k}"),
+            None => ", k from the baseline".to_owned(),
+        };
+        let by = format!("{budget}: every {} by {}{k}: ", time(it.every), it.probe);
+        let ink = if it.can_be_kept { Ink::Plain } else { Ink::Bad };
+        let label = format!("{}{feature}", it.service);
+        let text =
+            vec![(Ink::Bold, it.promise.to_string()), (Ink::Plain, by), (ink, it.meaning.clone())];
+        Entry { label, text }
+    };
+    page.entries(&ahead.promises.iter().map(entry).collect::<Vec<_>>());
+    ahead.not_judged.iter().for_each(|it| page.paragraph(2, 4, &[(Ink::Plain, it.clone())]));
+}
+
+fn duration(ahead: &Ahead, page: &mut Page) {
+    let length = &ahead.length;
+    page.heading("How long it takes", &[]);
+    page.entries(&[
+        Entry::plain("shortest", format!("{}, if nothing ever fails", time(length.shortest))),
+        Entry::plain("typical", format!("{}, if every promise is just kept", time(length.typical))),
+        Entry::plain("longest", format!("{}, if every limit is used up", time(length.longest))),
+    ]);
 }
 
 fn place(spec: &ControlSpec) -> String {

@@ -31,7 +31,7 @@ mod traffic;
 mod words;
 
 use crate::model::RunRecord;
-pub use check::{Previewed, checks, placement, preview};
+pub use check::{Previewed, checks, placement, preview, preview_json};
 pub use comparison::comparison;
 pub use csv::Csv;
 pub use events::{event_line, left_out_line};

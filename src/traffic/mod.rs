@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::{ControlSpec, ControlState, CutOrder, PathCounters, Provider};
+use crate::model::{ControlSpec, ControlState, CutCall, CutOrder, PathCounters, Provider};
 
 /// A place where traffic to a datacenter can be cut.
 ///
@@ -59,6 +59,11 @@ pub trait TrafficControl: Send + Sync {
     /// # Errors
     /// When the control cannot be reached or refuses. Some parts may be cut by then.
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError>;
+
+    /// The calls that [`TrafficControl::cut`] makes, in order. Empty where only its own process can make them.
+    fn calls(&self, _order: &CutOrder, _snapshot: &ControlState) -> Vec<CutCall> {
+        Vec::new()
+    }
 
     /// What the parts that `order` changes will say once it is in force. Settings that are not known in
     /// advance are left out.

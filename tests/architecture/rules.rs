@@ -32,6 +32,7 @@ pub const ROOMS: &[Room] = &[
     Room { name: "model", imports: &[], never: IO },
     Room { name: "clock", imports: &["model"], never: NETWORK },
     Room { name: "plan", imports: &["model"], never: IO },
+    Room { name: "init", imports: &[], never: IO },
     Room { name: "placement", imports: &["model"], never: IO },
     Room { name: "measure", imports: &["model"], never: IO },
     Room { name: "report", imports: &["model"], never: IO },
@@ -88,6 +89,7 @@ pub const ROOMS: &[Room] = &[
             "report",
             "past",
             "screen",
+            "init",
         ],
         never: NETWORK,
     },
@@ -145,6 +147,8 @@ pub const MACROS: &[Only] = &[
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
     ("async_trait", &["traffic", "drill"]),

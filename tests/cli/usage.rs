@@ -9,17 +9,21 @@ traffic back, and say PASS or FAIL with the evidence
 Usage: firedrill [OPTIONS] <COMMAND>
 
 Commands:
-  run      Run the drill: the report on stdout, progress on stderr
-  check    Print every finding of every plan, and what is lost with each datacenter; touches nothing
-  preview  What the drill would call, in order, and how each call is undone; only reads
-  restore  Put traffic back from the journal
-  status   What is cut right now, and by which run
-  history  Past runs, the latest first, and how their recovery times went
-  compare  What got slower or faster from one run to another, and what was not measured
-  gate     Whether the last drill of each plan lets a release go out
-  report   Draw a past run again, in any format
-  schema   Print the JSON Schema of a format
-  help     Print this message or the help of the given subcommand(s)
+  run          Run the drill: the report on stdout, progress on stderr
+  check        Print every finding of every plan, and what is lost with each datacenter; touches
+               nothing
+  preview      What the drill would call, in order, and how each call is undone; only reads
+  restore      Put traffic back from the journal
+  status       What is cut right now, and by which run
+  report       Draw a past run again, in any format
+  history      Past runs, the latest first, and how their recovery times went
+  compare      What got slower or faster from one run to another, and what was not measured
+  gate         Whether the last drill of each plan lets a release go out
+  init         Write a commented plan to begin with; asks a few things on a terminal
+  schema       Print the JSON Schema of a plan or a run record
+  completions  Print the script that completes commands in a shell
+  man          Print the man page, or write one for each command
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
       --ascii    Draw tables in ASCII, as on a terminal whose locale is not UTF-8

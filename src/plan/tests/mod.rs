@@ -5,6 +5,7 @@ mod good;
 mod hostile;
 mod lab;
 mod placement;
+pub(super) mod schema;
 
 use std::collections::BTreeMap;
 

@@ -20,7 +20,8 @@ use self::socket::Socket;
 use self::state::{AGENT, STATE, Server, WEIGHT, is_plain};
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
-    ControlSpec, ControlState, CutOrder, HaproxyServers, ModeKind, PartState, Passage, Provider,
+    ControlSpec, ControlState, CutCall, CutOrder, HaproxyServers, ModeKind, PartState, Passage,
+    Provider,
 };
 
 /// A HAProxy as a traffic control. Its parts are servers, named `BACKEND/SERVER`.
@@ -89,6 +90,42 @@ impl Haproxy {
             hint: first.hint.clone(),
         })
     }
+}
+
+/// The words of a command, and of the one that undoes it.
+type Step<'s> = (Vec<&'s str>, Option<Vec<&'s str>>);
+
+/// The commands that cut, in three steps.
+struct WayThere<'s> {
+    /// An agent that says `ready` would put its server back, so it is paused first.
+    pause: Vec<Step<'s>>,
+    close: Vec<Step<'s>>,
+    /// Only when no server takes new sessions, or clients would just come back to the next.
+    end: Vec<Step<'s>>,
+}
+
+impl<'s> WayThere<'s> {
+    fn of(order: &'s CutOrder, snapshot: &'s ControlState) -> WayThere<'s> {
+        let open: Vec<(&String, &PartState)> =
+            snapshot.parts_of(order).filter(|(_, part)| part.passage == Passage::Open).collect();
+        let agents = open.iter().filter(|(_, part)| setting(part, AGENT) == Some("enabled"));
+        let pause = agents.map(|(server, _)| {
+            (vec!["disable agent", server.as_str()], Some(vec!["enable agent", server.as_str()]))
+        });
+        let close = open.iter().map(|(server, part)| {
+            let back =
+                setting(part, STATE).map(|it| vec!["set server", server.as_str(), "state", it]);
+            (vec!["set server", server.as_str(), "state maint"], back)
+        });
+        let ended = open.iter().filter(|_| order.mode.kind() == ModeKind::Reset);
+        let end =
+            ended.map(|(server, _)| (vec!["shutdown sessions server", server.as_str()], None));
+        WayThere { pause: pause.collect(), close: close.collect(), end: end.collect() }
+    }
+}
+
+fn commands(steps: Vec<Step<'_>>) -> Result<Vec<String>, ControlError> {
+    steps.iter().map(|(words, _)| command(words)).collect()
 }
 
 /// The commands that put `snapshot` back.
@@ -168,19 +205,21 @@ impl TrafficControl for Haproxy {
                 hint: "take `reset` or `drain`, or put a `proxy` between it and its servers".into(),
             });
         }
-        let open: Vec<(&String, &PartState)> =
-            snapshot.parts_of(order).filter(|(_, part)| part.passage == Passage::Open).collect();
-        // An agent that says `ready` would put its server back, so it is paused first.
-        let agents = open.iter().filter(|(_, part)| setting(part, AGENT) == Some("enabled"));
-        let pause = agents.map(|(server, _)| command(&["disable agent", server]));
-        let close = open.iter().map(|(server, _)| command(&["set server", server, "state maint"]));
-        self.order(pause.chain(close).collect::<Result<_, _>>()?, "not cut").await?;
-        if mode == ModeKind::Reset {
-            // Only when no server takes new sessions, or clients would just come back to the next.
-            let end = open.iter().map(|(server, _)| command(&["shutdown sessions server", server]));
-            self.order(end.collect::<Result<_, _>>()?, "sessions not ended").await?;
-        }
+        let way = WayThere::of(order, snapshot);
+        self.order(commands([way.pause, way.close].concat())?, "not cut").await?;
+        self.order(commands(way.end)?, "sessions not ended").await?;
         Ok(())
+    }
+
+    fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
+        let way = WayThere::of(order, snapshot);
+        let calls = [way.pause, way.close, way.end].concat().into_iter();
+        calls
+            .map(|(call, back)| CutCall {
+                call: call.join(" "),
+                undone_by: back.map(|it| it.join(" ")),
+            })
+            .collect()
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {

@@ -121,6 +121,21 @@ async fn a_cut_takes_every_server_out_before_it_ends_the_first_session() {
 }
 
 #[tokio::test]
+async fn the_calls_that_are_foretold_are_those_of_the_cut_each_with_what_undoes_it() {
+    let snapshot = snapshot().await;
+    for mode in [Mode::Drain, Mode::Reset] {
+        let fake = False::start(works);
+        let control = fake.control();
+        let foretold = control.calls(&order(mode), &snapshot);
+        control.cut(&order(mode), &snapshot).await.unwrap();
+        let calls: Vec<&str> = foretold.iter().map(|it| it.call.as_str()).collect();
+        assert_eq!(calls, fake.orders(), "{mode:?}");
+        let undone = foretold.iter().find(|it| it.call == "set server app/a1 state maint");
+        assert_eq!(undone.unwrap().undone_by.as_deref(), Some("set server app/a1 state ready"));
+    }
+}
+
+#[tokio::test]
 async fn a_drain_leaves_sessions_alone_and_closed_servers_too() {
     let fake = False::start(works);
     let mut snapshot = snapshot().await;

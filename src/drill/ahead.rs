@@ -1,0 +1,296 @@
+//! What can be known of a drill from its plan alone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
+use crate::model::{
+    Ahead, ControlSpec, CutCall, DrillLength, GuardrailCheck, HaproxySocket, Measurable, Name,
+    Part, Plan, ProbeKind, ProbeSpec, Promise, Promises, Provider, Service, Shown, Spread, Text,
+};
+
+/// Looks ahead.
+pub fn ahead(plan: &Plan) -> Ahead {
+    let promises = plan.services.iter().flat_map(|service| measurable(plan, service)).collect();
+    Ahead { needs: needs(plan), promises, not_judged: not_judged(plan), length: length(plan) }
+}
+
+/// The calls of a control that lives in the drill's process, which nobody can ask before it stands.
+pub fn calls_of_our_own(plan: &Plan, spec: &ControlSpec) -> Vec<CutCall> {
+    let mode = plan.cut.mode.kind();
+    let turn = |gate: String| CutCall {
+        call: format!("{gate}: open becomes {mode}"),
+        undone_by: Some(format!("{gate}: open again; it ends with the drill's process")),
+    };
+    match &spec.provider {
+        Provider::Haproxy(_) => Vec::new(),
+        Provider::Proxy(proxy) => {
+            let lost =
+                proxy.routes.iter().filter(|it| plan.cut.datacenters.contains(&it.datacenter));
+            lost.map(|route| turn(format!("{} (to {})", route.listen, route.to))).collect()
+        }
+        Provider::Lab => {
+            let Some(lab) = &plan.lab else { return Vec::new() };
+            let names = lab.services.keys().chain(lab.stores.keys()).chain(lab.controllers.keys());
+            let names = names
+                .filter(|name| plan.cut.services.is_empty() || plan.cut.services.contains(name));
+            let gates = names.flat_map(|name| {
+                let there = lab.places(name).unwrap_or_default();
+                let lost = plan.cut.datacenters.iter().filter(move |id| there.contains(id));
+                lost.map(move |id| turn(format!("{}/{name}", plan.datacenter(*id))))
+            });
+            gates.collect()
+        }
+    }
+}
+
+/// A group of probes that is judged together.
+struct Group<'p> {
+    service: &'p Service,
+    feature: Option<&'p Name>,
+    promises: &'p Promises,
+    /// The one that measures most coarsely.
+    probe: &'p ProbeSpec,
+}
+
+fn measurable(plan: &Plan, service: &Service) -> Vec<Measurable> {
+    let rest = service.probes.iter().filter(|probe| probe.required && probe.promises.is_empty());
+    let whole = rest.max_by_key(|probe| probe.every).map(|probe| Group {
+        service,
+        feature: None,
+        promises: &service.promises,
+        probe,
+    });
+    let features = service.probes.iter().filter(|probe| !probe.promises.is_empty());
+    let features = features.map(|probe| Group {
+        service,
+        feature: Some(&probe.name),
+        promises: &probe.promises,
+        probe,
+    });
+    whole.into_iter().chain(features).flat_map(|group| of_group(plan, &group)).collect()
+}
+
+fn of_group(plan: &Plan, group: &Group) -> Vec<Measurable> {
+    let k = k(plan, group.service, group.probe);
+    let times = [
+        (Promise::RecoverWithin, group.promises.recover_within),
+        (Promise::FailbackWithin, group.promises.failback_within),
+    ];
+    let mut found: Vec<Measurable> = Vec::new();
+    let of = |promise, budget, width: Option<Duration>, can_be_kept, meaning| Measurable {
+        service: group.service.name.clone(),
+        feature: group.feature.cloned(),
+        promise,
+        budget,
+        probe: group.probe.name.clone(),
+        every: group.probe.every,
+        k,
+        width,
+        can_be_kept,
+        meaning,
+    };
+    for (promise, budget) in times.into_iter().filter_map(|(it, budget)| Some((it, budget?))) {
+        let periods = u32::try_from(k.unwrap_or(1)).unwrap_or(u32::MAX);
+        let width = group.probe.every.saturating_mul(periods);
+        let meaning = meaning(budget, width, k);
+        found.push(of(promise, Some(budget), Some(width), width < budget, meaning));
+    }
+    if group.promises.sustain {
+        let every = Shown(group.probe.every);
+        let meaning =
+            format!("counted; an outage shorter than {every} may pass between two samples");
+        found.push(of(Promise::Sustain, None, None, true, meaning));
+    }
+    if group.promises.good_while_cut.is_some() {
+        found.push(of(Promise::GoodWhileCut, None, None, true, counted(plan, group.probe)));
+    }
+    if let Some(budget) = group.promises.p99_while_cut {
+        let meaning = counted(plan, group.probe);
+        found.push(of(Promise::P99WhileCut, Some(budget), None, true, meaning));
+    }
+    found
+}
+
+/// Where the true time must not lie for the bounds to decide it.
+fn meaning(budget: Duration, width: Duration, k: Option<u64>) -> String {
+    let wide = match k {
+        None => {
+            "one period wide where one datacenter served at a time, k periods where several did"
+        }
+        Some(1) => "one period wide",
+        Some(_) => "k periods wide, as survivors answer all along",
+    };
+    if width >= budget {
+        let budget = Shown(budget);
+        return format!("cannot be kept: bounds {wide} do not fit below {budget}; lower `every`");
+    }
+    let (kept, broken) = (Shown(budget - width), Shown(budget.saturating_add(width)));
+    // The time of an answer and of the cut's calls comes on top, which no plan tells.
+    format!(
+        "{wide}: kept below about {kept}, broken above about {broken}, else it may be undecided"
+    )
+}
+
+fn counted(plan: &Plan, probe: &ProbeSpec) -> String {
+    let stretch = plan.timing.stable_for.as_secs_f64() / probe.every.as_secs_f64();
+    format!("judged from {:.0} samples or more", stretch.max(20.0))
+}
+
+/// Good answers in a row that prove a recovery, as far as the plan tells.
+fn k(plan: &Plan, service: &Service, probe: &ProbeSpec) -> Option<u64> {
+    let is_lost = |id: &crate::model::DatacenterId| plan.cut.datacenters.contains(id);
+    if probe.served_by.is_none() {
+        return Some(1);
+    }
+    if let Some(home) = &service.home {
+        let alone = home.active.iter().all(|stand| is_lost(&stand.datacenter));
+        return alone.then_some(1);
+    }
+    let lab = plan.lab.as_ref()?;
+    let asked = lab.services.get(&Name::from(probe.asks_in_the_lab().next()?))?;
+    match asked.spread.unwrap_or(lab.balancer.spread) {
+        Spread::First => Some(1),
+        // In turn over all replicas: at most all survivors answer between two of the lost ones.
+        Spread::RoundRobin => {
+            let left = asked.replicas.iter().filter(|(id, _)| !is_lost(id));
+            Some(1 + left.map(|(_, count)| u64::from(*count)).sum::<u64>())
+        }
+    }
+}
+
+fn not_judged(plan: &Plan) -> Vec<String> {
+    let mut said = Vec::new();
+    for service in &plan.services {
+        let name = &service.name;
+        if service.probes.is_empty() {
+            said.push(format!("{name} has no probes: it is not measured"));
+        } else if !service.promises_anything() {
+            said.push(format!("{name} promises nothing: it is measured and not judged"));
+        }
+        for probe in service.probes.iter().filter(|it| !it.required && it.promises.is_empty()) {
+            said.push(format!("{name}/{} is not required: it is shown and not judged", probe.name));
+        }
+        for probe in service.probes.iter().filter(|it| it.required && it.served_by.is_none()) {
+            let text = "does not tell who serves: it sees no leak, and no failback";
+            said.push(format!("{name}/{} {text}", probe.name));
+        }
+    }
+    said.push("lost writes are not measured: this version has no ledger".to_owned());
+    said
+}
+
+/// What must be allowed and at hand.
+fn needs(plan: &Plan) -> Vec<String> {
+    let mut needs = vec!["write to the state directory, where the journal is kept".to_owned()];
+    for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+        let name = &spec.name;
+        match &spec.provider {
+            Provider::Lab => needs.push(format!("{name}: listen on ports of loopback")),
+            Provider::Proxy(proxy) => {
+                for route in &proxy.routes {
+                    let right = match route.listen.port() {
+                        ..1024 => ", a port below 1024 (CAP_NET_BIND_SERVICE)",
+                        _ => "",
+                    };
+                    let (listen, to) = (route.listen, &route.to);
+                    needs.push(format!("{name}: listen on {listen}{right}, and connect to {to}"));
+                }
+            }
+            Provider::Haproxy(haproxy) => needs.push(match &haproxy.socket {
+                HaproxySocket::Unix(path) => {
+                    format!(
+                        "{name}: read and write the socket {path}, whose line says `level admin`"
+                    )
+                }
+                HaproxySocket::Tcp(at) => {
+                    format!("{name}: connect to {at}, whose `stats socket` line says `level admin`")
+                }
+            }),
+        }
+    }
+    let probes = plan.probes().map(|(_, _, probe)| probe);
+    let open: f64 = probes.map(|it| it.timeout.as_secs_f64() / it.every.as_secs_f64()).sum();
+    let loads = plan.loads.iter().map(|it| it.timeout.as_secs_f64() * it.ramp.rate).sum::<f64>();
+    needs.push(format!(
+        "up to {:.0} connections at once, a file descriptor each, when nothing answers",
+        (open + loads).ceil()
+    ));
+    let secrets: BTreeSet<&str> = texts(plan).flat_map(secrets_of).collect();
+    needs.extend(secrets.into_iter().map(|name| format!("{name} in the environment")));
+    needs
+}
+
+fn secrets_of(text: &Text) -> impl Iterator<Item = &str> {
+    text.parts().iter().filter_map(|part| match part {
+        Part::Secret { name, .. } => Some(name.as_str()),
+        Part::Plain(_) | Part::Lab(_) => None,
+    })
+}
+
+/// Every text of the plan that may hold a secret.
+fn texts(plan: &Plan) -> impl Iterator<Item = &Text> {
+    let asked = plan.probes().map(|(_, _, probe)| &probe.kind);
+    let asked = asked.chain(plan.loads.iter().map(|load| &load.kind)).flat_map(texts_asked);
+    let controls = plan.traffic.iter().flat_map(|control| match &control.provider {
+        Provider::Lab => Vec::new(),
+        Provider::Proxy(proxy) => proxy.routes.iter().map(|route| &route.to).collect(),
+        Provider::Haproxy(haproxy) => match &haproxy.socket {
+            HaproxySocket::Unix(text) | HaproxySocket::Tcp(text) => vec![text],
+        },
+    });
+    let guards = plan.guardrails.iter().flat_map(|guardrail| match &guardrail.check {
+        GuardrailCheck::Prometheus(query) => with_headers(&query.url, &query.headers),
+        GuardrailCheck::Alertmanager(query) => with_headers(&query.url, &query.headers),
+        GuardrailCheck::Http(http) | GuardrailCheck::KillSwitchUrl(http) => {
+            with_headers(&http.url, &http.headers)
+        }
+        _ => Vec::new(),
+    });
+    asked.chain(controls).chain(guards)
+}
+
+fn with_headers<'p>(url: &'p Text, headers: &'p [(String, Text)]) -> Vec<&'p Text> {
+    std::iter::once(url).chain(headers.iter().map(|(_, text)| text)).collect()
+}
+
+fn texts_asked(kind: &ProbeKind) -> Vec<&Text> {
+    match kind {
+        ProbeKind::Http(http) => {
+            let mut texts = with_headers(&http.url, &http.headers);
+            texts.extend(http.body.iter().chain(&http.expect.body));
+            texts
+        }
+        ProbeKind::Tcp(tcp) => {
+            std::iter::once(&tcp.address).chain(&tcp.send).chain(&tcp.expect).collect()
+        }
+    }
+}
+
+/// From the first probe to the last, by the limits of each stage.
+fn length(plan: &Plan) -> DrillLength {
+    let timing = &plan.timing;
+    let all = || {
+        plan.services
+            .iter()
+            .flat_map(|service| service.probes.iter().map(|probe| service.promises_of(probe)))
+    };
+    let recover = all().filter_map(|it| it.recover_within).max().unwrap_or_default();
+    let failback = all().filter_map(|it| it.failback_within).max().unwrap_or_default();
+    let slowest = plan.probes().map(|(_, _, probe)| probe.timeout).max().unwrap_or_default();
+    let cut = |recovery: Duration| (recovery + timing.stable_for + timing.hold).min(timing.at_most);
+    let shortest = timing.baseline + cut(Duration::ZERO) + timing.stable_for;
+    let typical = timing.baseline + cut(recover) + failback + timing.stable_for;
+    let patience = plan.guardrails.iter().map(|it| it.lasting.max(it.grace) + it.every * 2).max();
+    let controls = u32::try_from(plan.through.len()).unwrap_or(u32::MAX);
+    let restore = timing.at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
+    let longest = CALL_LIMIT.saturating_mul(controls)
+        + timing.baseline
+        + patience.unwrap_or_default()
+        + timing.at_most
+        + LAST_READ_LIMIT
+        + restore
+        + timing.at_most.max(failback + timing.stable_for)
+        + slowest;
+    DrillLength { shortest, typical: typical.max(shortest), longest: longest.max(typical) }
+}

@@ -1,0 +1,59 @@
+//! `firedrill preview`: calls with what undoes them, what they need, what can be measured, and how long it takes.
+
+use crate::home::Home;
+use crate::plans::lab;
+
+#[test]
+fn a_preview_says_each_call_what_undoes_it_what_can_be_measured_and_how_long_it_takes() {
+    let home = Home::new();
+    let plan = home.file("plan.yaml", lab(&[]));
+    home.run(&["preview", plan]).says(
+        0,
+        &[
+            "1. east/talk: open becomes reset undone by: east/talk: open again",
+            "write to the state directory",
+            "listen on ports of loopback",
+            "up to 100 connections at once",
+            // One replica is left, so that two good answers in a row prove it: two periods of 20 ms.
+            "recover_within 5 s: every 20 ms by get, k up to 2: k periods wide",
+            "kept below about 4.96 s, broken above about 5.04 s",
+            "lost writes are not measured",
+            "shortest 2.1 s, if nothing ever fails",
+            "typical 12.1 s, if every promise is just kept",
+            "longest ",
+        ],
+    );
+    home.untouched();
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_by_sampling_shows_before_the_drill() {
+    let home = Home::new();
+    let change = [
+        ("talk: { east: 1, west: 1 }", "talk: { east: 1, west: 9 }"),
+        ("recover_within: 5s, failback_within: 5s", "recover_within: 150ms"),
+    ];
+    let plan = home.file("plan.yaml", lab(&change));
+    home.run(&["check", plan]).is(0, "", "");
+    home.run(&["preview", plan]).says(0, &["cannot be kept: bounds k periods wide"]);
+}
+
+#[test]
+fn a_preview_for_programs_holds_the_same() {
+    let home = Home::new().with_env("TOKEN", "hunter2");
+    let plan = lab(&[(
+        "{ url: \"${lab:talk}/\" }",
+        "{ url: \"${lab:talk}/\", headers: { x: \"${env:TOKEN}\" } }",
+    )]);
+    let plan = home.file("plan.yaml", plan);
+    let ended = home.run(&["preview", plan, "--format", "json"]);
+    assert!(ended.code == 0 && !ended.stdout.contains("hunter2"), "{ended}");
+    let preview: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(preview["controls"][0]["calls"][0]["call"], "east/talk: open becomes reset");
+    assert_eq!(preview["promises"][0]["width_ms"], 40.0);
+    assert_eq!(preview["promises"][0]["can_be_kept"], true);
+    assert_eq!(preview["length"]["shortest_ms"], 2100.0);
+    let needs = preview["needs"].as_array().unwrap();
+    assert!(needs.contains(&"TOKEN in the environment".into()), "{needs:?}");
+    assert_eq!(preview["findings"], serde_json::json!([]));
+}
