@@ -17,7 +17,8 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn line(environment: &Environment) -> String {
+/// The machine and how true its clock was, in one line.
+pub fn line(environment: &Environment) -> String {
     let Environment { host, os, kernel, cores, memory_bytes, open_files, time_zone, commit, timer } =
         environment;
     let mut parts = vec![format!("on {host}")];

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::text::{section, shown};
 use crate::model::{RunRecord, printable};
+use crate::report::environment::line;
 use crate::report::words::time;
 
 /// Which run this was, and what it ran with.
@@ -17,6 +18,7 @@ pub fn run(record: &RunRecord) -> Markup {
             dt { "Good for" } dd { "a service counts as recovered once it stayed good for " (time(plan.stable_for)) }
             dt { "At most" } dd { "traffic could stay cut for " (time(plan.at_most)) }
             dt { "firedrill" } dd { (shown(&record.firedrill)) }
+            @if let Some(machine) = &record.environment { dt { "Machine" } dd { (shown(&line(machine))) } }
         }
     };
     section("run", "Run", None, body)
