@@ -282,7 +282,7 @@ prop_compose! {
     }
 }
 
-/// The prediction by its definition: raise everything until nothing changes any more.
+/// The prediction by its definition.
 fn oracle(plan: &Plan, cut: &[DatacenterId]) -> (Vec<Outlook>, Vec<Outlook>) {
     let left = |stands: &[Stand]| -> Vec<Stand> {
         stands.iter().filter(|stand| !cut.contains(&stand.datacenter)).copied().collect()
@@ -306,13 +306,35 @@ fn oracle(plan: &Plan, cut: &[DatacenterId]) -> (Vec<Outlook>, Vec<Outlook>) {
             (false, _) => (Outlook::Degraded, Outlook::Degraded),
         }
     };
-    let homes = plan.services.iter();
-    let homes = homes.map(|it| it.home.as_ref().map_or((Outlook::Up, Outlook::Up), own));
-    let (mut services, stranded): (Vec<Outlook>, Vec<Outlook>) = homes.unzip();
-    let own = services.clone();
     let lost = |home: &[DatacenterId]| !home.is_empty() && home.iter().all(|id| cut.contains(id));
     let part = |it: &ControlPlane| if lost(&it.home) { Outlook::Down } else { Outlook::Up };
-    let mut parts: Vec<Outlook> = plan.control_plane.iter().map(part).collect();
+    let parts: Vec<Outlook> = plan.control_plane.iter().map(part).collect();
+    let homes = plan.services.iter();
+    let homes = homes.map(|it| it.home.as_ref().map_or((Outlook::Up, Outlook::Up), own));
+    let homes: Vec<(Outlook, Outlook)> = homes.collect();
+    let is_stranded = |number: usize, parts: &[Outlook]| {
+        plan.control_plane.iter().zip(parts).any(|(part, found)| {
+            let serves = part.serves.as_ref();
+            serves.is_none_or(|serves| serves.contains(&number)) && *found == Outlook::Down
+        })
+    };
+    // Who is down comes first: on that it depends who is stranded, and on nothing else.
+    let own = |number: usize, parts: &[Outlook]| match is_stranded(number, parts) {
+        true => homes[number].1,
+        false => homes[number].0,
+    };
+    let only_down = |it: Outlook| if it == Outlook::Down { it } else { Outlook::Up };
+    let down = fixpoint(plan, parts.clone(), |number, parts| only_down(own(number, parts)));
+    fixpoint(plan, parts, |number, _| own(number, &down.1))
+}
+
+/// Raises everything to what it is by itself and to what it depends on until nothing changes any more.
+fn fixpoint(
+    plan: &Plan,
+    mut parts: Vec<Outlook>,
+    own: impl Fn(usize, &[Outlook]) -> Outlook,
+) -> (Vec<Outlook>, Vec<Outlook>) {
+    let mut services = vec![Outlook::Up; plan.services.len()];
     loop {
         let before = (services.clone(), parts.clone());
         let of = |services: &[Outlook], parts: &[Outlook], it: &Dependency| match it {
@@ -320,18 +342,9 @@ fn oracle(plan: &Plan, cut: &[DatacenterId]) -> (Vec<Outlook>, Vec<Outlook>) {
             Dependency::ControlPlane(number) => parts[*number],
         };
         for (number, service) in plan.services.iter().enumerate() {
+            services[number] = services[number].max(own(number, &parts));
             for it in &service.depends_on {
                 services[number] = services[number].max(of(&services, &parts, it));
-            }
-            let needed = plan.control_plane.iter().zip(&parts).filter(|(part, _)| {
-                part.serves.as_ref().is_none_or(|serves| serves.contains(&number))
-            });
-            if needed.into_iter().any(|(_, found)| *found == Outlook::Down) {
-                // What it is by itself is another thing then; what it depends on stays.
-                let theirs = service.depends_on.iter().map(|it| of(&services, &parts, it)).max();
-                let now = stranded[number].max(theirs.unwrap_or(Outlook::Up));
-                services[number] =
-                    if own[number] == stranded[number] { services[number] } else { now };
             }
         }
         for (number, part) in plan.control_plane.iter().enumerate() {
