@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::journal::{Append, Last, Record};
 use crate::measure::{Ending, Observation};
 use crate::model::{
-    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, RunRecord, Stage, Why,
+    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, RunRecord, Service, Stage, Why,
 };
 use crate::restore::call_within;
 use crate::watchdog::Phase;
@@ -373,9 +373,9 @@ impl Conductor {
     async fn failback(&mut self) {
         let confirmed = self.watch.observation.marks.restore_confirmed;
         let (Some(confirmed), None) = (confirmed, &self.ending.stopped) else { return };
-        let promised =
-            self.plan.services.iter().filter_map(|service| service.promises.failback_within);
-        let longest = promised.max().unwrap_or_default();
+        let promised = self.plan.services.iter().flat_map(Service::all_promises);
+        let longest = promised.filter_map(|promises| promises.failback_within).max();
+        let longest = longest.unwrap_or_default();
         let timing = self.plan.timing;
         let limit = timing.at_most.max(longest + timing.stable_for);
         self.enter(Stage::Failback, Some(limit));

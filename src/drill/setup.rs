@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::addresses::located;
 use super::guards::kill_switch;
@@ -12,8 +16,8 @@ use crate::journal::Append;
 use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
-    ControlSpec, CutOrder, DatacenterId, DrillEvent, Name, Plan, PlanSummary, ProbeId, Proof,
-    Provider, RunRecord, Verdict, Why,
+    ControlSpec, CutOrder, DatacenterId, DrillEvent, LabSpec, Name, Plan, PlanSummary, ProbeId,
+    Proof, Provider, RunRecord, Shown, Verdict, Why,
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
@@ -34,7 +38,7 @@ pub struct Charge {
     /// Where intents are written down before the acts.
     pub journal: Box<dyn Append>,
     /// Set to a reason when the drill has to stop and restore.
-    pub stop: tokio::sync::watch::Receiver<Option<Why>>,
+    pub stop: watch::Receiver<Option<Why>>,
     /// Set when the restore should wait for nothing that it can do without.
     pub hurry: tokio::sync::watch::Receiver<bool>,
     /// Why it is not known whether another drill has the controls, if it is not: this one must not cut then.
@@ -57,12 +61,11 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
     }
     let lab = match &plan.lab {
         None => None,
-        Some(spec) => match Lab::start(spec, &plan.datacenters, clock).await {
+        Some(spec) => match start_lab(spec, &plan, clock, charge.stop.clone()).await {
             Ok(lab) => Some(lab),
-            Err(error) => {
-                let text = format!("the lab could not be started: {error}");
+            Err(why) => {
                 charge.guardian.beat(Phase::Ended);
-                return not_started(&plan, file, run, Why::new("lab", text));
+                return not_started(&plan, file, run, why);
             }
         },
     };
@@ -78,7 +81,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
         let located = located(&plan).await;
         Ok((controls(&plan, lab.as_ref()).await?, probes, guards, located))
     };
-    let record = match ready.await {
+    let record = match unless_stopped(charge.stop.clone(), ready).await {
         Err(why) => {
             charge.guardian.beat(Phase::Ended);
             not_started(&plan, file, run, why)
@@ -109,6 +112,47 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
         lab.stop().await;
     }
     record
+}
+
+/// A lab that takes longer than this to start would be too busy to be measured.
+const LAB_LIMIT: Duration = Duration::from_secs(20);
+
+async fn start_lab(
+    spec: &LabSpec,
+    plan: &Plan,
+    clock: Clock,
+    stop: watch::Receiver<Option<Why>>,
+) -> Result<Lab, Why> {
+    let started = async {
+        match timeout(LAB_LIMIT, Lab::start(spec, &plan.datacenters, clock)).await {
+            Ok(Ok(lab)) => Ok(lab),
+            Ok(Err(error)) => Err(format!("the lab could not be started: {error}")),
+            Err(_) => Err(format!(
+                "the lab did not start within {}; give it fewer replicas",
+                Shown(LAB_LIMIT)
+            )),
+        }
+        .map_err(|text| Why::new("lab", text))
+    };
+    unless_stopped(stop, started).await
+}
+
+/// What comes of `work`, or why the drill has to stop before it is done.
+async fn unless_stopped<T>(
+    mut stop: watch::Receiver<Option<Why>>,
+    work: impl Future<Output = Result<T, Why>>,
+) -> Result<T, Why> {
+    let stopped = async {
+        match stop.wait_for(Option::is_some).await {
+            Ok(why) => why.clone(),
+            // Nobody is left who could stop it.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        why = stopped => Err(why.unwrap_or_else(|| Why::new("stopped", "told to stop"))),
+    }
 }
 
 /// The controls that the plan cuts through, in its order.

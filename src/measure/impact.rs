@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use super::promise::Evidence;
 use super::run::Kind;
-use crate::model::{Bounds, Impact, Marks, Stage, UserMinutes};
+use crate::model::{Bounds, Impact, Marks, ProbeSpec, Stage, UserMinutes};
 
-/// What the users of a service lost between the cut and the end, by the required probe that was bad for longest.
+/// What the users of a service lost between the cut and the end, by the feature that was bad for longest: of the probes that are
+/// required or made a promise of their own.
 /// `None` before the cut, and where nothing was measured.
 ///
 /// `user-minutes = users x bad share x time`: of a probe that sends every period, each bad sample stands for one
 /// period. Never summed over services or features: their users are the same people.
 pub fn impact(users: Option<u64>, evidence: &[Evidence<'_>], marks: &Marks) -> Option<Impact> {
     marks.cut_issued?;
-    let required = evidence.iter().filter(|evidence| evidence.probe.required);
+    let is_judged = |probe: &ProbeSpec| probe.required || !probe.promises.is_empty();
+    let judged = evidence.iter().filter(|evidence| is_judged(evidence.probe));
     let mut worst: Option<(&Evidence<'_>, Bounds)> = None;
-    for (evidence, bad) in required.map(|evidence| (evidence, bad_time(evidence))) {
+    for (evidence, bad) in judged.map(|evidence| (evidence, bad_time(evidence))) {
         // Of equals the first, in the plan's order.
         if worst.as_ref().is_none_or(|(_, other)| (bad.low, bad.high) > (other.low, other.high)) {
             worst = Some((evidence, bad));

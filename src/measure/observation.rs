@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::held::Held;
 use super::impact::impact;
 use super::outage::{Stable, episodes};
-use super::promise::{Evidence, judge_service, settled_after, settled_while_cut};
+use super::promise::{Evidence, judge_service, not_back, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
     Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeRecord,
-    Promises, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
+    Promises, Recovery, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
 };
 
 /// Fewer good samples at baseline than this are no steady state.
@@ -41,6 +41,8 @@ pub struct Observation {
     /// One for each load of the plan.
     loads: Vec<Timeline>,
     cells: usize,
+    /// When the last sample of any probe ended.
+    latest: Offset,
     recent: Vec<Recent>,
 }
 
@@ -52,7 +54,15 @@ impl Observation {
         let cells = cells(plan.probes().count() + plan.loads.len());
         let load = |load: &LoadSpec| Timeline::new(Vec::new(), load.as_probe().every, cells);
         let loads = plan.loads.iter().map(load).collect();
-        Observation { plan, marks, series: BTreeMap::new(), loads, cells, recent }
+        Observation {
+            plan,
+            marks,
+            series: BTreeMap::new(),
+            loads,
+            cells,
+            latest: Offset::ZERO,
+            recent,
+        }
     }
 
     /// Takes a sample, in the order in which they end.
@@ -60,6 +70,7 @@ impl Observation {
     /// A sample of a probe that the plan does not have is left out: it is of another drill.
     pub fn push(&mut self, sampled: Sampled) {
         let Sampled { vantage, probe, sample } = sampled;
+        self.latest = self.latest.max(sample.done);
         if let Some(load) = probe.load().and_then(|place| self.loads.get_mut(place)) {
             load.push(sample, &self.marks);
             return;
@@ -74,7 +85,7 @@ impl Observation {
             probe,
             vantage,
             timeline: Timeline::new(self.plan.lost_to(spec), spec.every, cells),
-            held: Held::new(service.promises_of(spec)),
+            held: Held::new(service.promises_of(spec), &self.plan.loads),
         });
         series.held.push(&sample, &self.marks);
         series.timeline.push(sample, &self.marks);
@@ -145,6 +156,15 @@ impl Observation {
     /// Whether every service's promises that the cut puts to the test are decided.
     pub fn is_settled(&self) -> bool {
         (0..self.plan.services.len()).all(|service| self.is_service_settled(service))
+            && self.was_load_watched()
+    }
+
+    /// Whether the plan's loads were at their top for long enough to show what they do.
+    fn was_load_watched(&self) -> bool {
+        let length = self.stable().length;
+        self.plan.loads.iter().all(|load| {
+            load.full_from(&self.marks).is_some_and(|full| self.latest >= full.plus(length))
+        })
     }
 
     /// As [`Observation::is_settled`], for the service with this number.
@@ -173,14 +193,28 @@ impl Observation {
             .all(|(number, spec)| settled_after(spec, &self.evidence(number)))
     }
 
-    /// What can be said of every service now: the slowest to recover first.
+    /// The features, as `SERVICE/PROBE`, that are judged by no promise to be back in time, and were not seen to be back.
+    pub(super) fn not_back(&self) -> impl Iterator<Item = String> {
+        self.plan.services.iter().enumerate().flat_map(|(number, service)| {
+            let evidence = self.evidence(number);
+            let missing: Vec<String> = not_back(service, &evidence)
+                .map(|probe| format!("{}/{probe}", service.name))
+                .collect();
+            missing
+        })
+    }
+
+    /// What can be said of every service now: the slowest to recover first, and of those that did not the one with the
+    /// most users.
     pub fn services(&self) -> Vec<ServiceRecord> {
         let mut records: Vec<ServiceRecord> = (0..self.plan.services.len())
             .filter_map(|number| self.service_record(number))
             .collect();
         let slowness = |record: &ServiceRecord| {
-            record.recovery.map(|recovery| {
-                (recovery.bounds.high.unwrap_or(Duration::MAX), recovery.bounds.low)
+            record.recovery.map(|Recovery { bounds, .. }| match bounds.high {
+                // When the last bad sample of each was sent before all ended, is chance.
+                None => (Duration::MAX, record.users, Duration::ZERO),
+                Some(high) => (high, None, bounds.low),
             })
         };
         records.sort_by_key(|record| std::cmp::Reverse(slowness(record)));
@@ -286,6 +320,7 @@ impl Observation {
         let name = |id| self.plan.datacenter(id).to_owned();
         ProbeRecord {
             name: vantage_name(&evidence.probe.name, series.vantage),
+            asks: evidence.probe.kind.asks(),
             required: evidence.probe.required,
             every: evidence.probe.every,
             keep_alive: evidence.probe.connection == Connection::KeepAlive,

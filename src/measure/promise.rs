@@ -87,9 +87,30 @@ pub fn settled_while_cut(service: &Service, evidence: &[Evidence<'_>], marks: &M
 
 /// Whether nothing more can be learned by waiting after the restore.
 pub fn settled_after(service: &Service, evidence: &[Evidence<'_>]) -> bool {
-    groups(service, evidence).iter().all(|group| {
+    let promised = |group: &&Group<'_, '_>| group.promises.failback_within.is_some();
+    groups(service, evidence).iter().filter(promised).all(|group| {
         settled(group, group.promises.failback_within, |evidence| evidence.failback, |_| true)
-    })
+    }) && not_back(service, evidence).next().is_none()
+}
+
+/// The probes that are judged, but by no promise to be back in time, and that were not seen to be back at all.
+pub fn not_back<'a>(
+    service: &'a Service,
+    evidence: &'a [Evidence<'_>],
+) -> impl Iterator<Item = &'a Name> {
+    let judged = move |probe: &&ProbeSpec| {
+        let is_judged = probe.required || !probe.promises.is_empty();
+        let is_promised = service.promises_of(probe).failback_within.is_some();
+        service.promises_anything() && is_judged && !is_promised
+    };
+    let is_back = |evidence: &Evidence<'_>| {
+        evidence.failback.is_some_and(|failback| failback.bounds.high.is_some())
+    };
+    let missing = move |probe: &&ProbeSpec| {
+        let mut heard = evidence.iter().filter(|it| it.probe.name == probe.name).peekable();
+        heard.peek().is_none() || !heard.all(is_back)
+    };
+    service.probes.iter().filter(judged).filter(missing).map(|probe| &probe.name)
 }
 
 fn settled(
@@ -209,7 +230,11 @@ fn within(
         (None, _) => (Judgement::Undecided, "not measured".to_owned()),
         (Some(slowest), _) if slowest.found.bounds.low > budget => {
             let low = Shown(slowest.found.bounds.low);
-            (Judgement::Broken, format!("still failing {low} after, budget {}", Shown(budget)))
+            let when = match slowest.found.bounds.high {
+                Some(high) => format!("back only after {low} to {}", Shown(high)),
+                None => format!("still failing {low} after"),
+            };
+            (Judgement::Broken, format!("{when}, budget {}", Shown(budget)))
         }
         (Some(_), Some(doubt)) => (Judgement::Undecided, doubt),
         (Some(slowest), None) => against(promise, budget, slowest),

@@ -1,7 +1,9 @@
 //! The verdict. A pass must be earned.
 
 use super::observation::Observation;
-use crate::model::{Judgement, LoadRecord, Plan, Proof, ServiceRecord, Verdict, Why};
+use crate::model::{
+    Judgement, LoadRecord, LoadSpec, Marks, Plan, Proof, ServiceRecord, Verdict, Why,
+};
 
 /// How the drill ended, apart from what was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,36 +62,39 @@ fn unproven(
     let mut reasons: Vec<Why> = ending.cut_failed.iter().cloned().collect();
     reasons.extend(proof.missing.iter().cloned());
     reasons.extend(promises(services, Judgement::Undecided, "promise-undecided"));
-    reasons.extend(observation.loads().iter().filter_map(not_offered));
+    let loads = plan.loads.iter().zip(observation.loads());
+    reasons.extend(loads.filter_map(|(spec, seen)| not_offered(spec, &seen, &observation.marks)));
     if services.iter().all(|service| service.promises.is_empty()) {
         reasons.push(Why::new("nothing-promised", "no promise was put to the test"));
     }
-    let promised = plan.services.iter().filter(|spec| spec.promises_anything());
-    for spec in promised.filter(|spec| spec.promises.failback_within.is_none()) {
-        let record = services.iter().find(|record| record.name == spec.name);
-        let back = record.and_then(|record| record.failback);
-        if back.is_none_or(|back| back.bounds.high.is_none()) {
-            let text =
-                format!("{} was not seen back as before the cut after the restore", spec.name);
-            reasons.push(Why::new("not-back", text));
-        }
-    }
+    reasons.extend(observation.not_back().map(|who| {
+        let text = format!("{who} was not seen back as before the cut after the restore");
+        Why::new("not-back", text)
+    }));
     reasons
 }
 
 /// With more than one in so many requests not sent, survivors were not put to the test that the plan wants.
 const NOT_OFFERED_ONE_IN: u64 = 20;
 
-fn not_offered(load: &LoadRecord) -> Option<Why> {
-    let counts = &load.counts;
-    let missing = counts.unknown * NOT_OFFERED_ONE_IN > counts.due;
-    (missing || counts.due == 0).then(|| {
-        let text = format!(
-            "the load {} was not offered: {} of its {} requests could not be sent",
-            load.name, counts.unknown, counts.due
-        );
-        Why::new("load-not-offered", text)
-    })
+fn not_offered(spec: &LoadSpec, seen: &LoadRecord, marks: &Marks) -> Option<Why> {
+    let (name, counts) = (&seen.name, &seen.counts);
+    let was_full =
+        spec.full_from(marks).zip(marks.restore_issued).is_some_and(|(full, end)| full < end);
+    let text = if counts.unknown * NOT_OFFERED_ONE_IN > counts.due {
+        let (unknown, due) = (counts.unknown, counts.due);
+        format!(
+            "the load {name} was not offered: {unknown} of its {due} requests could not be sent"
+        )
+    } else if !was_full {
+        let rate = spec.ramp.rate;
+        format!(
+            "the load {name} was not offered: traffic was put back before it came to {rate} requests a second"
+        )
+    } else {
+        return None;
+    };
+    Some(Why::new("load-not-offered", text))
 }
 
 fn promises(services: &[ServiceRecord], judgement: Judgement, code: &str) -> Vec<Why> {

@@ -14,10 +14,16 @@ pub(super) fn good_while_cut(
 ) -> PromiseResult {
     let value = |share: Share| share.value().unwrap_or_default();
     let certain = |evidence: &Evidence<'_>| value(evidence.held.share().certain());
-    let worst = probes.iter().min_by(|a, b| certain(a).total_cmp(&certain(b)));
+    let possible = |evidence: &Evidence<'_>| value(evidence.held.share().possible());
+    // One that is broken for certain is not hidden by another of which less is known.
+    let broken = probes.iter().filter(|evidence| possible(evidence) < at_least);
+    let broken = broken.min_by(|a, b| possible(a).total_cmp(&possible(b)));
+    let worst = broken.or_else(|| probes.iter().min_by(|a, b| certain(a).total_cmp(&certain(b))));
     let held = worst.map(|worst| worst.held.share()).unwrap_or_default();
     let (low, high) = (value(held.certain()), value(held.possible()));
-    let (judgement, why) = match unwatched(probes, marks) {
+    let unwatched = unwatched(probes, marks);
+    let measured = unwatched.is_none().then_some(held);
+    let (judgement, why) = match unwatched {
         Some(why) => (Judgement::Undecided, why),
         None if high < at_least => (Judgement::Broken, of_samples(held)),
         None if low < at_least => {
@@ -30,7 +36,7 @@ pub(super) fn good_while_cut(
         ),
     };
     PromiseResult {
-        held: Some(held),
+        held: measured,
         at_least: Some(at_least),
         probe: worst.map(|worst| worst.probe.name.clone()),
         ..PromiseResult::new(Promise::GoodWhileCut, judgement, why)

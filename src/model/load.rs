@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Connection, Name, ProbeKind, ProbeSpec, Promises};
+use super::{Connection, Marks, Name, Offset, ProbeKind, ProbeSpec, Promises};
 
 /// Requests that are sent open loop at a rate that rises, to see whether survivors carry the crowd.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,15 @@ impl Ramp {
 }
 
 impl LoadSpec {
+    /// From when on it is at its top; `None` before the mark that it is counted from.
+    pub fn full_from(&self, marks: &Marks) -> Option<Offset> {
+        let from = match self.from {
+            LoadFrom::Baseline => Some(marks.started),
+            LoadFrom::Cut => marks.cut_issued,
+        };
+        from.map(|from| from.plus(self.ramp.after).plus(self.ramp.rise))
+    }
+
     /// What one of its requests is, as a probe of the period that it has at the top.
     pub fn as_probe(&self) -> ProbeSpec {
         ProbeSpec {

@@ -131,6 +131,11 @@ impl Service {
         !self.promises.is_empty() || self.probes.iter().any(|probe| !probe.promises.is_empty())
     }
 
+    /// The promises of the service, and those of its features.
+    pub fn all_promises(&self) -> impl Iterator<Item = &Promises> {
+        std::iter::once(&self.promises).chain(self.probes.iter().map(|probe| &probe.promises))
+    }
+
     /// The promises that `probe` is judged by: its own, or else those of the service.
     pub fn promises_of<'a>(&'a self, probe: &'a ProbeSpec) -> &'a Promises {
         if probe.promises.is_empty() { &self.promises } else { &probe.promises }
@@ -190,6 +195,16 @@ pub enum ProbeKind {
     Http(HttpProbe),
     /// A TCP connection, and perhaps a line each way.
     Tcp(TcpProbe),
+}
+
+impl ProbeKind {
+    /// What is asked, in a few words; placeholders stand for secrets and for the lab's addresses.
+    pub fn asks(&self) -> String {
+        match self {
+            ProbeKind::Http(http) => format!("{} {}", http.method, http.url),
+            ProbeKind::Tcp(tcp) => format!("TCP {}", tcp.address),
+        }
+    }
 }
 
 /// An HTTP request and the answer that it must get.

@@ -112,6 +112,9 @@ pub struct ServiceRecord {
 pub struct ProbeRecord {
     /// Its name.
     pub name: Name,
+    /// What it asks, with placeholders for secrets and the lab's addresses. Records of older versions do not say.
+    #[serde(default)]
+    pub asks: String,
     /// Whether the service's recovery time waits for it.
     pub required: bool,
     /// Its period.

@@ -423,6 +423,7 @@ mod compared {
         let latency = Latency { count: good, p50: second, p99: second, max: second };
         let probe = ProbeRecord {
             name: "p".into(),
+            asks: "GET ${lab:talk}/send".into(),
             required: true,
             every: Duration::from_millis(20),
             keep_alive: false,

@@ -55,6 +55,7 @@ pub(super) fn read(
     let spec =
         LabSpec { balancer: balancer.unwrap_or_default(), services, stores, controllers, operator };
     references::check(reader, &spec, &gathered, &fields);
+    check_rate(reader, &spec, &fields);
     let complete = reader.findings.errors() == before;
     let answering = spec.services.keys().chain(spec.stores.keys());
     let answering = answering.map(|name| name.as_str().to_owned()).collect();
@@ -62,6 +63,21 @@ pub(super) fn read(
         reader.lab = LabNames::Known(answering);
     }
     Some(LabDraft { spec, at: value.at, names_at: gathered.names_at, complete })
+}
+
+/// More health checks a second than this leave nothing of a small machine for what is to be measured.
+const CHECKS_PER_SECOND: f64 = 2_000.0;
+
+fn check_rate(reader: &mut Reader, spec: &LabSpec, fields: &Fields<'_, '_>) {
+    let replicas = spec.services.values().flat_map(|service| service.replicas.values());
+    let replicas: u64 = replicas.map(|count| u64::from(*count)).sum();
+    let rate = replicas as f64 / spec.balancer.check_every.as_secs_f64();
+    if let Some(services) = fields.get("services").filter(|_| rate > CHECKS_PER_SECOND) {
+        let what = format!("{replicas} replicas would be checked {rate:.0} times a second");
+        let most = CHECKS_PER_SECOND;
+        let hint = format!("at most {most} can be: take fewer replicas, or a longer `check_every`");
+        reader.findings.error("impossible", services.span(), what, hint);
+    }
 }
 
 /// The entries of a map that may be left out.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{DatacenterId, Mode, Name, ProbeSpec, Provider};
+use crate::model::{DatacenterId, LoadFrom, LoadSpec, Mode, Name, ProbeSpec, Provider, Timing};
 
 use super::draft::{ControlDraft, CutDraft, Draft, LabDraft};
 use super::finding::{Findings, quote};
@@ -34,6 +34,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         promised::check(draft, service, findings);
     }
     load(draft, findings);
+    load_comes_to_its_top(draft, findings);
     whole(draft, findings);
     placed::check(draft, findings);
 }
@@ -270,6 +271,27 @@ fn load(draft: &Draft, findings: &mut Findings) {
     }
     if total > IN_FLIGHT && !alone {
         findings.error("impossible", draft.services_at, words(total), hint);
+    }
+}
+
+/// A load that is still rising when traffic is put back shows nothing of what the plan wants to see.
+fn load_comes_to_its_top(draft: &Draft, findings: &mut Findings) {
+    let Timing { baseline, stable_for, at_most, .. } = draft.timing.timing;
+    for load in &draft.loads {
+        let LoadSpec { ramp, from, .. } = &load.value;
+        let room = match from {
+            LoadFrom::Cut => at_most,
+            LoadFrom::Baseline => at_most.saturating_add(baseline),
+        };
+        let needed = ramp.after.saturating_add(ramp.rise).saturating_add(stable_for);
+        if needed > room {
+            let what = format!(
+                "it comes to its top and is watched there (`stable_for`) after {}, when traffic is back already",
+                written(needed)
+            );
+            findings.error("impossible", load.span, what, raise_at_most(draft));
+            relate_at_most(draft, findings);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::page::{Entry, Ink, Page, Span};
 use super::words::{bounds, grouped, list, moment, plural, time};
 use crate::model::{
-    LabActor, LabPathTruth, LabServiceTruth, LabStoreTruth, LabSwitch, Marks, Recovery, RunRecord,
+    LabActor, LabChange, LabPathTruth, LabServiceTruth, LabStoreTruth, LabStrain, LabSwitch, Marks,
+    Name, Offset, ProbeRecord, Recovery, RunRecord,
 };
 
 /// More services than this are not told.
@@ -17,8 +18,11 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     let mut entries = vec![];
     for service in record.services.iter().take(SERVICES) {
         let Some(truth) = lab.services.get(&service.name) else { continue };
-        // The slowest probe may be one of a path that has a truth of its own.
-        let comparable = |measured: Option<Recovery>| measured.filter(|_| truth.paths.is_empty());
+        // What a probe of another part of the lab measured, this truth is not about.
+        let is_asked =
+            service.probes.iter().all(|probe| !probe.required || asks(probe, &service.name));
+        let comparable =
+            |measured: Option<Recovery>| measured.filter(|_| is_asked && truth.paths.is_empty());
         let mut text = told("recovery", truth.recovery, comparable(service.recovery));
         let failback = told("failback", truth.failback, comparable(service.failback));
         if !text.is_empty() && !failback.is_empty() {
@@ -26,7 +30,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
         }
         text.extend(failback);
         if text.is_empty() {
-            text.push((Ink::Plain, "the balancer never took the cut datacenter out".to_owned()));
+            text.push((Ink::Plain, untimed(truth, record).to_owned()));
         }
         entries.push(Entry { label: service.name.to_string(), text });
         let more = [paths(truth), switches(truth, &record.marks), changes(truth, &record.marks)];
@@ -43,6 +47,32 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
     page.heading("What the lab knows", &[]);
     page.entries(&entries);
+}
+
+/// Whether `probe` asks the lab service `name`. Older records do not say, and had it so.
+fn asks(probe: &ProbeRecord, name: &Name) -> bool {
+    probe.asks.is_empty() || probe.asks.contains(&format!("${{lab:{name}}}"))
+}
+
+/// Why there is no truth about its times.
+fn untimed(truth: &LabServiceTruth, record: &RunRecord) -> &'static str {
+    let RunRecord { marks, plan, .. } = record;
+    let cut = plan.cut.datacenters.iter().filter_map(|id| plan.datacenters.get(id.index()));
+    let cut: Vec<&Name> = cut.collect();
+    let while_cut = |at: Offset| {
+        marks.cut_issued.is_some_and(|cut| at >= cut)
+            && marks.restore_issued.is_none_or(|end| at < end)
+    };
+    let out = |change: &LabChange| {
+        !change.is_in && while_cut(change.at) && cut.contains(&&change.datacenter)
+    };
+    if truth.strain != LabStrain::default() {
+        "no recovery time: capacity decided what was answered"
+    } else if truth.changes.iter().any(out) {
+        "no recovery time: it came to no instant from which every request could be served"
+    } else {
+        "the balancer never took the cut datacenter out"
+    }
 }
 
 /// A line below an entry.

@@ -1,10 +1,11 @@
 //! Promises of single features, promises on the time while cut, and what users lost.
 
 use super::super::{Ending, Judged, Observation, judge, prove};
-use super::verdicts::{EVERY, good_samples, held, marks, plan};
+use super::verdicts::{CUT_AT, END, EVERY, RESTORED_AT, good_samples, held, marks, plan};
 use super::*;
 use crate::model::{
-    Judgement, Plan, ProbeId, ProbeSpec, Promise, Promises, Sample, Sampled, VantageId, Verdict,
+    Blindness, Judgement, LoadFrom, LoadSpec, Plan, ProbeId, ProbeSpec, Promise, Promises, Ramp,
+    Sample, Sampled, VantageId, Verdict,
 };
 use std::sync::Arc;
 
@@ -171,4 +172,94 @@ fn nobody_lost_anything_before_the_cut() {
         observation.push(Sampled { vantage: VantageId(0), probe, sample });
     }
     assert_eq!(observation.services()[0].impact, None);
+}
+
+#[test]
+fn a_feature_that_promised_nothing_of_the_failback_must_be_back_all_the_same() {
+    let promises = Promises { recover_within: Some(span(800)), ..Promises::default() };
+    let mut plan = with_images(promises);
+    plan.services[0].probes[1].required = false;
+    let dead = judged(plan.clone(), &[good_samples(), turned_bad(RESTORED_AT + 100..END, 1)]);
+    assert_eq!(dead.verdict, Verdict::Inconclusive, "{:?}", dead.services[0].promises);
+    let codes: Vec<&str> = dead.reasons.iter().map(|why| why.code.as_str()).collect();
+    assert_eq!(codes, ["not-back"]);
+    assert!(dead.reasons[0].text.contains("talk/images"), "{:?}", dead.reasons);
+    let back = judged(plan, &[good_samples(), good_samples()]);
+    assert_eq!(back.verdict, Verdict::Pass, "{:?}", back.reasons);
+}
+
+#[test]
+fn what_users_lost_counts_the_features_that_are_judged_and_no_others() {
+    let promises = Promises { recover_within: Some(span(800)), ..Promises::default() };
+    let lost = |promises: Promises| {
+        let mut plan = with_images(promises);
+        plan.services[0].probes[1].required = false;
+        let judged = judged(plan, &[good_samples(), turned_bad(1_000..2_500, 1)]);
+        judged.services[0].impact.clone().unwrap().probe.to_string()
+    };
+    assert_eq!(lost(promises), "images");
+    assert_eq!(lost(Promises::default()), "get");
+}
+
+/// A load that rises from the cut on.
+fn with_load(plan: Plan, rise: u64) -> Plan {
+    let load = LoadSpec {
+        name: "crowd".into(),
+        kind: plan.services[0].probes[0].kind.clone(),
+        timeout: span(500),
+        connection: plan.services[0].probes[0].connection,
+        from: LoadFrom::Cut,
+        ramp: Ramp { after: span(0), rise: span(rise), rate: 100.0, lasting: None },
+    };
+    Plan { loads: vec![load], ..plan }
+}
+
+#[test]
+fn a_load_that_was_still_rising_at_the_restore_was_not_offered() {
+    let whole = RESTORED_AT - CUT_AT;
+    let codes = |rise: u64| -> Vec<String> {
+        let judged = judged(with_load(plan(), rise), &[good_samples()]);
+        judged.reasons.iter().map(|why| why.code.to_string()).collect()
+    };
+    assert_eq!(codes(whole + 100), ["load-not-offered"]);
+    assert_eq!(codes(whole - 100), Vec::<String>::new());
+}
+
+#[test]
+fn what_holds_on_the_way_up_does_not_stand_for_the_top() {
+    let promises = Promises {
+        recover_within: Some(span(300)),
+        good_while_cut: Some(0.8),
+        ..Promises::default()
+    };
+    // Only in the last 500 ms while cut, every second request fails.
+    let probes = [good_samples(), turned_bad(RESTORED_AT - 500..RESTORED_AT, 2)];
+    let share = |plan: Plan| of(&judged(plan, &probes), Promise::GoodWhileCut, Some("images"));
+    assert_eq!(share(with_images(promises)), Judgement::Kept);
+    let rising = with_load(with_images(promises), RESTORED_AT - 500 - CUT_AT);
+    assert_eq!(share(rising), Judgement::Broken);
+    // And at a top that was not watched for long enough, nothing is decided.
+    let late = with_load(with_images(promises), RESTORED_AT - 100 - CUT_AT);
+    assert_eq!(share(late), Judgement::Undecided);
+}
+
+#[test]
+fn one_probe_that_could_not_be_asked_hides_no_other_that_failed() {
+    let promises = Promises {
+        recover_within: Some(span(300)),
+        good_while_cut: Some(0.8),
+        ..Promises::default()
+    };
+    let mut plan = plan();
+    let get = plan.services[0].probes[0].clone();
+    plan.services[0].promises.good_while_cut = promises.good_while_cut;
+    plan.services[0].probes.push(ProbeSpec { name: "images".into(), ..get });
+    let unknown = |sample: Sample| match sample.outcome == BAD {
+        true => Sample { outcome: Outcome::Unknown(Blindness::Stalled), ..sample },
+        false => sample,
+    };
+    let window = CUT_AT + 300..RESTORED_AT;
+    let blind: Vec<Sample> = turned_bad(window.clone(), 2).into_iter().map(unknown).collect();
+    let judged = judged(plan, &[blind, turned_bad(window, 3)]);
+    assert_eq!(of(&judged, Promise::GoodWhileCut, None), Judgement::Broken);
 }

@@ -198,6 +198,7 @@ fn loads_that_cannot_be_offered_are_refused() {
             &format!("load: {{ crowd: {{ {url}, rate: 0/s, from: restore, rises: 1s }} }}"),
             &format!("load: {{ crowd: {{ {url}, rate: 10_001/s, for: 0s }} }}"),
             &format!("load: {{ crowd: {{ {url}, rate: 9000/s, timeout: 2s }} }}"),
+            &format!("load: {{ crowd: {{ {url}, rate: 9/s, from: cut, after: 50s, rise: 9s }} }}"),
             "load: { crowd: { http: \"${lab:tlak}/\", tcp: \"a:1\", rate: 1/s } }",
         ]),
     );

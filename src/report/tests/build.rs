@@ -122,6 +122,7 @@ pub fn send() -> ProbeRecord {
     };
     ProbeRecord {
         name: "send".into(),
+        asks: "GET ${lab:talk}/send".into(),
         required: true,
         every: ms(50),
         keep_alive: false,
