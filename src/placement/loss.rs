@@ -40,10 +40,8 @@ pub fn loss(plan: &Plan, graph: &Graph, lost: &[DatacenterId], services: &[Name]
     let own: Vec<Own> = nodes.map(|(node, place)| own(place, hit(node))).collect();
     let mut walk = Walk::new(graph, &own);
     walk.down();
-    // Their dependents hear of them after those of what must fail over, which is worse.
-    let late = walk.too_few();
     walk.spread(Outlook::NeedsFailover);
-    walk.queue = late;
+    walk.tell_too_few();
     walk.spread(Outlook::Degraded);
     let forecast = |node: Node| walk.forecast(plan, node, &cut);
     let mut names: Vec<DatacenterId> = cut.iter().copied().collect();
@@ -106,6 +104,8 @@ struct Walk<'g> {
     roots_for_all: Vec<Node>,
     /// Who is too few without its standby, with the control plane that does not bring it up, and where that began.
     too_few: Vec<(Node, Node, Node)>,
+    /// By node: whether it is among those, so that no failover helps it.
+    is_too_few: Vec<bool>,
 }
 
 impl<'g> Walk<'g> {
@@ -119,6 +119,7 @@ impl<'g> Walk<'g> {
             for_all: Vec::new(),
             roots_for_all: Vec::new(),
             too_few: Vec::new(),
+            is_too_few: vec![false; own.len()],
         }
     }
 
@@ -128,8 +129,10 @@ impl<'g> Walk<'g> {
 
     /// The nodes that one kind of news begins with: the control planes, and the others.
     fn begin(&mut self, outlook: Outlook) -> (Vec<Node>, Vec<Node>) {
-        let is_one =
-            |node: &Node| self.own[*node].outlook == outlook && self.found[*node].is_none();
+        let is_one = |node: &Node| {
+            let is_own = self.own[*node].outlook == outlook && !self.is_too_few[*node];
+            is_own && self.found[*node].is_none()
+        };
         let all: Vec<Node> = (0..self.own.len()).filter(is_one).collect();
         for &node in &all {
             self.found[node] = Some(Found { outlook, by: None, root: node, far: 0 });
@@ -177,17 +180,19 @@ impl<'g> Walk<'g> {
     fn strand(&mut self, from: Node, to: Node, root: Node) {
         match self.own[to].stranded {
             Some(Outlook::Down) => self.tell(Outlook::Down, from, to, root),
-            Some(_) => self.too_few.push((from, to, root)),
+            Some(_) => {
+                self.too_few.push((from, to, root));
+                self.is_too_few[to] = true;
+            }
             None => {}
         }
     }
 
-    /// Tells those who are too few without their standby, unless they have worse news; who is still to be told by them.
-    fn too_few(&mut self) -> VecDeque<(Node, Node)> {
+    /// Tells those who are too few without their standby, unless they have worse news.
+    fn tell_too_few(&mut self) {
         for (from, to, root) in std::mem::take(&mut self.too_few) {
             self.tell(Outlook::Degraded, from, to, root);
         }
-        std::mem::take(&mut self.queue)
     }
 
     /// Carries one kind of news from where it begins to all that it reaches, nearest first, so that chains are
