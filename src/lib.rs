@@ -16,6 +16,7 @@ pub mod lab;
 pub mod lease;
 pub mod measure;
 pub mod model;
+pub mod past;
 pub mod placement;
 pub mod plan;
 pub mod probe;

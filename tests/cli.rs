@@ -6,6 +6,8 @@
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/home.rs"]
@@ -14,6 +16,8 @@ mod home;
 mod metrics;
 #[path = "cli/page.rs"]
 mod page;
+#[path = "cli/past.rs"]
+mod past;
 #[path = "cli/placement.rs"]
 mod placement;
 #[path = "cli/plans.rs"]

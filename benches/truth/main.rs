@@ -176,7 +176,7 @@ impl Drill {
         let (_never, stop) = tokio::sync::watch::channel(None);
         let record = conduct(Charge {
             plan,
-            file: "truth.yaml".to_owned(),
+            file: "truth.yaml".into(),
             run: format!("truth-{number}"),
             host: "here".to_owned(),
             journal: Box::new(Nowhere),

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::form::Form;
 use super::input::Parsed;
-use super::{Exit, VarArgs, input, output};
+use super::{Exit, VarArgs, form, input, output};
 use crate::drill::{Addresses, locate};
 use crate::model::{Against, Checked, FindingRecord, Forecast, Loss, Name, Outlook, Plan, Subject};
 use crate::placement::Placement;
@@ -23,7 +24,7 @@ pub(super) struct CheckArgs {
     placement: Deal,
     /// How stdout is written; with json, findings are in it too
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: Form,
     #[command(flatten)]
     vars: VarArgs,
 }
@@ -40,13 +41,6 @@ enum Deal {
     Off,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Table,
-    Json,
-}
-
 /// Checks all plans, whatever is wrong with the first of them.
 pub(super) fn check(args: &CheckArgs) -> Exit {
     let mut exit = Exit::Pass;
@@ -57,15 +51,12 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             checked
         });
         match args.format {
-            Format::Table => output::data(report::placement(&checked, output::style()).as_bytes()),
-            Format::Json => all.push(checked),
+            Form::Table => output::data(report::placement(&checked, output::style()).as_bytes()),
+            Form::Json => all.push(checked),
         }
     }
-    if args.format == Format::Json {
-        match report::checks(&all) {
-            Ok(bytes) => output::data(&bytes),
-            Err(error) => output::say(format_args!("error: the JSON could not be made: {error}")),
-        }
+    if args.format == Form::Json {
+        form::json(report::checks(&all));
     }
     exit
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{VarArgs, output};
-use crate::plan::{self, Inputs, Outcome};
+use crate::model::PlanFile;
+use crate::plan::{self, Inputs, Outcome, Outline};
 
 /// A plan larger than this is refused before it is read: room for some 100,000 probes.
 const LARGEST: u64 = 32 * 1024 * 1024;
@@ -15,25 +16,45 @@ const LARGEST: u64 = 32 * 1024 * 1024;
 /// A plan as it was found: its text, and what the parser says of it.
 pub(super) struct Parsed {
     pub file: String,
+    /// The same for the record: what a later reader tells it by.
+    pub source: PlanFile,
     pub text: Vec<u8>,
     pub outcome: Outcome,
 }
 
 /// Reads and parses the plan in `path`. An error is a sentence for people.
 pub(super) fn read(path: &Path, vars: &VarArgs) -> Result<Parsed, String> {
-    let file = path.display().to_string();
-    let text = bytes(path).map_err(|error| {
+    let (file, text) = (path.display().to_string(), text(path)?);
+    let vars = values(vars);
+    let env = |name: &str| std::env::var(name).ok();
+    let outcome = plan::parse(&file, &text, &Inputs { vars: &vars, env: &env });
+    Ok(Parsed { source: plan::plan_file(&file, &text, &vars), file, text, outcome })
+}
+
+/// Reads as much of the plan in `path` as can be told without its secrets. An error is a sentence for people.
+pub(super) fn outline(path: &Path, vars: &VarArgs) -> Result<(PlanFile, Outline), String> {
+    let (file, text) = (path.display().to_string(), text(path)?);
+    let vars = values(vars);
+    let env = |name: &str| std::env::var(name).ok();
+    let outline = plan::outline(&file, &text, &Inputs { vars: &vars, env: &env });
+    let outline = outline
+        .ok_or_else(|| format!("{file} is no plan; `firedrill check {file}` says what is wrong"))?;
+    Ok((plan::plan_file(&file, &text, &vars), outline))
+}
+
+fn values(vars: &VarArgs) -> BTreeMap<String, String> {
+    vars.vars.iter().cloned().collect()
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, String> {
+    bytes(path).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => "; give the path of a plan, such as drills/quickstart.yaml",
             io::ErrorKind::IsADirectory => "; give the plans in it, such as DIR/*.yaml",
             _ => "",
         };
-        format!("{file}: {error}{hint}")
-    })?;
-    let vars: BTreeMap<String, String> = vars.vars.iter().cloned().collect();
-    let env = |name: &str| std::env::var(name).ok();
-    let outcome = plan::parse(&file, &text, &Inputs { vars: &vars, env: &env });
-    Ok(Parsed { file, text, outcome })
+        format!("{}: {error}{hint}", path.display())
+    })
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -63,4 +84,29 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| "write it with a unit, as 90s or 2m".to_owned())?;
     Duration::try_from(span).map_err(|_| "it must not be negative".to_owned())
+}
+
+/// Parses an age: a duration with its unit, in which a day has 24 hours.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || "write it with a unit, as 30d, 12h or 2w".to_owned();
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    // How long a month is depends on which.
+    let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(age).map_err(|_| "it must not be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_a_unit_whose_length_is_known() {
+        let hours = |hours: u64| Ok(Duration::from_secs(hours * 3600));
+        assert_eq!(age("30d"), hours(720));
+        assert_eq!(age("2w"), hours(336));
+        assert_eq!(age("1d 12h"), hours(36));
+        for wrong in ["30", "", "1mo", "1y", "soon", "-1d", "99999999999999999999d"] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
 }

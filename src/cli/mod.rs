@@ -2,7 +2,13 @@
 
 mod by_hand;
 mod check;
+mod compare;
+mod events;
 mod exit;
+mod form;
+mod gate;
+mod github;
+mod history;
 mod input;
 mod leash;
 mod output;
@@ -10,6 +16,7 @@ mod preview;
 mod reach;
 mod restore;
 mod run;
+mod runs;
 mod settle;
 mod signals;
 mod state;
@@ -28,6 +35,9 @@ pub use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(version, after_help = exit::HELP, max_term_width = 100)]
 struct Cli {
+    /// Draw tables in ASCII, as on a terminal whose locale is not UTF-8
+    #[arg(long, global = true, display_order = 100)]
+    ascii: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,6 +54,12 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
     Status(status::StatusArgs),
+    /// Past runs, the latest first, and how their recovery times went
+    History(history::HistoryArgs),
+    /// What got slower or faster from one run to another, and what was not measured
+    Compare(compare::CompareArgs),
+    /// Whether the last drill of each plan lets a release go out
+    Gate(gate::GateArgs),
     /// What a drill starts beside itself
     #[command(hide = true)]
     Watchdog(watchdog::WatchdogArgs),
@@ -81,12 +97,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     if !matches!(cli.command, Command::Run(_) | Command::Watchdog(_)) {
         output::be_patient();
     }
+    if cli.ascii {
+        output::be_ascii();
+    }
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Preview(args) => preview::preview(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
+        Command::History(args) => history::history(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Gate(args) => gate::gate(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
     };
     output::last_words();

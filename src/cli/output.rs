@@ -22,6 +22,39 @@ pub(super) struct Asked {
 enum Format {
     Table,
     Json,
+    Junit,
+    Markdown,
+    OpenMetrics,
+}
+
+/// Every format by its name.
+const FORMATS: [(&str, Format); 5] = [
+    ("table", Format::Table),
+    ("json", Format::Json),
+    ("junit", Format::Junit),
+    ("markdown", Format::Markdown),
+    ("openmetrics", Format::OpenMetrics),
+];
+
+impl Format {
+    fn named(name: &str) -> Result<Format, String> {
+        let found = FORMATS.iter().find(|(known, _)| *known == name).map(|(_, format)| *format);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
+            format!("write {}, or FORMAT=PATH for a file", names.join(", "))
+        })
+    }
+
+    /// The report in this format; a table as `style` says.
+    fn draw(self, record: &RunRecord, style: TableStyle) -> Result<Vec<u8>, String> {
+        match self {
+            Format::Table => Ok(report::table(record, style).into_bytes()),
+            Format::Json => report::json(record).map_err(|error| error.to_string()),
+            Format::Junit => report::junit(record).map_err(|error| error.to_string()),
+            Format::Markdown => Ok(report::markdown(record).into_bytes()),
+            Format::OpenMetrics => Ok(report::openmetrics(record).into_bytes()),
+        }
+    }
 }
 
 /// Parses what `--report` takes.
@@ -31,12 +64,7 @@ pub(super) fn report(text: &str) -> Result<Asked, String> {
         Some((format, path)) => (format, Some(PathBuf::from(path))),
         None => (text, None),
     };
-    let format = match format {
-        "table" => Format::Table,
-        "json" => Format::Json,
-        _ => return Err("write table or json, or FORMAT=PATH for a file".to_owned()),
-    };
-    Ok(Asked { format, path })
+    Ok(Asked { format: Format::named(format)?, path })
 }
 
 /// The reports of a run, opened before anything is touched.
@@ -62,11 +90,18 @@ impl Sink {
 }
 
 impl Reports {
-    /// Opens every report. Without one for stdout, the table goes there.
+    /// Opens every report. Without one for stdout, the table goes there, unless stdout `is_taken`.
     ///
     /// # Errors
     /// A sentence for people, naming the path.
-    pub fn open(asked: &[Asked]) -> Result<Reports, String> {
+    pub fn open(asked: &[Asked], is_taken: bool) -> Result<Reports, String> {
+        if is_taken && asked.iter().any(|asked| asked.path.is_none()) {
+            return Err(
+                "both the events and a report would go to stdout; give one of them a path, as \
+                        --events=PATH; nothing was touched"
+                    .to_owned(),
+            );
+        }
         let mut open = Vec::new();
         for asked in asked {
             let sink = match &asked.path {
@@ -80,7 +115,7 @@ impl Reports {
             };
             open.push((asked.format, sink));
         }
-        if !open.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)) {
+        if !is_taken && !open.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)) {
             open.push((Format::Table, Sink::Stdout));
         }
         Ok(Reports { open })
@@ -90,15 +125,12 @@ impl Reports {
     pub fn write(self, record: &RunRecord) {
         for (format, sink) in self.open {
             let to_stdout = matches!(sink, Sink::Stdout);
-            let bytes = match format {
-                Format::Table => report::table(record, style_of(to_stdout)).into_bytes(),
-                Format::Json => match report::json(record) {
-                    Ok(bytes) => bytes,
-                    Err(error) => {
-                        say(format_args!("error: the JSON report could not be made: {error}"));
-                        continue;
-                    }
-                },
+            let bytes = match format.draw(record, style_of(to_stdout)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    say(format_args!("error: the {format:?} report could not be made: {error}"));
+                    continue;
+                }
             };
             let written = match sink {
                 Sink::Stdout => stdout(&bytes),
@@ -107,6 +139,36 @@ impl Reports {
             };
             if let Err(error) = written {
                 say(format_args!("error: a report could not be written: {error}"));
+            }
+        }
+    }
+}
+
+/// Where lines go while they come.
+pub(super) enum Stream {
+    /// Stdout.
+    Stdout,
+    /// A file that grows, a pipe or a device.
+    File(File),
+}
+
+impl Stream {
+    /// Opens a file, pipe or device; a file begins empty.
+    pub fn open(path: &Path) -> io::Result<Stream> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        Ok(Stream::File(file))
+    }
+
+    /// Writes a line, so that its reader has it now.
+    pub fn write(&self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(line).and_then(|()| out.flush())
+            }
+            Stream::File(file) => {
+                let mut file = file;
+                file.write_all(line)
             }
         }
     }
@@ -123,9 +185,27 @@ fn style_of(to_stdout: bool) -> TableStyle {
         // A terminal that nobody has sized, as in a container, says 0.
         let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|size| size.ws_col > 0);
         let width = size.map_or(80, |size| size.ws_col);
-        return TableStyle { width, color: color(&stdout) };
+        let ascii = ASCII.load(Relaxed) || !locale_is_utf8();
+        return TableStyle { width, color: color(&stdout), ascii };
     }
-    TableStyle { width: 100, color: to_stdout && color(&stdout) }
+    // The same whoever calls, so that a report drawn again is the same to the byte.
+    TableStyle { ascii: ASCII.load(Relaxed), ..TableStyle::FILE }
+}
+
+/// Whether every table keeps to ASCII.
+static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// From now on every table keeps to ASCII.
+pub(super) fn be_ascii() {
+    ASCII.store(true, Relaxed);
+}
+
+/// Whether the terminal shows UTF-8, by the variables that POSIX has for it.
+fn locale_is_utf8() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Whether to colour what goes to `stream`: a terminal, and nobody said `NO_COLOR`.

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::events::{self, Events, Listener};
+use super::github;
 use super::leash::Leash;
 use super::output::{self, Asked, Reports};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, VarArgs, input, state};
+use super::{Exit, StateArgs, VarArgs, input, runs, state};
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
-    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, Provider, RunRecord,
-    Text, Verdict, Why,
+    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, PlanFile, Provider,
+    RunRecord, Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Screen, ScreenKind};
@@ -29,9 +31,12 @@ pub(super) struct RunArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     plan: PathBuf,
-    /// A report, to stdout or to a file: table or json; repeatable
+    /// A report, to stdout or to a file: table, json, junit, markdown or openmetrics; repeatable
     #[arg(long = "report", value_name = "FORMAT[=PATH]", value_parser = output::report)]
     reports: Vec<Asked>,
+    /// Each event of the drill as a line of JSON, as it happens: to stdout, in place of the table, or to PATH
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    events: Option<PathBuf>,
     /// Cut without asking; needed without a terminal for anything but the lab
     #[arg(long)]
     yes: bool,
@@ -51,10 +56,12 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let file = parsed.file;
+    let file = parsed.source;
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
-    let reports = match Reports::open(&args.reports) {
-        Ok(reports) => reports,
+    let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
+        .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
+    let (reports, mut events) = match opened {
+        Ok(opened) => opened,
         Err(error) => return refuse(&error),
     };
     let run = state::run_id();
@@ -65,7 +72,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             if let Err(error) = confirm(&plan, args.yes) {
                 return refuse(&error);
             }
-            match drill(args, &plan, &file, &run) {
+            match drill(args, &plan, &file, &run, events.listener()) {
                 Ok((record, directory)) => (record, Some(directory)),
                 Err(error) => {
                     output::say(format_args!("error: {error}"));
@@ -74,7 +81,9 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             }
         }
     };
+    events.end(record.verdict);
     reports.write(&record);
+    github::tell(&record);
     // Last: its disk may hang.
     if let Some(directory) = directory {
         keep(&directory, &record);
@@ -125,8 +134,9 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
 fn drill(
     args: &RunArgs,
     plan: &Plan,
-    file: &str,
+    file: &PlanFile,
     run: &str,
+    mut events: Listener,
 ) -> Result<(RunRecord, PathBuf), String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
@@ -155,13 +165,17 @@ fn drill(
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
-        let (listener, shown) = aside(move |event| screen.show(event))
+        let (mut screen, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
+        let listener = Box::new(move |event: &DrillEvent| {
+            screen(event);
+            events(event);
+        });
         // Last, because it takes a drill that goes away without a word for one that died.
         let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
         let charge = Charge {
             plan: Arc::new(plan),
-            file: file.to_owned(),
+            file: file.clone(),
             run: run.to_owned(),
             host: state::host(),
             journal: Box::new(journal),
@@ -256,9 +270,6 @@ const WAITING: usize = 4096;
 /// How long the end of a drill waits for what is still to be shown.
 const LAST_SHOWN: Duration = Duration::from_secs(1);
 
-/// What a drill tells, and whom.
-type Listener = Box<dyn FnMut(&DrillEvent) + Send>;
-
 /// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
 /// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
 /// Disconnected when all is shown.
@@ -293,11 +304,14 @@ fn screen(quiet: bool) -> Screen {
 fn keep(directory: &Path, record: &RunRecord) {
     let kept = report::json(record)
         .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join("record.json"), &bytes));
+        .and_then(|bytes| output::write_whole(&directory.join(runs::RECORD), &bytes));
     if let Err(error) = kept {
         let place = directory.display();
         output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
+        return;
     }
+    // Without it, it is made when it is needed.
+    let _ = runs::index(directory);
 }
 
 /// Fewer file descriptors are not even enough for a drill of one probe.

@@ -103,7 +103,12 @@ impl State {
 
     /// The directory of a run.
     pub fn run(&self, id: &str) -> PathBuf {
-        self.root.join("runs").join(id)
+        self.runs().join(id)
+    }
+
+    /// The directory that holds those of all runs.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
     }
 
     /// How to call `command` so that it looks into this directory.
@@ -160,7 +165,7 @@ impl State {
     /// # Errors
     /// A sentence for people, when the directory cannot be read: what it holds might matter.
     pub fn journals(&self) -> Result<Journals, String> {
-        let runs = self.root.join("runs");
+        let runs = self.runs();
         let (mut found, mut shut) = (Vec::new(), Vec::new());
         let entries = match fs::read_dir(&runs) {
             Ok(entries) => entries,
@@ -325,6 +330,11 @@ pub(super) async fn places<'a>(
 pub(super) fn run_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     format!("{now}-{:04x}", fastrand::u16(..))
+}
+
+/// The time by the wall clock, for what depends on how long ago a drill was.
+pub(super) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// The name of this machine.

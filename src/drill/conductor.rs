@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::journal::{Append, Last, Record};
 use crate::measure::{Ending, Observation};
 use crate::model::{
-    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, RunRecord, Service, Stage, Why,
+    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, RunRecord, Service,
+    Stage, Why,
 };
 use crate::restore::call_within;
 use crate::watchdog::Phase;
@@ -30,7 +31,7 @@ use crate::watchdog::Phase;
 /// Runs a drill.
 pub(super) struct Conductor {
     plan: Arc<Plan>,
-    file: String,
+    file: PlanFile,
     run: String,
     host: String,
     located: Vec<Vec<DatacenterId>>,

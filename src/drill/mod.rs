@@ -26,7 +26,7 @@ use tokio::sync::watch as channel;
 
 use crate::clock::Clock;
 use crate::journal::Append;
-use crate::model::{DatacenterId, DrillEvent, Plan, RunRecord, Why};
+use crate::model::{DatacenterId, DrillEvent, Plan, PlanFile, RunRecord, Why};
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
 
@@ -67,7 +67,7 @@ pub struct Drill {
     /// What to do.
     pub plan: Arc<Plan>,
     /// The file that the plan came from, for the record.
-    pub file: String,
+    pub file: PlanFile,
     /// The run's id.
     pub run: String,
     /// The machine that it runs on, for the journal.

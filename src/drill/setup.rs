@@ -16,8 +16,8 @@ use crate::journal::Append;
 use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
-    ControlSpec, CutOrder, DatacenterId, DrillEvent, LabSpec, Name, Plan, PlanSummary, ProbeId,
-    Proof, Provider, RunRecord, Shown, Verdict, Why,
+    ControlSpec, CutOrder, DatacenterId, DrillEvent, LabSpec, Name, Plan, PlanFile, PlanSummary,
+    ProbeId, Proof, Provider, RunRecord, Shown, Verdict, Why,
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
 use crate::traffic::gates::Gates;
@@ -30,7 +30,7 @@ pub struct Charge {
     /// What to do.
     pub plan: Arc<Plan>,
     /// The file that the plan came from.
-    pub file: String,
+    pub file: PlanFile,
     /// The run's id.
     pub run: String,
     /// The machine that it runs on, for the journal.
@@ -143,8 +143,10 @@ async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, Why>>,
 ) -> Result<T, Why> {
     let stopped = async {
-        match stop.wait_for(Option::is_some).await {
-            Ok(why) => why.clone(),
+        // The lock on the channel's value must not be held while something is waited for.
+        let why = stop.wait_for(Option::is_some).await.map(|why| why.clone());
+        match why {
+            Ok(why) => why,
             // Nobody is left who could stop it.
             Err(_) => std::future::pending().await,
         }
@@ -249,7 +251,7 @@ fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Res
 }
 
 /// The record of a drill that could not begin.
-pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecord {
+pub fn not_started(plan: &Plan, file: PlanFile, run: String, why: Why) -> RunRecord {
     RunRecord {
         format: RunRecord::FORMAT,
         firedrill: env!("CARGO_PKG_VERSION").to_owned(),
@@ -271,11 +273,14 @@ pub fn not_started(plan: &Plan, file: String, run: String, why: Why) -> RunRecor
 }
 
 /// The parts of the plan that the record keeps.
-pub(super) fn summary(plan: &Plan, file: String) -> PlanSummary {
+pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
     PlanSummary {
         name: plan.name.clone(),
         about: plan.about.clone(),
-        file,
+        file: file.path,
+        hash: file.hash,
+        text: file.text,
+        vars: file.vars,
         datacenters: plan.datacenters.clone(),
         cut: plan.cut.clone(),
         through: plan

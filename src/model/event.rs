@@ -72,6 +72,22 @@ pub enum DrillEvent {
     },
 }
 
+impl DrillEvent {
+    /// When it was; a call, when it ended.
+    pub fn at(&self) -> Offset {
+        match self {
+            DrillEvent::Started { .. } => Offset::ZERO,
+            DrillEvent::Called(call) => call.done,
+            DrillEvent::Entered { at, .. }
+            | DrillEvent::Waiting { at, .. }
+            | DrillEvent::Watched { at, .. }
+            | DrillEvent::Decided { at, .. }
+            | DrillEvent::Stopping { at, .. }
+            | DrillEvent::Ended { at, .. } => *at,
+        }
+    }
+}
+
 /// A service as it was in the last second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceNow {

@@ -66,6 +66,16 @@ pub struct PlanSummary {
     pub about: Option<String>,
     /// The file it was read from.
     pub file: String,
+    /// The SHA-256 of `text` and `vars`: the same plan if it is the same. Records of older versions have none.
+    #[serde(default)]
+    pub hash: Option<String>,
+    /// The plan as it was run. `${env:NAME}` stands in it as written: no secret is in it. Records of older versions
+    /// have none, and of a text longer than [`super::PlanFile::LONGEST`] there is only the hash.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// The values given by `--var` that it asks for. Records of older versions have none.
+    #[serde(default)]
+    pub vars: BTreeMap<String, String>,
     /// The datacenters; ids are indices into them.
     pub datacenters: Vec<Name>,
     /// What was to be cut, and how.

@@ -9,6 +9,7 @@ mod calendar;
 mod cycle;
 mod decode;
 mod draft;
+mod file;
 mod fill;
 mod finding;
 mod guardrail;
@@ -35,8 +36,9 @@ mod units;
 
 use std::collections::BTreeMap;
 
-use crate::model::Plan;
+use crate::model::{Name, Plan};
 
+pub use file::plan_file;
 pub use finding::{Finding, Severity};
 pub use places::Objection;
 pub use render::render;
@@ -72,15 +74,35 @@ impl Outcome {
     }
 }
 
+/// What can be told of a plan without the secrets that it needs, and whatever else is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Its name.
+    pub name: Name,
+    /// Its services, in order; those without probes too.
+    pub services: Vec<Name>,
+}
+
+/// The outline of a plan; `None` if not even a name can be read.
+pub fn outline(file: &str, text: &[u8], inputs: &Inputs) -> Option<Outline> {
+    let draft = drafted(file, text, &mut Reader::new(inputs))?;
+    let services = draft.services.into_iter().map(|draft| draft.service.name);
+    Some(Outline { name: draft.name?, services: services.collect() })
+}
+
+fn drafted(file: &str, text: &[u8], reader: &mut Reader) -> Option<draft::Draft> {
+    syntax::decode(file, text, &mut reader.findings)
+        .and_then(|text| syntax::tree(file, text, &mut reader.findings))
+        .and_then(|root| decode::draft(reader, &root))
+}
+
 /// Reads a plan and reports everything that is wrong with it.
 ///
 /// `file` is only for display. Text longer than [`SIZE_LIMIT`] is refused unread. Warnings do not
 /// prevent a plan.
 pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
     let mut reader = Reader::new(inputs);
-    let draft = syntax::decode(file, text, &mut reader.findings)
-        .and_then(|text| syntax::tree(file, text, &mut reader.findings))
-        .and_then(|root| decode::draft(&mut reader, &root));
+    let draft = drafted(file, text, &mut reader);
     if let Some(draft) = &draft {
         sense::check(draft, &mut reader.findings);
         for name in inputs.vars.keys().filter(|name| !reader.used.contains(*name)) {

@@ -61,7 +61,8 @@ pub fn write_run(record: &RunRecord, page: &mut Page) {
     page.paragraph(0, 0, &[(Ink::Dim, text)]);
 }
 
-fn sentence(record: &RunRecord) -> String {
+/// What decided, and what was cut, in a sentence without its full stop.
+pub fn sentence(record: &RunRecord) -> String {
     if record.marks.cut_issued.is_none() {
         return "nothing was cut".to_owned();
     }

@@ -9,12 +9,22 @@ const ROWS: usize = 12;
 
 /// Writes a line for each service, and below it one for each of several features, the slowest first.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let told = record.services.iter().filter(|service| is_news(service));
-    let entries: Vec<Entry> = told.take(ROWS).flat_map(entries).collect();
+    let entries: Vec<Entry> = told(record).flat_map(entries).collect();
     if !entries.is_empty() {
         page.heading("Impact", &[]);
         page.entries(&entries);
     }
+}
+
+fn told(record: &RunRecord) -> impl Iterator<Item = &ServiceRecord> {
+    record.services.iter().filter(|service| is_news(service)).take(ROWS)
+}
+
+/// What each service lost, by its name.
+pub fn lines(record: &RunRecord) -> impl Iterator<Item = (String, Vec<Span>)> {
+    told(record).filter_map(|service| {
+        service.impact.as_ref().map(|impact| (service.name.to_string(), lost(service, impact)))
+    })
 }
 
 /// A service that never failed has no impact, unless people are known to use it.

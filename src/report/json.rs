@@ -5,17 +5,58 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use crate::model::RunRecord;
+use crate::model::{RunRecord, is_steering};
 
 /// The whole run record as JSON, as `docs/record.md` describes it, with a line break at its end.
 ///
 /// # Errors
 /// None are known; serde's type leaves room for them.
 pub fn json(record: &RunRecord) -> Result<Vec<u8>, serde_json::Error> {
+    pretty(record)
+}
+
+/// Anything as JSON in the form of the run record, with a line break at its end.
+///
+/// # Errors
+/// As [`json`].
+pub fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::new();
-    record.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// JSON in one line in which nothing steers a terminal or turns the reading direction.
+pub struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        harmless(out, text)
+    }
+}
+
+/// Writes a piece of a string, with what would steer a reader's terminal as escapes: it is read back as it was.
+fn harmless<W: ?Sized + Write>(out: &mut W, text: &str) -> io::Result<()> {
+    let mut rest = text;
+    // Nearly every string, and there are many.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.write_all(text.as_bytes());
+    }
+    while let Some(at) = rest.find(is_steering) {
+        let (before, after) = rest.split_at(at);
+        out.write_all(before.as_bytes())?;
+        let Some(c) = after.chars().next() else { break };
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            write!(out, "\\u{unit:04x}")?;
+        }
+        rest = &after[c.len_utf8()..];
+    }
+    out.write_all(rest.as_bytes())
 }
 
 /// Every field has a line of its own, and so has every object in a list; a list of anything else has one.
@@ -56,6 +97,14 @@ impl Lines {
 }
 
 impl Formatter for Lines {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        harmless(out, text)
+    }
+
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         self.begin(out, true)
     }

@@ -1,12 +1,20 @@
 //! Run record -> bytes. Nothing here decides, opens a file or prints.
 
 mod check;
+mod comparison;
+mod events;
+mod gate;
+mod github;
 mod guardrails;
 mod headline;
+mod history;
 mod impact;
 mod json;
+mod junit;
 mod lab;
 mod loads;
+mod markdown;
+mod openmetrics;
 mod page;
 mod placement;
 mod probes;
@@ -20,7 +28,15 @@ mod words;
 
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview};
-pub use json::json;
+pub use comparison::comparison;
+pub use events::{event_line, left_out_line};
+pub use gate::gate;
+pub use github::annotations;
+pub use history::history;
+pub use json::{json, pretty};
+pub use junit::junit;
+pub use markdown::markdown;
+pub use openmetrics::openmetrics;
 use page::Page;
 
 /// How the table is drawn.
@@ -30,6 +46,13 @@ pub struct TableStyle {
     pub width: u16,
     /// Whether to colour it. Nothing is told by colour alone.
     pub color: bool,
+    /// Whether to keep to ASCII: what else is in it is drawn with ASCII's characters, or as `?`.
+    pub ascii: bool,
+}
+
+impl TableStyle {
+    /// For what is no terminal: a file, a pipe, another report.
+    pub const FILE: TableStyle = TableStyle { width: 100, color: false, ascii: false };
 }
 
 /// The report for people: the verdict first, then its evidence, in lines of at most `style.width`.

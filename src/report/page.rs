@@ -90,6 +90,7 @@ impl Entry {
 pub struct Page {
     width: usize,
     color: bool,
+    ascii: bool,
     out: String,
 }
 
@@ -97,7 +98,7 @@ impl Page {
     /// An empty page.
     pub fn new(style: TableStyle) -> Self {
         let width = usize::from(style.width).max(NARROWEST);
-        Page { width, color: style.color, out: String::new() }
+        Page { width, color: style.color, ascii: style.ascii, out: String::new() }
     }
 
     /// The longest line.
@@ -105,16 +106,32 @@ impl Page {
         self.width
     }
 
+    /// The first of `tables` that fits, the widest being first; the last if none does.
+    pub fn first_that_fits<const N: usize>(&mut self, tables: [Table; N]) {
+        let mut chosen = None;
+        for table in tables {
+            let fits = self.fits(&table);
+            chosen = Some(table);
+            if fits {
+                break;
+            }
+        }
+        chosen.into_iter().for_each(|table| self.table(table));
+    }
+
     /// Whether `table` can be drawn without breaking any cell.
     pub fn fits(&self, table: &Table) -> bool {
         let widths = table.column_max_content_widths();
-        widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum::<usize>()
-            <= self.width
+        let columns: usize =
+            widths.iter().map(|width| usize::from(*width) + usize::from(GAP)).sum();
+        // The rule goes as far beyond the last column as it begins before the first.
+        columns + usize::from(GAP) <= self.width
     }
 
     /// The whole text.
     pub fn finish(self) -> String {
-        self.out
+        let out = if self.ascii { in_ascii(&self.out) } else { self.out };
+        if out.contains("::") { out.lines().map(no_command).collect() } else { out }
     }
 
     /// An empty line.
@@ -231,6 +248,51 @@ impl Page {
         self.out.push_str(painted.trim_end());
         self.out.push('\n');
     }
+}
+
+/// A line that a CI runner does not take for a command of its own, which `::` begins.
+fn no_command(line: &str) -> String {
+    match line.trim_start() {
+        text if text.starts_with("::") => {
+            let indent = &line[..line.len() - text.len()];
+            format!("{indent}\u{fffd}{}\n", &text[1..])
+        }
+        _ => format!("{line}\n"),
+    }
+}
+
+/// `text` in ASCII, each line as wide as before: our own signs have their counterparts, all else becomes `?`.
+fn in_ascii(text: &str) -> String {
+    // Two columns for two: `>` alone would leave out the bound itself.
+    let text = text.replace("≥ ", ">=").replace("≤ ", "<=");
+    let mut ascii = String::with_capacity(text.len());
+    let mut foreign = String::new();
+    for c in text.chars() {
+        let ours = match c {
+            '─' => '-',
+            '·' => '|',
+            // Spark lines, the lowest sign first.
+            '▁' => '.',
+            '▂' => ':',
+            '▃' => '-',
+            '▄' => '=',
+            '▅' => '+',
+            '▆' => '*',
+            '▇' => '%',
+            '█' => '#',
+            '…' => '~',
+            c if c.is_ascii() => c,
+            c => {
+                foreign.push(c);
+                continue;
+            }
+        };
+        ascii.push_str(&"?".repeat(foreign.width()));
+        foreign.clear();
+        ascii.push(ours);
+    }
+    ascii.push_str(&"?".repeat(foreign.width()));
+    ascii
 }
 
 /// Adds to the last span if it has the same ink.

@@ -30,9 +30,7 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
     let shown = &probes[..probes.len().min(ROWS)];
     page.heading("Probes", &[]);
-    let wide = wide(shown);
-    let table = if page.fits(&wide) { wide } else { narrow(shown) };
-    page.table(table);
+    page.first_that_fits([wide(shown), narrow(shown), slim(shown)]);
     if probes.len() > ROWS {
         let text = format!("and {} more probes", probes.len() - ROWS);
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
@@ -89,6 +87,34 @@ fn narrow(probes: &[Row<'_>]) -> Table {
     table
 }
 
+/// Three lines for each probe, where not even [`narrow`] fits.
+fn slim(probes: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Probe", Left),
+        ("Due\nSent", Right),
+        ("Good\nBad", Right),
+        ("Stalled\nUnknown\nLate", Right),
+        ("p50, p99\nbefore", Left),
+        ("\nwhile cut", Left),
+    ]);
+    for (service, probe) in probes {
+        let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
+        let stack = |counts: &[u64]| {
+            let counts: Vec<String> = counts.iter().map(|count| grouped(*count)).collect();
+            cell(Ink::Plain, &counts.join("\n"))
+        };
+        let mut row = vec![
+            cell(Ink::Plain, &format!("{}/\n{}", service.name, probe.name)),
+            stack(&[due, sent]),
+            stack(&[good, bad]),
+            stack(&[stalled, unknown, late]),
+        ];
+        row.extend(latencies(probe, "\n"));
+        table.add_row(row);
+    }
+    table
+}
+
 fn latencies(probe: &ProbeRecord, between: &str) -> [comfy_table::Cell; 2] {
     [Stage::Baseline, Stage::Observe]
         .map(|stage| cell(Ink::Plain, &latency(probe.latency.get(&stage), between)))
@@ -109,8 +135,14 @@ fn latency(latency: Option<&Latency>, between: &str) -> String {
     }
 }
 
-/// All that the counts do not tell; `None` where there is nothing.
+/// A note of all that the counts do not tell; `None` where there is nothing.
 fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<Entry> {
+    let text = told(probe, marks);
+    (!text.is_empty()).then(|| Entry::plain(label(service, probe), text))
+}
+
+/// All that the counts do not tell; empty where there is nothing.
+pub fn told(probe: &ProbeRecord, marks: &Marks) -> String {
     let mut parts = vec![];
     if !probe.required {
         parts.push("not required".to_owned());
@@ -129,8 +161,7 @@ fn note(service: &ServiceRecord, probe: &ProbeRecord, marks: &Marks) -> Option<E
     }
     parts.extend(outages(probe, marks));
     parts.extend(relapses(probe));
-    let text = parts.join("; ");
-    (!text.is_empty()).then(|| Entry::plain(label(service, probe), text))
+    parts.join("; ")
 }
 
 /// Counts by name, the most frequent first.

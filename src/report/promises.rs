@@ -17,39 +17,50 @@ const ROWS: usize = 20;
 /// Among more than this, only those that were not kept have their reason told.
 const FEW: usize = 8;
 
-type Row<'a> = (&'a ServiceRecord, &'a PromiseResult);
+/// A promise, with who made it.
+pub type Row<'a> = (&'a ServiceRecord, &'a PromiseResult);
 
-/// Writes the table and, below it, why each promise was judged as it was.
-pub fn write(record: &RunRecord, page: &mut Page) {
+/// The promises to be shown, the slowest service first, and those beyond. Where some are not shown, all that were
+/// not kept come before all that were.
+pub fn rows(record: &RunRecord) -> (Vec<Row<'_>>, Vec<Row<'_>>) {
     let mut rows: Vec<Row<'_>> = record
         .services
         .iter()
         .flat_map(|service| service.promises.iter().map(move |promise| (service, promise)))
         .collect();
-    if rows.is_empty() {
-        return;
-    }
     if rows.len() > ROWS {
         // Stable: among equals, the slowest service stays first.
         rows.sort_by_key(|(_, promise)| std::cmp::Reverse(promise.judgement));
     }
     let hidden = rows.split_off(rows.len().min(ROWS));
+    (rows, hidden)
+}
+
+/// Writes the table and, below it, why each promise was judged as it was.
+pub fn write(record: &RunRecord, page: &mut Page) {
+    let (rows, hidden) = rows(record);
+    if rows.is_empty() {
+        return;
+    }
     if record.marks.cut_issued.is_none() {
         let text = "not measured, since nothing was cut";
         page.heading("Promises", &[(Ink::Plain, text.to_owned())]);
         return;
     }
     page.heading("Promises", &[]);
-    let wide = wide(&rows);
-    let table = if page.fits(&wide) { wide } else { narrow(&rows) };
-    page.table(table);
-    if !hidden.is_empty() {
-        let kept = hidden.iter().filter(|(_, p)| p.judgement == Judgement::Kept).count();
-        let kept = if kept == hidden.len() { "all".to_owned() } else { format!("{kept} of them") };
-        let text = format!("and {} more, {kept} kept", hidden.len());
+    page.first_that_fits([wide(&rows), narrow(&rows), slim(&rows)]);
+    if let Some(text) = beyond(&hidden) {
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
     page.notes(&whys(record, &rows));
+}
+
+/// How many promises are not shown, and how many of them were kept; `None` where there are none.
+pub fn beyond(hidden: &[Row<'_>]) -> Option<String> {
+    let kept = hidden.iter().filter(|(_, p)| p.judgement == Judgement::Kept).count();
+    let all = hidden.len();
+    let kept = if kept == all { "all".to_owned() } else { format!("{kept} of them") };
+    (all > 0).then(|| format!("and {all} more, {kept} kept"))
 }
 
 /// One line for each, a column for each count.
@@ -111,6 +122,26 @@ fn narrow(rows: &[Row<'_>]) -> Table {
     table
 }
 
+/// Up to three lines for each, without the counts, where not even [`narrow`] fits.
+fn slim(rows: &[Row<'_>]) -> Table {
+    let mut table = ruled(&[
+        ("Service\nPromise", Left),
+        ("Budget", Right),
+        ("Measured", Left),
+        ("Margin\nJudgement", Right),
+    ]);
+    for (service, promise) in rows {
+        let margin = format!("{}\n{}", margin(promise, "\n"), word(promise.judgement));
+        table.add_row([
+            cell(Ink::Plain, &format!("{}\n{}", whose(service, promise), promise.promise)),
+            cell(Ink::Plain, &budget(promise)),
+            cell(Ink::Plain, &measured(promise, stacked)),
+            cell(ink(promise.judgement), &margin),
+        ]);
+    }
+    table
+}
+
 /// Why, where the reasons above have not said it yet.
 fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
     let said = |why: &str| {
@@ -134,7 +165,7 @@ fn whys(record: &RunRecord, rows: &[Row<'_>]) -> Vec<Entry> {
 }
 
 /// Who promised it: the service, or a feature of it.
-fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
+pub fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
     match &promise.feature {
         Some(feature) => format!("{}/{feature}", service.name),
         None => service.name.to_string(),
@@ -142,7 +173,7 @@ fn whose(service: &ServiceRecord, promise: &PromiseResult) -> String {
 }
 
 /// Which of several probes was the slowest.
-fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
+pub fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
     match &promise.probe {
         Some(probe) if service.probes.len() > 1 && promise.feature.is_none() => {
             format!(" (probe {probe})")
@@ -151,14 +182,18 @@ fn decided_by(service: &ServiceRecord, promise: &PromiseResult) -> String {
     }
 }
 
+/// Whether `probe` is the one that decided, or, where none did, one that the service waits for.
+pub fn decided(probe: &ProbeRecord, promise: &PromiseResult) -> bool {
+    match &promise.probe {
+        Some(name) => *name == probe.name,
+        None => probe.required,
+    }
+}
+
 /// The counts of the probe that decided, or of all that the service waits for.
 fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     let mut sum = ProbeCounts::default();
-    let decided = |probe: &&ProbeRecord| match &promise.probe {
-        Some(name) => *name == probe.name,
-        None => probe.required,
-    };
-    for probe in service.probes.iter().filter(decided) {
+    for probe in service.probes.iter().filter(|probe| decided(probe, promise)) {
         sum.due += probe.counts.due;
         sum.sent += probe.counts.sent;
         sum.bad += probe.counts.bad;
@@ -167,19 +202,22 @@ fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
     sum
 }
 
-fn budget(promise: &PromiseResult) -> String {
+/// What was demanded.
+pub fn budget(promise: &PromiseResult) -> String {
     match promise.budget {
         Some(budget) => time(budget),
         None => promise.at_least.map_or("no bad".to_owned(), wanted),
     }
 }
 
-fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
+/// What was measured, its bounds as `shown`.
+pub fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String {
     match (promise.promise, promise.bad, promise.measured) {
         (Promise::Sustain, Some(bad), _) => format!("{} bad", grouped(bad)),
-        (Promise::GoodWhileCut, ..) => {
-            format!("{} good", percent(promise.held.unwrap_or_default().certain()))
-        }
+        (Promise::GoodWhileCut, ..) => match promise.held {
+            Some(held) => format!("{} good", percent(held.certain())),
+            None => "not measured".to_owned(),
+        },
         (_, _, Some(measured)) => shown(measured),
         (_, _, None) => "not measured".to_owned(),
     }
@@ -193,7 +231,7 @@ fn stacked(bounds: Bounds) -> String {
 }
 
 /// What is left of the budget, or by how much it is overdrawn, at both bounds where they disagree.
-fn margin(promise: &PromiseResult, between: &str) -> String {
+pub fn margin(promise: &PromiseResult, between: &str) -> String {
     let (Some(budget), Some(Bounds { low, high })) = (promise.budget, promise.measured) else {
         return "-".to_owned();
     };
@@ -220,7 +258,8 @@ fn ink(judgement: Judgement) -> Ink {
     }
 }
 
-fn word(judgement: Judgement) -> &'static str {
+/// The judgement in a word that stands out unless it is as wanted.
+pub fn word(judgement: Judgement) -> &'static str {
     match judgement {
         Judgement::Kept => "kept",
         Judgement::Undecided => "UNDECIDED",

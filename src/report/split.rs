@@ -13,14 +13,7 @@ const BAR: usize = 40;
 
 /// Writes the parts for the slowest services that had an outage.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let splits: Vec<(&ServiceRecord, Split)> = record
-        .services
-        .iter()
-        .filter_map(|service| {
-            let recovery = service.recovery.filter(|recovery| !recovery.seamless)?;
-            recovery.split.map(|split| (service, split))
-        })
-        .collect();
+    let splits: Vec<(&ServiceRecord, Split)> = splits(record).collect();
     let named = |(service, split): &(&ServiceRecord, Split)| {
         [(Ink::Plain, format!("{}, {} in all", service.name, time(split.whole())))]
     };
@@ -40,12 +33,25 @@ pub fn write(record: &RunRecord, page: &mut Page) {
     }
 }
 
-fn write_parts(split: &Split, indent: usize, page: &mut Page) {
-    let parts = [
+/// The services that had an outage, the slowest first, each with its parts.
+pub fn splits(record: &RunRecord) -> impl Iterator<Item = (&ServiceRecord, Split)> {
+    record.services.iter().filter_map(|service| {
+        let recovery = service.recovery.filter(|recovery| !recovery.seamless)?;
+        recovery.split.map(|split| (service, split))
+    })
+}
+
+/// The parts, in order, with what each of them is.
+pub fn parts(split: &Split) -> [(&'static str, Duration); 3] {
+    [
         ("cut to first bad", split.until_first_bad),
         ("to first answer elsewhere", split.until_other_datacenter),
         ("to stable", split.until_stable),
-    ];
+    ]
+}
+
+fn write_parts(split: &Split, indent: usize, page: &mut Page) {
+    let parts = parts(split);
     let column = parts.iter().map(|(_, part)| time(*part).chars().count()).max().unwrap_or(0);
     let room = page.width().saturating_sub(indent + 25 + 2 + column + 2).min(BAR);
     let mut before = Duration::ZERO;

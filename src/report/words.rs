@@ -3,10 +3,20 @@
 use std::time::Duration;
 
 use super::page::GLUE;
-use crate::model::{Bounds, Marks, Mode, Offset, Share, Shown};
+use crate::model::{Bounds, Marks, Mode, Offset, Share, Shown, printable};
 
 /// [`GLUE`] as a string.
 pub const GAP: &str = "\u{a0}";
+
+/// Text of others for formats without lines to be broken: safe to show, every space a plain one. At the start of a
+/// line, too: there `::` begins a command to a CI runner.
+pub fn plain(text: &str) -> String {
+    let text = printable(text).replace(GLUE, " ");
+    match text.trim_start().strip_prefix("::") {
+        Some(rest) => format!("\u{fffd}:{rest}"),
+        None => text,
+    }
+}
 
 /// A duration whose number and unit stay on one line.
 pub fn time(duration: Duration) -> String {

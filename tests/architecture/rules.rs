@@ -35,6 +35,8 @@ pub const ROOMS: &[Room] = &[
     Room { name: "placement", imports: &["model"], never: IO },
     Room { name: "measure", imports: &["model"], never: IO },
     Room { name: "report", imports: &["model"], never: IO },
+    // What past runs say together: which files they are in is for the command line to know.
+    Room { name: "past", imports: &["model"], never: IO },
     Room { name: "journal", imports: &["model"], never: NETWORK },
     Room { name: "traffic", imports: &["model", "proxy"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
@@ -82,6 +84,7 @@ pub const ROOMS: &[Room] = &[
             "lease",
             "drill",
             "report",
+            "past",
             "screen",
         ],
         never: NETWORK,
@@ -154,22 +157,29 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
-        &["model", "plan", "report", "journal", "lease", "traffic", "probe", "guard", "lab"],
+        &[
+            "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard",
+            "lab",
+        ],
     ),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal", "lease"]),
+    // The digest of a plan: it is the same plan if that is the same.
+    ("ring", &["plan"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
-    ("jiff", &["model", "plan", "measure", "journal", "drill", "cli"]),
+    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
+    // JUnit XML.
+    ("quick_junit", &["report"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["screen"]),
     ("unicode_width", &["report"]),

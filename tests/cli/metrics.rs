@@ -172,6 +172,42 @@ fn a_query_of_prometheus_stops_a_drill_and_what_gives_nothing_starts_none() {
     drill.end().says(5, &["STOPPED", "guardrail errors could not be read for 1", "restored"]);
 }
 
+/// What a Prometheus says of a query for a metric, encoded as for a URL.
+fn values(server: &Server, query: &str) -> String {
+    server.ask(&format!("GET /api/v1/query?query={query}"), "")
+}
+
+#[test]
+fn the_metrics_of_a_drill_are_read_by_prometheus_in_both_of_its_formats() {
+    let home = Home::new();
+    let plan = home
+        .file("plan.yaml", lab(&[("  talk:\n    probes", "  talk:\n    users: 7\n    probes")]));
+    home.run(&["run", plan, "--report", "openmetrics=drill.prom"]).has(0, &["PASS"]);
+    let text = std::fs::read_to_string(home.path("drill.prom")).unwrap();
+
+    let mut promtool = Command::new("promtool");
+    promtool
+        .args(["check", "metrics"])
+        .stdin(std::fs::File::open(home.path("drill.prom")).unwrap());
+    let linted = promtool.output().unwrap();
+    let said = String::from_utf8_lossy(&[linted.stdout, linted.stderr].concat()).into_owned();
+    assert!(linted.status.success() && said.is_empty(), "{said}\n{text}");
+
+    for kind in ["text/plain", "application/openmetrics-text; version=1.0.0; charset=utf-8"] {
+        let page = Page::of_type(kind, &text);
+        let prometheus = prometheus(&page, "firedrill_drill_verdict");
+        let verdict = values(&prometheus, "firedrill_drill_verdict==1");
+        assert!(verdict.contains("\"plan\":\"short\",\"verdict\":\"PASS\""), "{kind}: {verdict}");
+        let kept =
+            values(&prometheus, "sum(firedrill_promise_judgement%7Bjudgement=%22kept%22%7D)");
+        assert!(kept.contains(",\"2\"]"), "{kind}: {kept}");
+        for name in ["service_recovery_high", "service_user_loss_high", "drill_cut"] {
+            let value = values(&prometheus, &format!("firedrill_{name}_seconds%3E0"));
+            assert!(value.contains("\"value\":"), "{kind}: {value}");
+        }
+    }
+}
+
 const CRITICAL: &str = r#"[{ "labels": { "alertname": "Down", "severity": "critical" } }]"#;
 const KNOWN: &str = r#"[{ "labels": { "alertname": "Known", "severity": "critical" } },
     { "labels": { "alertname": "Slow", "severity": "warning" } }]"#;

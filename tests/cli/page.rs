@@ -13,6 +13,11 @@ pub struct Page {
 
 impl Page {
     pub fn new(body: &str) -> Page {
+        Page::of_type("text/plain", body)
+    }
+
+    /// A page whose content is of the type `kind`.
+    pub fn of_type(kind: &'static str, body: &str) -> Page {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let content = Arc::new(Mutex::new((200, body.to_owned())));
@@ -27,7 +32,7 @@ impl Page {
                 }
                 let (status, body) = served.lock().unwrap().clone();
                 let answer = format!(
-                    "HTTP/1.1 {status} It\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\
+                    "HTTP/1.1 {status} It\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
                      connection: close\r\n\r\n{body}",
                     body.len()
                 );

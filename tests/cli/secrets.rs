@@ -16,8 +16,13 @@ fn drill(restores: Restores, change: &[(&str, &str)]) {
     let web = balancer.web(Some("authorization"));
     let plan = own(web, provider, &[&header[..], change].concat());
     let plan = home.file("plan.yaml", plan);
-    let ended =
-        home.run(&["run", plan, "--yes", "--report", "json=drill.json", "--report", "table"]);
+    let mut args = vec!["run", plan, "--yes", "--events=drill.jsonl", "--report", "table"];
+    for report in
+        ["json=drill.json", "junit=drill.xml", "markdown=drill.md", "openmetrics=drill.prom"]
+    {
+        args.extend(["--report", report]);
+    }
+    let ended = home.run(&args);
     assert!(balancer.heard().len() > 1, "{ended}");
     keeps(&home, &ended, &[TOKEN, &api]);
 }

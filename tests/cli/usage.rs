@@ -6,7 +6,7 @@ const HELP: &str = "\
 Disaster-recovery drills: cut traffic to a datacenter, watch the failover as users see it, put the
 traffic back, and say PASS or FAIL with the evidence
 
-Usage: firedrill <COMMAND>
+Usage: firedrill [OPTIONS] <COMMAND>
 
 Commands:
   run      Run the drill: the report on stdout, progress on stderr
@@ -14,9 +14,13 @@ Commands:
   preview  What the drill would call, in order, and how each call is undone; only reads
   restore  Put traffic back from the journal
   status   What is cut right now, and by which run
+  history  Past runs, the latest first, and how their recovery times went
+  compare  What got slower or faster from one run to another, and what was not measured
+  gate     Whether the last drill of each plan lets a release go out
   help     Print this message or the help of the given subcommand(s)
 
 Options:
+      --ascii    Draw tables in ASCII, as on a terminal whose locale is not UTF-8
   -h, --help     Print help
   -V, --version  Print version
 
@@ -39,13 +43,17 @@ Arguments:
   <PLAN>  The plan
 
 Options:
-      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table or json; repeatable
+      --report <FORMAT[=PATH]>  A report, to stdout or to a file: table, json, junit, markdown or
+                                openmetrics; repeatable
+      --events[=<PATH>]         Each event of the drill as a line of JSON, as it happens: to stdout,
+                                in place of the table, or to PATH
       --yes                     Cut without asking; needed without a terminal for anything but the
                                 lab
   -q, --quiet                   Show no progress
       --var <NAME=VALUE>        Fill in ${var:NAME}; repeatable
       --state-dir <DIR>         Where journals and run records are kept [default: firedrill in the
                                 XDG state directory] [env: FIREDRILL_STATE_DIR=]
+      --ascii                   Draw tables in ASCII, as on a terminal whose locale is not UTF-8
   -h, --help                    Print help
 ";
 
@@ -78,7 +86,7 @@ fn a_command_line_that_makes_no_sense_says_what_would() {
         (
             &["ruin"][..],
             "error: unrecognized subcommand 'ruin'\n\n  tip: a similar subcommand exists: 'run'\n\n\
-             Usage: firedrill <COMMAND>\n\nFor more information, try '--help'.\n",
+             Usage: firedrill [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n",
         ),
         (
             &["run"],
@@ -87,8 +95,8 @@ fn a_command_line_that_makes_no_sense_says_what_would() {
         ),
         (
             &["run", "a.yaml", "--report", "xml"],
-            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table or json, or \
-             FORMAT=PATH for a file\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'xml' for '--report <FORMAT[=PATH]>': write table, json, junit, \
+             markdown, openmetrics, or FORMAT=PATH for a file\n\nFor more information, try '--help'.\n",
         ),
         (
             &["run", "a.yaml", "--report", "json="],

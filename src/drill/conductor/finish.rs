@@ -8,8 +8,8 @@ use super::Conductor;
 use crate::journal::Record;
 use crate::measure::{judge, prove};
 use crate::model::{
-    ControlProof, ControlRecord, CutOrder, DrillEvent, PlacementRecord, Proof, Restored, RunRecord,
-    ServiceRecord,
+    ControlProof, ControlRecord, CutOrder, DrillEvent, Forecast, Judgement, Name, PlacementRecord,
+    Proof, Restored, RunRecord, ServiceRecord, Verdict, Why,
 };
 use crate::placement::{Placement, record};
 use crate::watchdog::Phase;
@@ -23,10 +23,13 @@ impl Conductor {
         let now = self.clock.now();
         self.watch.observation.marks.ended = Some(now);
         let proof = self.proof();
-        let judged =
+        let mut judged =
             judge(&self.plan, &self.watch.observation, &proof, std::mem::take(&mut self.ending));
         let verdict = judged.verdict;
         let placement = self.placement(&judged.services);
+        if verdict == Verdict::Fail {
+            judged.reasons.extend(foretold(&placement, &judged.services));
+        }
         if self.opened {
             // Without this line a reader of the journal looks at the controls once more: no harm.
             let _ = self.journal.append(&Record::Closed { verdict });
@@ -91,6 +94,25 @@ impl Conductor {
             .collect();
         prove(&self.plan, &self.watch.observation, controls)
     }
+}
+
+/// The causes that the plan itself gives for what was lost: the report of a failure says why, where that is known.
+fn foretold(placement: &PlacementRecord, services: &[ServiceRecord]) -> Vec<Why> {
+    let broke = |record: &ServiceRecord| {
+        record.promises.iter().any(|promise| promise.judgement == Judgement::Broken)
+    };
+    let as_expected = |name: &Name| {
+        placement.services.iter().map(|it| (&it.forecast, it.agrees)).find(|(forecast, agrees)| {
+            forecast.name == *name && forecast.predicted.is_loss() && *agrees == Some(true)
+        })
+    };
+    let broken = services.iter().filter(|record| broke(record));
+    let causes = broken.filter_map(|record| as_expected(&record.name));
+    let causes = causes.map(|(forecast, _)| {
+        let Forecast { name, predicted, .. } = forecast;
+        Why::new("foretold", format!("{name} was expected to be {predicted}: {}", forecast.why()))
+    });
+    causes.collect()
 }
 
 fn control_record(held: Held, order: &CutOrder) -> ControlRecord {

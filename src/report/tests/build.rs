@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::model::*;
 
 mod features;
+mod hostile;
 mod placed;
 mod truth;
 pub use features::features;
+pub use hostile::{hostile, hostile_as};
 pub use placed::placed;
 pub use truth::switched;
 use truth::truth;
@@ -38,6 +40,9 @@ pub fn passed() -> RunRecord {
                 "East goes dark without warning. Talk must answer again within 3 s.".into(),
             ),
             file: "drills/quickstart.yaml".into(),
+            hash: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
+            text: Some("version: 1\nname: quickstart\n".into()),
+            vars: BTreeMap::from([("region".into(), "east".into())]),
             datacenters: vec!["east".into(), "west".into()],
             cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
             through: vec!["wan".into()],
@@ -455,33 +460,6 @@ pub fn many_services() -> RunRecord {
         loss: 0.05,
         bandwidth: Some(125_000),
     });
-    record
-}
-
-/// Every string that comes from elsewhere tries to steer the terminal.
-pub fn hostile() -> RunRecord {
-    const NASTY: &str = "a\x1b[2J\x1b]0;x\x07b\nPASS\r\u{202e}c\u{200b}\u{9b}31m판교\u{fe0f}";
-    let mut record = not_restored();
-    record.run = NASTY.into();
-    record.plan.name = NASTY.into();
-    record.plan.about = Some(NASTY.into());
-    record.plan.file = NASTY.repeat(20);
-    record.plan.datacenters = vec![NASTY.into(), NASTY.into()];
-    record.plan.through = vec![NASTY.into()];
-    record.reasons.push(Why::new(NASTY, NASTY));
-    record.services[0].name = NASTY.into();
-    record.services[0].promises[1].why = NASTY.into();
-    let probe = &mut record.services[0].probes[0];
-    probe.name = NASTY.into();
-    probe.counts.reasons.insert(NASTY.into(), 3);
-    record.proof.missing.push(Why::new(NASTY, NASTY));
-    record.proof.controls[0].control = NASTY.into();
-    record.proof.services[0].service = NASTY.into();
-    record.calls[0].error = Some(NASTY.repeat(200));
-    let control = &mut record.controls[0];
-    let part = control.before.as_ref().unwrap().parts["app/web1"].clone();
-    let after = control.after.as_mut().unwrap();
-    after.parts.insert(NASTY.into(), part);
     record
 }
 

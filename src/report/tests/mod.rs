@@ -1,6 +1,13 @@
 //! What the reports look like, and what they keep to.
 
+mod ascii;
 mod build;
+mod events;
+mod github;
+mod junit;
+mod markdown;
+mod openmetrics;
+mod past;
 
 use std::collections::BTreeSet;
 
@@ -28,7 +35,7 @@ const CASES: [Case; 12] = [
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
-    table(record, TableStyle { width, color: false })
+    table(record, TableStyle { width, ..TableStyle::FILE })
 }
 
 /// `text` without its colours.
@@ -39,9 +46,9 @@ fn stripped(text: &str) -> String {
 }
 
 #[test]
-fn every_verdict_reads_well_at_80_and_120_columns() {
+fn every_verdict_reads_well_at_60_80_and_120_columns() {
     for (name, build) in CASES {
-        for width in [80, 120] {
+        for width in [60, 80, 120] {
             insta::assert_snapshot!(format!("{name}-{width}"), plain(&build(), width));
         }
     }
@@ -68,7 +75,7 @@ fn no_line_is_wider_than_asked_for() {
 #[test]
 fn colour_adds_nothing_but_colour() {
     for (name, build) in CASES {
-        let coloured = table(&build(), TableStyle { width: 100, color: true });
+        let coloured = table(&build(), TableStyle { width: 100, color: true, ascii: false });
         assert!(coloured.contains("\x1b["), "{name}");
         let coloured: Vec<String> =
             stripped(&coloured).lines().map(|line| line.trim_end().to_owned()).collect();
@@ -80,7 +87,7 @@ fn colour_adds_nothing_but_colour() {
 #[test]
 fn the_verdict_is_the_first_word_and_in_its_colour() {
     let first = |build: fn() -> RunRecord| {
-        let text = table(&build(), TableStyle { width: 80, color: true });
+        let text = table(&build(), TableStyle { width: 80, color: true, ascii: false });
         text.lines().next().unwrap().to_owned()
     };
     assert!(first(build::passed).starts_with("\x1b[1;32mPASS\x1b[0m  quickstart: talk"));
@@ -94,7 +101,7 @@ fn the_verdict_is_the_first_word_and_in_its_colour() {
 fn hostile_strings_steer_no_terminal() {
     let record = build::hostile();
     for color in [false, true] {
-        let text = stripped(&table(&record, TableStyle { width: 80, color }));
+        let text = stripped(&table(&record, TableStyle { width: 80, color, ascii: false }));
         for c in text.chars().filter(|c| *c != '\n') {
             assert_eq!(printable(&c.to_string()), c.to_string(), "{c:?} in\n{text}");
         }
@@ -182,12 +189,30 @@ fn an_empty_record_is_drawn_too() {
 
 #[test]
 fn json_is_read_back_as_it_was_written() {
-    for (name, build) in CASES {
+    let hostile: Case = ("hostile", build::hostile);
+    for (name, build) in CASES.into_iter().chain([hostile]) {
         let record = build();
         let bytes = json(&record).unwrap();
         assert_eq!(bytes.last(), Some(&b'\n'));
+        let mut text = std::str::from_utf8(&bytes).unwrap().chars();
+        assert!(text.all(|c| c == '\n' || !is_steering(c)), "{name}");
         assert_eq!(serde_json::from_slice::<RunRecord>(&bytes).unwrap(), record, "{name}");
     }
+}
+
+#[test]
+fn the_examples_of_docs_reports_md_are_what_is_drawn() {
+    let record = build::failed();
+    let docs = include_str!("../../../docs/reports.md");
+    let holds = |kind: &str, drawn: &str| {
+        let (_, rest) = docs.split_once(&format!("```{kind}\n")).unwrap();
+        let (example, _) = rest.split_once("\n```\n").unwrap();
+        assert!(drawn.contains(example), "{kind}: {example}\nis not in\n{drawn}");
+    };
+    holds("text table", &plain(&record, 80));
+    holds("xml junit", std::str::from_utf8(&super::junit(&record).unwrap()).unwrap());
+    holds("markdown markdown", &super::markdown(&record));
+    holds("text openmetrics", &super::openmetrics(&record));
 }
 
 #[test]
@@ -211,7 +236,8 @@ fn every_field_is_described_in_docs_record_md_and_nothing_else() {
 /// Collects the names of fields, leaving out keys that are data: names, states, reasons.
 fn fields(value: &Value, into: &mut BTreeSet<String>) {
     /// Fields that hold a map with keys of the drill's own, and how deep.
-    const MAPS: [(&str, u32); 11] = [
+    const MAPS: [(&str, u32); 12] = [
+        ("vars", 1),
         ("parts", 1),
         ("settings", 1),
         ("reasons", 1),

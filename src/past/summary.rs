@@ -1,0 +1,169 @@
+//! A run record in short, read without the rest of it; and the index file that keeps it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Bounds, CutOrder, Name, RunRecord, Slowest, Summary, Verdict};
+
+/// Why a record says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is no whole record.
+    Damaged(String),
+    /// It was written in a format that this version does not know.
+    OtherFormat(u64),
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unreadable::Damaged(why) => write!(f, "its record is damaged: {why}"),
+            Unreadable::OtherFormat(found) => write!(
+                f,
+                "its record has format {found}, and this firedrill reads format {}",
+                RunRecord::FORMAT
+            ),
+        }
+    }
+}
+
+/// The fields of a record that a summary needs; serde skips all others without building them.
+#[derive(Deserialize)]
+struct Skimmed {
+    format: u64,
+    run: String,
+    started_at: Timestamp,
+    plan: SkimmedPlan,
+    verdict: Verdict,
+    services: Vec<SkimmedService>,
+    lab: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct SkimmedPlan {
+    name: Name,
+    file: String,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    vars: BTreeMap<String, String>,
+    datacenters: Vec<Name>,
+    cut: CutOrder,
+}
+
+#[derive(Deserialize)]
+struct SkimmedService {
+    name: Name,
+    recovery: Option<Bounds>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+/// The summary of the record in `bytes`.
+///
+/// # Errors
+/// When it is no record of the format that this version knows.
+pub fn summary(bytes: &[u8]) -> Result<Summary, Unreadable> {
+    let skimmed: Skimmed = read(bytes)?;
+    match skimmed.format {
+        format if format == u64::from(RunRecord::FORMAT) => Ok(skimmed.summary()),
+        other => Err(Unreadable::OtherFormat(other)),
+    }
+}
+
+/// A record with its summary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// In short.
+    pub summary: Summary,
+    /// All of it.
+    pub record: RunRecord,
+}
+
+/// The record in `bytes`.
+///
+/// # Errors
+/// As [`summary`].
+pub fn whole(bytes: &[u8]) -> Result<Whole, Unreadable> {
+    Ok(Whole { summary: summary(bytes)?, record: read(bytes)? })
+}
+
+fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(bytes).map_err(|error| match serde_json::from_slice(bytes) {
+        Ok(Format { format }) if format != u64::from(RunRecord::FORMAT) => {
+            Unreadable::OtherFormat(format)
+        }
+        _ => Unreadable::Damaged(error.to_string()),
+    })
+}
+
+impl Skimmed {
+    fn summary(self) -> Summary {
+        let slowest = self
+            .services
+            .first()
+            .map(|service| Slowest { service: service.name.clone(), recovery: service.recovery });
+        let measured = self.services.into_iter().filter(|service| service.recovery.is_some());
+        Summary {
+            run: self.run,
+            started_at: self.started_at,
+            cut: self.plan.cut.words(&self.plan.datacenters),
+            mode: self.plan.cut.mode,
+            plan: self.plan.name,
+            file: self.plan.file,
+            hash: self.plan.hash,
+            vars: self.plan.vars,
+            verdict: self.verdict,
+            lab: self.lab.is_some(),
+            slowest,
+            measured: measured.map(|service| service.name).collect(),
+        }
+    }
+}
+
+/// What tells whether a record is still the one that was summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was last written: seconds since 1970, and nanoseconds.
+    pub modified: (i64, i64),
+}
+
+/// The contents of an index file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Indexed {
+    version: u32,
+    record: Stamp,
+    summary: Summary,
+}
+
+impl Indexed {
+    /// Changes whenever [`Summary`] does: an index of another version is made anew.
+    const VERSION: u32 = 1;
+
+    /// The index of the record that `record` tells apart.
+    pub fn new(record: Stamp, summary: Summary) -> Indexed {
+        Indexed { version: Indexed::VERSION, record, summary }
+    }
+
+    /// The bytes of the index file.
+    ///
+    /// # Errors
+    /// None are known; serde's type leaves room for them.
+    pub fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// The summary in an index file, if it is whole, of this version, and of the record that `record` tells apart.
+    pub fn read(bytes: &[u8], record: Stamp) -> Option<Summary> {
+        let indexed: Indexed = serde_json::from_slice(bytes).ok()?;
+        let fresh = indexed.version == Indexed::VERSION && indexed.record == record;
+        fresh.then_some(indexed.summary)
+    }
+}

@@ -1,0 +1,148 @@
+//! Summaries of records, and their index.
+
+use super::super::{Indexed, Stamp, Unreadable, summary, whole};
+use super::{bounds, day};
+use crate::model::*;
+
+/// A run of the plan `pay` with the service `shop`.
+pub fn record() -> RunRecord {
+    let recovery = Recovery { bounds: bounds(100, 200), seamless: false, relapses: 0, split: None };
+    let probe = ProbeRecord {
+        name: "get".into(),
+        asks: "GET /".to_owned(),
+        required: true,
+        every: std::time::Duration::from_millis(50),
+        keep_alive: false,
+        counts: ProbeCounts::default(),
+        latency: Default::default(),
+        served: Default::default(),
+        outages: vec![],
+        outage_count: 0,
+        recovery: Some(recovery),
+        failback: None,
+        course: Course::default(),
+    };
+    let promise = PromiseResult {
+        budget: Some(std::time::Duration::from_secs(1)),
+        measured: Some(bounds(100, 200)),
+        ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
+    };
+    let minutes = Some(UserMinutes { low: 1.0, high: 2.0 });
+    let impact = Impact { probe: "get".into(), bad: bounds(100, 200), user_minutes: minutes };
+    let shop = ServiceRecord {
+        name: "shop".into(),
+        users: Some(10),
+        recovery: Some(recovery),
+        failback: None,
+        promises: vec![promise],
+        impact: Some(impact),
+        probes: vec![probe],
+    };
+    let plan = PlanSummary {
+        name: "pay".into(),
+        about: None,
+        file: "pay.yaml".to_owned(),
+        hash: Some("now".to_owned()),
+        text: Some("version: 1\n".to_owned()),
+        vars: [("region".to_owned(), "east".to_owned())].into(),
+        datacenters: vec!["east".into(), "west".into()],
+        cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
+        through: vec![],
+        stable_for: Default::default(),
+        at_most: Default::default(),
+    };
+    RunRecord {
+        format: RunRecord::FORMAT,
+        firedrill: "0.1.0".to_owned(),
+        run: "run-001".to_owned(),
+        started_at: day(1),
+        plan,
+        verdict: Verdict::Pass,
+        reasons: vec![],
+        marks: Marks::default(),
+        services: vec![shop],
+        proof: Proof::default(),
+        controls: vec![],
+        calls: vec![],
+        guardrails: vec![],
+        placement: Default::default(),
+        loads: vec![],
+        lab: None,
+    }
+}
+
+fn short(record: &RunRecord) -> Summary {
+    summary(&serde_json::to_vec(record).unwrap()).unwrap()
+}
+
+#[test]
+fn a_summary_has_what_the_record_has() {
+    let expected = Summary {
+        vars: [("region".to_owned(), "east".to_owned())].into(),
+        slowest: Some(Slowest { service: "shop".into(), recovery: Some(bounds(100, 200)) }),
+        ..super::run(1, 0)
+    };
+    assert_eq!(short(&record()), expected);
+    let mut record = record();
+    record.lab = Some(LabTruth::default());
+    let unmeasured =
+        ServiceRecord { recovery: None, name: "login".into(), ..record.services[0].clone() };
+    record.services.push(unmeasured.clone());
+    let both = short(&record);
+    assert!(both.lab);
+    assert_eq!(both.measured, ["shop".into()], "what was not measured is not proven");
+    record.services = vec![unmeasured];
+    assert_eq!(short(&record).recovery(), None);
+    record.services.clear();
+    assert_eq!(short(&record).slowest, None);
+}
+
+#[test]
+fn a_record_of_an_older_version_has_no_digest() {
+    let mut value = serde_json::to_value(record()).unwrap();
+    for field in ["hash", "text", "vars"] {
+        value["plan"].as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let bytes = serde_json::to_vec(&value).unwrap();
+    assert_eq!(summary(&bytes).unwrap().hash, None);
+    assert_eq!(whole(&bytes).unwrap().record.plan.text, None);
+}
+
+#[test]
+fn another_format_is_refused_whether_or_not_its_fields_look_the_same() {
+    let mut value = serde_json::to_value(record()).unwrap();
+    value["format"] = 2.into();
+    assert_eq!(summary(&serde_json::to_vec(&value).unwrap()), Err(Unreadable::OtherFormat(2)));
+    let other = br#"{"format": 7, "drill": []}"#;
+    assert_eq!(summary(other), Err(Unreadable::OtherFormat(7)));
+    assert!(matches!(whole(other), Err(Unreadable::OtherFormat(7))));
+}
+
+#[test]
+fn a_record_that_is_cut_off_anywhere_is_damaged() {
+    let bytes = serde_json::to_vec(&record()).unwrap();
+    for length in 0..bytes.len() {
+        assert!(matches!(summary(&bytes[..length]), Err(Unreadable::Damaged(_))), "{length}");
+    }
+}
+
+#[test]
+fn an_index_counts_only_for_the_record_that_it_was_made_of() {
+    let stamp = Stamp { length: 7, modified: (1, 2) };
+    let (short, index) = (short(&record()), |stamp| Indexed::new(stamp, short(&record())));
+    let bytes = index(stamp).bytes().unwrap();
+    assert!(bytes.len() < 1000, "{} bytes", bytes.len());
+    assert_eq!(Indexed::read(&bytes, stamp), Some(short));
+    for other in [
+        Stamp { length: 8, ..stamp },
+        Stamp { modified: (1, 3), ..stamp },
+        Stamp { modified: (2, 2), ..stamp },
+    ] {
+        assert_eq!(Indexed::read(&bytes, other), None);
+    }
+    for length in 0..bytes.len() {
+        assert_eq!(Indexed::read(&bytes[..length], stamp), None, "{length}");
+    }
+    let older = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":0");
+    assert_eq!(Indexed::read(older.as_bytes(), stamp), None);
+}
