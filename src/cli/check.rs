@@ -8,9 +8,9 @@ use super::form::Form;
 use super::input::Parsed;
 use super::{Exit, VarArgs, form, input, output};
 use crate::drill::{Addresses, locate};
-use crate::model::{Checked, FindingRecord, Plan};
+use crate::model::{Against, Checked, FindingRecord, Forecast, Loss, Name, Outlook, Plan, Subject};
 use crate::placement::Placement;
-use crate::plan::Severity;
+use crate::plan::{Objection, Severity};
 use crate::report;
 
 /// Options of `firedrill check`.
@@ -35,7 +35,7 @@ enum Deal {
     /// Print it
     #[default]
     Warn,
-    /// Print it, and end with exit code 2
+    /// Print it, and what the plan's own cut loses is an error
     Deny,
     /// Do not look for it
     Off,
@@ -50,9 +50,6 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             exit = Exit::Usage;
             checked
         });
-        if args.placement == Deal::Deny && checked.has_losses() {
-            exit = Exit::Usage;
-        }
         match args.format {
             Form::Table => output::data(report::placement(&checked, output::style()).as_bytes()),
             Form::Json => all.push(checked),
@@ -64,19 +61,58 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     exit
 }
 
-/// Checks one plan; an error if there is no plan in it.
+/// Checks one plan; an error if there is no plan in it, or what it loses is denied.
 fn check_one(path: &Path, args: &CheckArgs) -> Result<Checked, Checked> {
-    let parsed = input::read(path, &args.vars).map_err(|error| {
+    let mut parsed = input::read(path, &args.vars).map_err(|error| {
         output::say(format_args!("error: {error}"));
         unread(path, error)
     })?;
+    let plan = parsed.outcome.plan.as_ref().filter(|_| args.placement != Deal::Off);
+    let (losses, against) = plan.map(place).unwrap_or_default();
+    if args.placement == Deal::Deny {
+        let objections = objections(&losses, &against);
+        parsed.outcome.object(&parsed.text, objections);
+    }
     input::show_findings(&parsed);
     let mut checked = found(&parsed);
-    let Some(plan) = &parsed.outcome.plan else { return Err(checked) };
-    if args.placement != Deal::Off {
-        place(plan, &mut checked);
+    checked.placement = losses.into_iter().map(Loss::news).collect();
+    checked.addresses = against.into_iter().map(|it| it.what).collect();
+    let is_error = |finding: &FindingRecord| finding.severity == "error";
+    match checked.findings.iter().any(is_error) {
+        true => Err(checked),
+        false => Ok(checked),
     }
-    Ok(checked)
+}
+
+/// What the placement check has against the plan's own cut; what goes with its other datacenters is only told.
+fn objections(losses: &[Loss], against: &[Against]) -> Vec<Objection> {
+    let code = "placement";
+    let cut = losses.iter().filter(|loss| loss.is_cut);
+    let lost = cut.flat_map(|loss| {
+        let one = |about: fn(Name) -> Subject| {
+            move |it: &Forecast| {
+                let (name, outlook) = (&it.name, it.predicted);
+                let why = if it.chain.len() > 1 { it.why() } else { it.reason() };
+                let what = format!("`{name}` is {outlook} without {}: {why}", loss.place());
+                let root = it.chain.last().unwrap_or(name);
+                let hint = match outlook {
+                    Outlook::Down => format!("let `{root}` stand in another datacenter too"),
+                    _ => format!("see to `{root}`: what is left must carry an ordinary peak"),
+                };
+                Objection { about: about(name.clone()), code, what, hint }
+            }
+        };
+        let is_lost = |it: &&Forecast| it.predicted.is_loss();
+        let parts = loss.control_plane.iter().filter(is_lost).map(one(Subject::ControlPlane));
+        parts.chain(loss.services.iter().filter(is_lost).map(one(Subject::Service)))
+    });
+    let against = against.iter().filter(|it| it.is_sure).map(|it| Objection {
+        about: it.about.clone(),
+        code,
+        what: it.what.clone(),
+        hint: "let it lie elsewhere, or mend `networks`".to_owned(),
+    });
+    lost.chain(against).collect()
 }
 
 fn unread(path: &Path, error: String) -> Checked {
@@ -104,14 +140,12 @@ pub(super) fn found(parsed: &Parsed) -> Checked {
     Checked { file, findings, placement: Vec::new(), addresses: Vec::new() }
 }
 
-/// Adds the placement check, for what the plan cuts and for each of its datacenters.
-fn place(plan: &Plan, checked: &mut Checked) {
+/// The placement check, for what the plan cuts and for each of its datacenters, and what its addresses say.
+fn place(plan: &Plan) -> (Vec<Loss>, Vec<Against>) {
     let Addresses { located, against } = located(plan);
-    checked.addresses = against;
     let placement = Placement::of(plan, &located);
-    if placement.is_told() {
-        checked.placement = placement.losses().into_iter().map(crate::model::Loss::news).collect();
-    }
+    let losses = if placement.is_told() { placement.losses() } else { Vec::new() };
+    (losses, against)
 }
 
 /// Resolves the plan's addresses, if it says which networks are whose.

@@ -41,7 +41,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Exit {
     let Some(plan) = &parsed.outcome.plan else { return Exit::Usage };
     let mut checked = check::found(&parsed);
     let addresses = check::located(plan);
-    checked.addresses = addresses.against;
+    checked.addresses = addresses.against.into_iter().map(|it| it.what).collect();
     let placement = Placement::of(plan, &addresses.located);
     if placement.is_told() {
         checked.placement = vec![placement.of_the_cut()];

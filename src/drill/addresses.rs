@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::path::endpoint;
-use crate::model::{DatacenterId, Plan, ProbeKind, Text};
+use crate::model::{Against, ControlPlane, DatacenterId, Name, Plan, ProbeKind, Subject, Text};
 
 /// A name server that does not answer must not hold up a drill.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -24,8 +24,8 @@ const PROBES: usize = 5;
 pub struct Addresses {
     /// Where the address of each control plane lies, in the plan's order; empty where nobody knows.
     pub located: Vec<Vec<DatacenterId>>,
-    /// What lies where it must not, a sentence each.
-    pub against: Vec<String>,
+    /// What lies where it must not, or where nobody knows.
+    pub against: Vec<Against>,
 }
 
 /// What `HOST:PORT` resolves to; nothing where it cannot be told in time.
@@ -48,22 +48,9 @@ pub async fn locate(plan: &Plan) -> Addresses {
     let wanted = of_control_planes(plan).chain(ends).chain(asked(plan).into_values().flatten());
     let found = resolve(wanted.collect()).await;
     addresses.located = located_by(plan, &found);
-    for (part, located) in plan.control_plane.iter().zip(&addresses.located) {
-        let Some(address) = &part.address else { continue };
-        let strangers: Vec<&str> = located
-            .iter()
-            .filter(|id| !part.home.is_empty() && !part.home.contains(id))
-            .map(|id| plan.datacenter(*id))
-            .collect();
-        if !strangers.is_empty() {
-            let places = strangers.join(" and ");
-            let text = format!(
-                "control plane {} is at {address}, which lies in {places}, and its `in` does not say so",
-                part.name
-            );
-            addresses.against.push(text);
-        }
-    }
+    let parts = plan.control_plane.iter().zip(&addresses.located);
+    let parts = parts.filter_map(|(part, located)| control_plane(plan, part, located, &found));
+    addresses.against.extend(parts);
     addresses.against.extend(controls(plan, &found));
     addresses.against.extend(probes(plan, &found));
     addresses.against.extend(own(plan).await);
@@ -86,6 +73,40 @@ fn located_by(plan: &Plan, found: &Found) -> Vec<Vec<DatacenterId>> {
     let address = |address: &Text| found.get(&address.reveal_plain());
     let parts = plan.control_plane.iter().map(|part| part.address.as_ref().and_then(address));
     parts.map(|found| found.map(|found| places(plan, found)).unwrap_or_default()).collect()
+}
+
+/// What the address of a control plane says against its `in`; or, where it has none, that nobody knows where it lies.
+fn control_plane(
+    plan: &Plan,
+    part: &ControlPlane,
+    located: &[DatacenterId],
+    found: &Found,
+) -> Option<Against> {
+    let address = part.address.as_ref()?;
+    let is_strange = |id: &&DatacenterId| !part.home.contains(id);
+    let (why, is_sure) = match (part.home.is_empty(), located) {
+        (true, []) => {
+            let resolved = found.get(&address.reveal_plain()).is_some_and(|ips| !ips.is_empty());
+            let why = match resolved {
+                true => "lies in none of the `networks`",
+                false => "could not be resolved",
+            };
+            (format!("{why}, so nobody knows where it lies: say `in` too"), false)
+        }
+        (true, _) => return None,
+        (false, _) => {
+            let strange = located.iter().filter(is_strange).map(|id| plan.datacenter(*id));
+            let places = strange.collect::<Vec<_>>().join(" and ");
+            (format!("lies in {places}, and its `in` does not say so"), !places.is_empty())
+        }
+    };
+    // Where `in` is said and nothing speaks against it, there is nothing to say.
+    let is_said = part.home.is_empty() || is_sure;
+    is_said.then(|| Against {
+        about: Subject::ControlPlane(part.name.clone()),
+        what: format!("control plane {} is at {address}, which {why}", part.name),
+        is_sure,
+    })
 }
 
 type Found = BTreeMap<String, Vec<IpAddr>>;
@@ -111,15 +132,15 @@ async fn resolve(wanted: BTreeSet<String>) -> Found {
     }
 }
 
-/// What probes ask outside of the lab, as `HOST:PORT`, by the probe's name.
-fn asked(plan: &Plan) -> BTreeMap<String, Option<String>> {
+/// What probes ask outside of the lab, as `HOST:PORT`, by the names of the service and the probe.
+fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
     let named = plan.probes().filter(|(_, _, probe)| probe.asks_in_the_lab().next().is_none());
     let asked = named.map(|(_, service, probe)| {
         let address = match &probe.kind {
             ProbeKind::Tcp(tcp) => Some(tcp.address.reveal_plain()),
             ProbeKind::Http(http) => host_and_port(&http.url.reveal_plain()),
         };
-        (format!("{}/{}", service.name, probe.name), address)
+        ((service.name.clone(), probe.name.clone()), address)
     });
     asked.collect()
 }
@@ -147,36 +168,41 @@ fn all_cut(plan: &Plan, addresses: &[IpAddr]) -> Option<String> {
     all.then(|| format!("lies in {} ({network})", plan.datacenter(id)))
 }
 
-fn controls(plan: &Plan, found: &Found) -> Vec<String> {
+fn controls(plan: &Plan, found: &Found) -> Vec<Against> {
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
     let ends = through.filter_map(|control| Some((control, endpoint(control)?)));
     ends.filter_map(|(control, end)| {
         let lies = all_cut(plan, found.get(&end.reveal_plain())?)?;
-        Some(format!(
+        let what = format!(
             "traffic control {} is steered at {end}, which {lies}: the way back would be cut with it",
             control.name
-        ))
+        );
+        Some(Against { about: Subject::Control(control.name.clone()), what, is_sure: true })
     })
     .collect()
 }
 
-fn probes(plan: &Plan, found: &Found) -> Vec<String> {
-    let mut told: Vec<String> = asked(plan)
+fn probes(plan: &Plan, found: &Found) -> Vec<Against> {
+    let mut told: Vec<Against> = asked(plan)
         .into_iter()
-        .filter_map(|(probe, address)| {
+        .filter_map(|((service, probe), address)| {
             let lies = all_cut(plan, found.get(&address?)?)?;
-            Some(format!("probe {probe} asks an address that {lies}: its users could ask no other"))
+            let what = format!(
+                "probe {service}/{probe} asks an address that {lies}: its users could ask no other"
+            );
+            Some(Against { about: Subject::Probe(service, probe), what, is_sure: true })
         })
         .collect();
     if let Some(more) = told.len().checked_sub(PROBES).filter(|more| *more > 0) {
         told.truncate(PROBES);
-        told.push(format!("and so do {more} more probes"));
+        let what = format!("{more} more probes ask addresses that lie in what is cut");
+        told.push(Against { about: Subject::Cut, what, is_sure: true });
     }
     told
 }
 
 /// Whether this machine itself stands in what is cut: the address that it would use towards there.
-async fn own(plan: &Plan) -> Option<String> {
+async fn own(plan: &Plan) -> Option<Against> {
     let cut = plan.cut.datacenters.iter().flat_map(|id| plan.networks.of(*id));
     for network in cut {
         let Some(peer) = network.hosts().next() else { continue };
@@ -192,7 +218,8 @@ async fn own(plan: &Plan) -> Option<String> {
         }
         let own = socket.local_addr().map(|address| address.ip());
         if let Some(lies) = own.ok().and_then(|own| all_cut(plan, &[own])) {
-            return Some(format!("this machine {lies}: firedrill itself would be lost with it"));
+            let what = format!("this machine {lies}: firedrill itself would be lost with it");
+            return Some(Against { about: Subject::Cut, what, is_sure: true });
         }
     }
     None

@@ -8,7 +8,7 @@ use super::outage::Stable;
 use crate::model::{HeldShare, LoadSpec, Marks, Offset, Outcome, Promises, Sample};
 
 /// Fewer samples than this prove no share.
-const SAMPLES: u64 = 20;
+const SAMPLES: u64 = HeldShare::FEWEST as u64;
 
 /// The samples sent from `cut issued + recover_within` to the restore; and where the plan adds load, once more those
 /// of them that were sent under all of it: what holds on the way up may not hold at the top.

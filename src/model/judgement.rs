@@ -233,6 +233,9 @@ pub struct HeldShare {
 }
 
 impl HeldShare {
+    /// Fewer samples than this prove no share.
+    pub const FEWEST: u32 = 20;
+
     /// The good ones among all, with the unknown ones taken as bad.
     pub fn certain(&self) -> Share {
         Share { part: self.good, whole: self.good + self.bad + self.unknown }

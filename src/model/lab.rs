@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{DatacenterId, Name};
+use super::{DatacenterId, Home, Name, Stand};
 
 /// The built-in world. No two parts of it have the same name.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,6 +27,30 @@ impl LabSpec {
         let store = || self.stores.get(name).map(|store| store.places().collect());
         let controller = || self.controllers.get(name).map(|it| it.datacenters.clone());
         service.or_else(store).or_else(controller)
+    }
+
+    /// Where the service or store `name` serves on an ordinary day, and where it could; `None` if there is none.
+    pub fn home(&self, name: &Name) -> Option<Home> {
+        let stand = |datacenter, servers| Stand { datacenter, servers };
+        let service = self.services.get(name).map(|service| {
+            let replicas = service.replicas.iter();
+            let stands = replicas.map(|(id, count)| stand(*id, Some(*count))).collect();
+            let first = service.spread.unwrap_or(self.balancer.spread) == Spread::First;
+            (stands, first || service.switched_by.is_some())
+        });
+        let store = self.stores.get(name);
+        let store = || Some((store?.places().map(|id| stand(id, None)).collect(), true));
+        let (mut active, one_at_a_time): (Vec<Stand>, bool) = service.or_else(store)?;
+        // The others serve nothing until somebody finds the first one gone.
+        let most = if one_at_a_time { 1 } else { active.len() };
+        let standby = active.split_off(most.min(active.len()));
+        Some(Home { active, standby, needs: None })
+    }
+
+    /// The controller that switches the service or store `name`.
+    pub fn switched_by(&self, name: &Name) -> Option<&Name> {
+        let service = self.services.get(name).map(|it| &it.switched_by);
+        service.or_else(|| self.stores.get(name).map(|it| &it.switched_by))?.as_ref()
     }
 }
 

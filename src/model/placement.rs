@@ -58,16 +58,37 @@ pub struct Forecast {
     pub left_out: u64,
     /// What the loss does to the last of the chain: `only in pangyo`. Empty where nothing is hit.
     pub because: String,
+    /// What else is hit and would do the same alone, the nearest first; at most 15 of them.
+    #[serde(default)]
+    pub also: Vec<Name>,
 }
 
 impl Forecast {
+    /// Whether it is not as on any other day.
+    fn is_news(&self) -> bool {
+        self.predicted > Outlook::Up
+    }
+
+    /// How many of the other causes are named before the rest is counted.
+    const NAMED: usize = 3;
+
+    /// The reason at the end of the chain, and what else would do: `only in pangyo; and monitoring, registry`.
+    pub fn reason(&self) -> String {
+        let named: Vec<&str> = self.also.iter().take(Self::NAMED).map(Name::as_str).collect();
+        match (named.len(), self.also.len() - named.len()) {
+            (0, _) => self.because.clone(),
+            (_, 0) => format!("{}; and {}", self.because, named.join(", ")),
+            (_, more) => format!("{}; and {} and {more} more", self.because, named.join(", ")),
+        }
+    }
+
     /// The chain and its reason: `pay -> login -> key-store: only in pangyo`.
     pub fn why(&self) -> String {
         let mut links: Vec<String> = self.chain.iter().map(Name::to_string).collect();
         if self.left_out > 0 {
             links.insert(links.len().saturating_sub(1), format!("({} more)", self.left_out));
         }
-        format!("{}: {}", links.join(" -> "), self.because)
+        format!("{}: {}", links.join(" -> "), self.reason())
     }
 }
 
@@ -76,6 +97,8 @@ impl Forecast {
 pub struct Loss {
     /// The datacenters.
     pub datacenters: Vec<Name>,
+    /// The services that alone are lost there; empty: all.
+    pub only: Vec<Name>,
     /// Whether this is what the plan cuts.
     pub is_cut: bool,
     /// The control planes, in the plan's order.
@@ -85,6 +108,21 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// What is lost, in words: `pangyo and anyang`, `names in us-east-1`.
+    pub fn place(&self) -> String {
+        let joined =
+            |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" and ");
+        match self.only.is_empty() {
+            true => joined(&self.datacenters),
+            false => format!("{} in {}", joined(&self.only), joined(&self.datacenters)),
+        }
+    }
+
+    /// Whether anything is not as on any other day.
+    pub fn has_news(&self) -> bool {
+        self.control_plane.iter().chain(&self.services).any(Forecast::is_news)
+    }
+
     /// Whether anything is lost that no failover brings back.
     pub fn is_any(&self) -> bool {
         self.control_plane.iter().chain(&self.services).any(|it| it.predicted.is_loss())
@@ -92,9 +130,8 @@ impl Loss {
 
     /// Without everything that is as on any other day.
     pub fn news(mut self) -> Loss {
-        let is_news = |it: &Forecast| it.predicted > Outlook::Up;
-        self.control_plane.retain(is_news);
-        self.services.retain(is_news);
+        self.control_plane.retain(Forecast::is_news);
+        self.services.retain(Forecast::is_news);
         self
     }
 }
@@ -164,10 +201,36 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether the placement check found anything.
-    pub fn has_losses(&self) -> bool {
-        !self.addresses.is_empty() || self.placement.iter().any(Loss::is_any)
+    /// Whether the placement check has anything to say.
+    pub fn has_news(&self) -> bool {
+        !self.addresses.is_empty() || self.placement.iter().any(Loss::has_news)
     }
+}
+
+/// The part of a plan that something is said of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A service.
+    Service(Name),
+    /// A probe of a service.
+    Probe(Name, Name),
+    /// A control plane, or a controller of the lab.
+    ControlPlane(Name),
+    /// A traffic control.
+    Control(Name),
+    /// The cut.
+    Cut,
+}
+
+/// What an address says against a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Against {
+    /// Whose address.
+    pub about: Subject,
+    /// A sentence.
+    pub what: String,
+    /// Whether the address lies where it must not. What could not be looked up from here says nothing for sure.
+    pub is_sure: bool,
 }
 
 /// One thing that is wrong with a plan.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::model::{DatacenterId, Dependency, Home, Name, Plan, ProbeSpec, Spread, Stand};
+use super::lab::Lab;
+use crate::model::{DatacenterId, Dependency, Home, Name, Plan, Stand};
 
 /// A node's number: services come first, then control planes, those of the lab too, then the rest of the lab.
 pub type Node = usize;
@@ -36,6 +37,8 @@ pub struct Graph {
     pub brings_up: Vec<Vec<Node>>,
     /// Control planes that every failover needs.
     pub for_all: Vec<Node>,
+    /// By node: whether it is known where it stands, by its own home or by those of all that it depends on.
+    pub known: Vec<bool>,
     /// How many services and control planes there are.
     pub services: usize,
     pub control_planes: usize,
@@ -58,14 +61,14 @@ impl Graph {
         }
         let controllers = graph.add_controllers(plan);
         graph.control_planes = graph.names.len() - graph.services;
-        let lab = graph.add_lab(plan);
-        graph.connect(plan, &lab);
-        graph.connect_lab(plan, &lab, &controllers);
+        let lab = plan.lab.as_ref().map(|spec| Lab::add(&mut graph, spec, &controllers));
+        graph.connect(plan, lab);
+        graph.find_known();
         graph
     }
 
     /// Adds a node, nothing depending on it yet.
-    fn add(&mut self, name: Name, place: Place) -> Node {
+    pub fn add(&mut self, name: Name, place: Place) -> Node {
         self.names.push(name);
         self.places.push(place);
         self.dependents.push(Vec::new());
@@ -74,7 +77,7 @@ impl Graph {
     }
 
     /// `who` cannot work without `needed`.
-    fn depend(&mut self, who: Node, needed: Node) {
+    pub fn depend(&mut self, who: Node, needed: Node) {
         if let Some(dependents) = self.dependents.get_mut(needed) {
             dependents.push(who);
         }
@@ -91,74 +94,17 @@ impl Graph {
         nodes.collect()
     }
 
-    /// Adds the lab's services and stores.
-    fn add_lab<'p>(&mut self, plan: &'p Plan) -> HashMap<&'p str, Node> {
-        let mut nodes = HashMap::new();
-        let Some(lab) = &plan.lab else { return nodes };
-        let switch = |controller: &Option<Name>| match controller {
-            Some(_) => Switch::ControlPlane,
-            None => Switch::ByItself,
-        };
-        for (name, service) in &lab.services {
-            let replicas = service.replicas.iter().map(|(id, count)| (*id, Some(*count)));
-            let mut home = active(replicas);
-            let first = service.spread.unwrap_or(lab.balancer.spread) == Spread::First;
-            if first || service.switched_by.is_some() {
-                // The others serve nothing until somebody finds the first one gone.
-                home.standby = home.active.split_off(home.active.len().min(1));
-            }
-            let place = Place { home: Some(home), switch: switch(&service.switched_by) };
-            nodes.insert(name.as_str(), self.add(name.clone(), place));
-        }
-        for (name, store) in &lab.stores {
-            let mut home = active(store.places().map(|id| (id, None)));
-            home.standby = home.active.split_off(home.active.len().min(1));
-            let place = Place { home: Some(home), switch: switch(&store.switched_by) };
-            nodes.insert(name.as_str(), self.add(name.clone(), place));
-        }
-        nodes
-    }
-
-    /// Who calls whom in the lab, and who switches what.
-    fn connect_lab(
-        &mut self,
-        plan: &Plan,
-        lab: &HashMap<&str, Node>,
-        controllers: &HashMap<&str, Node>,
-    ) {
-        let Some(spec) = &plan.lab else { return };
-        let node = |name: &Name| lab.get(name.as_str()).copied();
-        for (name, service) in &spec.services {
-            let mut needed: Vec<Node> = service.callees().filter_map(node).collect();
-            needed.sort_unstable();
-            needed.dedup();
-            if let Some(who) = node(name) {
-                needed.into_iter().for_each(|needed| self.depend(who, needed));
-            }
-        }
-        let services = spec.services.iter().map(|(name, it)| (name, &it.switched_by));
-        let stores = spec.stores.iter().map(|(name, it)| (name, &it.switched_by));
-        for (name, controller) in services.chain(stores) {
-            let by = controller.as_ref().and_then(|it| controllers.get(it.as_str()));
-            if let Some((by, who)) = by.zip(node(name)) {
-                self.brings_up[*by].push(who);
-            }
-        }
-    }
-
-    fn connect(&mut self, plan: &Plan, lab: &HashMap<&str, Node>) {
+    fn connect(&mut self, plan: &Plan, mut lab: Option<Lab<'_>>) {
         let services = self.services;
         let node = |dependency: &Dependency| match dependency {
             Dependency::Service(number) => *number,
             Dependency::ControlPlane(number) => services + number,
         };
         for (who, service) in plan.services.iter().enumerate() {
-            let mut asked: Vec<Node> = service
-                .probes
-                .iter()
-                .flat_map(ProbeSpec::asks_in_the_lab)
-                .filter_map(|name| lab.get(name).copied())
-                .collect();
+            let mut asked: Vec<Node> = match &mut lab {
+                Some(lab) => service.probes.iter().flat_map(|it| lab.asked(self, it)).collect(),
+                None => Vec::new(),
+            };
             asked.sort_unstable();
             asked.dedup();
             let needed = service.depends_on.iter().map(node);
@@ -172,6 +118,27 @@ impl Graph {
                 _ => self.for_all.push(who),
             }
         }
+    }
+
+    /// Who says nothing of itself stands where all that it depends on stands. A control plane whose address nobody
+    /// could place is not among those: it stands somewhere of its own.
+    fn find_known(&mut self) {
+        let mut unknown = vec![0_usize; self.names.len()];
+        self.dependents.iter().flatten().for_each(|who| unknown[*who] += 1);
+        let control_planes = self.services..self.services + self.control_planes;
+        let is_told = |node: &Node| self.places[*node].home.is_some();
+        let mut open: Vec<Node> = (0..self.names.len()).filter(is_told).collect();
+        let mut known = vec![false; self.names.len()];
+        while let Some(node) = open.pop() {
+            known[node] = true;
+            for &who in &self.dependents[node] {
+                unknown[who] -= 1;
+                if unknown[who] == 0 && !is_told(&who) && !control_planes.contains(&who) {
+                    open.push(who);
+                }
+            }
+        }
+        self.known = known;
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod compare;
 mod graph;
+mod lab;
 mod loss;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,8 @@ impl<'p> Placement<'p> {
     /// What is lost with what the plan cuts.
     pub fn of_the_cut(&self) -> Loss {
         let CutOrder { datacenters, services, .. } = &self.plan.cut;
-        Loss { is_cut: true, ..loss::loss(self.plan, &self.graph, datacenters, services) }
+        let loss = loss::loss(self.plan, &self.graph, datacenters, services);
+        Loss { is_cut: true, only: services.clone(), ..loss }
     }
 
     /// What is lost with what the plan cuts, and then with each of its datacenters alone.

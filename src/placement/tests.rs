@@ -92,6 +92,103 @@ fn survivors_that_are_too_few_are_degraded_and_so_is_what_depends_on_them() {
 }
 
 #[test]
+fn a_standby_that_is_too_small_is_degraded_and_one_that_suffices_must_fail_over() {
+    let small = "  spare: { in: { active: { pangyo: 10 }, standby: { gasan: 2 }, needs: 10 } }\n  \
+                 pay: { in: [anyang], depends_on: [spare] }\n";
+    let why = "spare: 2 servers in the standby in gasan, and it needs 10";
+    let expected = [format!("degraded: {why}"), format!("degraded: pay -> {why}")];
+    assert_eq!(told(&plan("", "", small)), expected);
+    let gone = "  switch-over: { in: [pangyo], for: [spare] }\n";
+    assert_eq!(told(&plan("", gone, small))[1], "down: spare -> switch-over: only in pangyo");
+    let enough = small.replace("gasan: 2", "gasan: 10");
+    assert_eq!(told(&plan("", "", &enough))[0], "needs failover: spare: standby in gasan");
+
+    let few = "  spare: { in: { active: { pangyo: 10, anyang: 2 }, standby: { gasan: 8 }, needs: 10 } }\n";
+    let why = "spare: 2 servers left without the standby in gasan, and it needs 10";
+    assert_eq!(told(&plan("", "", few)), [format!("needs failover: {why}")]);
+    let lost = told(&plan("", gone, few));
+    assert_eq!(
+        lost[1], "degraded: spare -> switch-over: only in pangyo",
+        "two servers still serve"
+    );
+    let fewer = told(&plan("", gone, &few.replace("gasan: 8", "gasan: 7")));
+    assert_eq!(fewer[1], "degraded: spare: 2 servers left and 7 in standby, and it needs 10");
+    let uncounted = told(&plan("", "", &few.replace("{ gasan: 8 }", "[gasan]")));
+    assert_eq!(uncounted, ["degraded: spare: 2 servers left, and it needs 10"]);
+}
+
+#[test]
+fn what_is_for_one_service_is_named_before_what_is_for_all_and_the_others_after_it() {
+    let parts = "  monitoring: { in: [pangyo] }\n  tools: { in: [pangyo] }\n  \
+                 switch-over: { in: [pangyo], for: [login] }\n";
+    let services = "  login: { in: { active: [pangyo], standby: [gasan] }, depends_on: [keys] }\n  \
+                    keys: { in: [pangyo] }\n  mail: { in: [anyang], depends_on: [login] }\n";
+    let plan = plan("", parts, services);
+    let loss = Placement::of(&plan, &[]).loss(&[DatacenterId(0)]);
+    let mail = loss.services.iter().find(|it| it.name == "mail".into()).unwrap();
+    assert_eq!(mail.also, ["keys".into(), "monitoring".into(), "tools".into()]);
+    assert_eq!(
+        mail.why(),
+        "mail -> login -> switch-over: only in pangyo; and keys, monitoring, tools"
+    );
+    assert_eq!(loss.services[2].also, []);
+    let more = Forecast { also: vec!["a".into(); 5], ..mail.clone() };
+    assert_eq!(more.reason(), "only in pangyo; and a, a, a and 2 more");
+}
+
+/// Talk in the lab of two datacenters, asked for `path`; `check` is what its health checks look at.
+fn asked(path: &str, check: &str, extra: &str) -> Vec<String> {
+    let text = format!(
+        "version: 1\nname: test\ndatacenters: [pangyo, anyang]\nlab:\n  services:\n    \
+         talk: {{ replicas: {{ pangyo: 1, anyang: 1 }}, check: {check}, calls: [old], paths: {{ /text: [], /all: [mid] }}{extra} }}\n    \
+         mid: {{ replicas: {{ pangyo: 1, anyang: 1 }}, calls: [deep], paths: {{ /all/text: [] }} }}\n    \
+         old: {{ pangyo: 1 }}\n    deep: {{ pangyo: 1 }}\n  controllers: {{ switch: {{ in: [pangyo] }} }}\n\
+         traffic: {{ site: {{ lab: {{}} }} }}\ncontrol_plane: {{ monitoring: {{ in: [pangyo] }} }}\n\
+         services:\n  front:\n    probes: {{ p: {{ http: \"${{lab:talk}}{path}\", every: 100ms, \
+         served_by: {{ header: x }} }} }}\n    promises: {{ recover_within: 5s }}\n\
+         cut: {{ datacenter: pangyo, mode: reset, through: site }}\n"
+    );
+    let inputs = Inputs { vars: &BTreeMap::new(), env: &|_| None };
+    let outcome = parse("test.yaml", text.as_bytes(), &inputs);
+    let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}\n{text}", outcome.findings));
+    let told = told(&plan).into_iter();
+    told.filter(|line| !line.starts_with("down: switch:") && !line.starts_with("down: monit"))
+        .collect()
+}
+
+#[test]
+fn a_probe_needs_what_the_path_that_it_asks_calls() {
+    let none: [&str; 0] = [];
+    assert_eq!(asked("/text", "up", ""), none);
+    assert_eq!(asked("/text/1?all", "up", ""), none);
+    assert_eq!(asked("", "up", ""), ["down: front -> talk -> old: only in pangyo"]);
+    assert_eq!(asked("/textual", "up", ""), ["down: front -> talk -> old: only in pangyo"]);
+    assert_eq!(asked("/all", "up", ""), ["down: front -> talk -> mid -> deep: only in pangyo"]);
+    // What is called is asked for the same path.
+    assert_eq!(asked("/all/text", "up", ""), none);
+    // A health check that looks deeper takes all replicas out, whatever is asked.
+    assert_eq!(asked("/text", "deep", ""), ["down: front -> talk -> old: only in pangyo"]);
+    // The controller is for talk, and monitoring is for all.
+    let first = "down: front -> talk -> switch: only in pangyo; and ";
+    assert_eq!(asked("", "up", ", switched_by: switch"), [format!("{first}old, monitoring")]);
+    assert_eq!(asked("/text", "up", ", switched_by: switch"), [format!("{first}monitoring")]);
+}
+
+#[test]
+fn who_depends_on_something_of_unknown_place_is_unknown_unless_it_says_where_it_runs() {
+    let probe = "probes: { p: { http: \"http://x/\", every: 100ms } }";
+    let services = format!(
+        "  b: {{ {probe} }}\n  a: {{ {probe}, depends_on: [b] }}\n  c: {{ in: [anyang], depends_on: [b] }}\n  \
+         d: {{ {probe}, depends_on: [c] }}\n  e: {{ {probe}, depends_on: [c, b] }}\n"
+    );
+    let plan = plan("", "", &services);
+    let loss = Placement::of(&plan, &[]).loss(&[DatacenterId(0)]);
+    let predicted: Vec<Outlook> = loss.services.iter().map(|it| it.predicted).skip(1).collect();
+    use Outlook::{Unknown, Up};
+    assert_eq!(predicted, [Unknown, Unknown, Up, Up, Unknown]);
+}
+
+#[test]
 fn several_datacenters_are_lost_at_once() {
     let plan = plan("", "", "  mail: { in: [pangyo, anyang] }\n");
     let placement = Placement::of(&plan, &[]);
@@ -185,27 +282,59 @@ prop_compose! {
     }
 }
 
-/// The prediction by its definition: raise everything until nothing changes any more.
+/// The prediction by its definition.
 fn oracle(plan: &Plan, cut: &[DatacenterId]) -> (Vec<Outlook>, Vec<Outlook>) {
     let left = |stands: &[Stand]| -> Vec<Stand> {
         stands.iter().filter(|stand| !cut.contains(&stand.datacenter)).copied().collect()
     };
+    let few = |stands: &[Stand], home: &Home| {
+        let known = stands.iter().all(|stand| stand.servers.is_some());
+        let sum: u32 = stands.iter().filter_map(|stand| stand.servers).sum();
+        home.needs.filter(|_| known).map(|needs| sum < needs)
+    };
+    // What becomes of it when its standby comes up, and when it does not.
     let own = |home: &Home| {
         let (active, standby) = (left(&home.active), left(&home.standby));
-        if !active.is_empty() {
-            let known = active.iter().all(|stand| stand.servers.is_some());
-            let sum: u32 = active.iter().filter_map(|stand| stand.servers).sum();
-            let few = known && home.needs.is_some_and(|needs| sum < needs);
-            return if few { Outlook::Degraded } else { Outlook::Up };
+        let both = few(&[active.clone(), standby.clone()].concat(), home);
+        let alone = few(&active, home) == Some(true);
+        match (active.is_empty(), standby.is_empty()) {
+            (true, true) => (Outlook::Down, Outlook::Down),
+            (true, false) if both == Some(true) => (Outlook::Degraded, Outlook::Down),
+            (true, false) => (Outlook::NeedsFailover, Outlook::Down),
+            (false, _) if !alone => (Outlook::Up, Outlook::Up),
+            (false, false) if both == Some(false) => (Outlook::NeedsFailover, Outlook::Degraded),
+            (false, _) => (Outlook::Degraded, Outlook::Degraded),
         }
-        if standby.is_empty() { Outlook::Down } else { Outlook::NeedsFailover }
     };
-    let mut services: Vec<Outlook> =
-        plan.services.iter().map(|it| it.home.as_ref().map_or(Outlook::Up, own)).collect();
-    let fail_over: Vec<bool> = services.iter().map(|it| *it == Outlook::NeedsFailover).collect();
     let lost = |home: &[DatacenterId]| !home.is_empty() && home.iter().all(|id| cut.contains(id));
     let part = |it: &ControlPlane| if lost(&it.home) { Outlook::Down } else { Outlook::Up };
-    let mut parts: Vec<Outlook> = plan.control_plane.iter().map(part).collect();
+    let parts: Vec<Outlook> = plan.control_plane.iter().map(part).collect();
+    let homes = plan.services.iter();
+    let homes = homes.map(|it| it.home.as_ref().map_or((Outlook::Up, Outlook::Up), own));
+    let homes: Vec<(Outlook, Outlook)> = homes.collect();
+    let is_stranded = |number: usize, parts: &[Outlook]| {
+        plan.control_plane.iter().zip(parts).any(|(part, found)| {
+            let serves = part.serves.as_ref();
+            serves.is_none_or(|serves| serves.contains(&number)) && *found == Outlook::Down
+        })
+    };
+    // Who is down comes first: on that it depends who is stranded, and on nothing else.
+    let own = |number: usize, parts: &[Outlook]| match is_stranded(number, parts) {
+        true => homes[number].1,
+        false => homes[number].0,
+    };
+    let only_down = |it: Outlook| if it == Outlook::Down { it } else { Outlook::Up };
+    let down = fixpoint(plan, parts.clone(), |number, parts| only_down(own(number, parts)));
+    fixpoint(plan, parts, |number, _| own(number, &down.1))
+}
+
+/// Raises everything to what it is by itself and to what it depends on until nothing changes any more.
+fn fixpoint(
+    plan: &Plan,
+    mut parts: Vec<Outlook>,
+    own: impl Fn(usize, &[Outlook]) -> Outlook,
+) -> (Vec<Outlook>, Vec<Outlook>) {
+    let mut services = vec![Outlook::Up; plan.services.len()];
     loop {
         let before = (services.clone(), parts.clone());
         let of = |services: &[Outlook], parts: &[Outlook], it: &Dependency| match it {
@@ -213,14 +342,9 @@ fn oracle(plan: &Plan, cut: &[DatacenterId]) -> (Vec<Outlook>, Vec<Outlook>) {
             Dependency::ControlPlane(number) => parts[*number],
         };
         for (number, service) in plan.services.iter().enumerate() {
+            services[number] = services[number].max(own(number, &parts));
             for it in &service.depends_on {
                 services[number] = services[number].max(of(&services, &parts, it));
-            }
-            let needed = plan.control_plane.iter().zip(&parts).filter(|(part, _)| {
-                part.serves.as_ref().is_none_or(|serves| serves.contains(&number))
-            });
-            if fail_over[number] && needed.into_iter().any(|(_, found)| *found == Outlook::Down) {
-                services[number] = Outlook::Down;
             }
         }
         for (number, part) in plan.control_plane.iter().enumerate() {
@@ -327,6 +451,7 @@ mod compared {
             chain: vec![],
             left_out: 0,
             because: String::new(),
+            also: vec![],
         };
         let loss = Loss { services: vec![forecast], ..Loss::default() };
         let compared = record(&plan("", "", ""), loss, &[service], &marks).services.remove(0);

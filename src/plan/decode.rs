@@ -208,7 +208,7 @@ fn lost_services(reader: &mut Reader, value: Value) -> Vec<At<Name>> {
         let hint = "name services of the lab, or take it out to cut all of them";
         reader.findings.error("missing-key", value.at, what, hint);
     }
-    items.into_iter().filter_map(|item| reader.name(item)).collect()
+    topology::names(reader, value)
 }
 
 fn through_controls(reader: &mut Reader, value: Value, traffic: &[ControlDraft]) -> Vec<At<usize>> {

@@ -115,8 +115,7 @@ pub(super) struct ServiceDraft {
     pub at: Span,
     /// One for each probe of `service`.
     pub probes_at: Vec<ProbePlaces>,
-    pub recover: Option<At<Duration>>,
-    pub failback: Option<At<Duration>>,
+    pub budgets: Budgets,
     pub home: Option<HomeDraft>,
     /// What `depends_on` names.
     pub depends_on: Vec<At<Name>>,
@@ -158,8 +157,15 @@ pub(super) struct ProbePlaces {
     pub timeout: Span,
     pub slower_than: Span,
     /// The budgets of its own promises.
+    pub budgets: Budgets,
+}
+
+/// The budgets among promises, with their places.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Budgets {
     pub recover: Option<At<Duration>>,
     pub failback: Option<At<Duration>>,
+    pub p99: Option<At<Duration>>,
 }
 
 /// The cut and its places.

@@ -46,6 +46,14 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// Findings that were finished, to add more to them.
+    pub fn reopened(kept: Vec<Finding>) -> Self {
+        let errors = kept.iter().filter(|finding| finding.severity == Severity::Error).count();
+        // Lines and columns are counted anew.
+        let unplaced = |finding: Finding| Finding { line: finding.line.min(1), ..finding };
+        Findings { kept: kept.into_iter().map(unplaced).collect(), dropped: 0, errors }
+    }
+
     /// Adds an error.
     pub fn error(
         &mut self,

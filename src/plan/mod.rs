@@ -17,6 +17,7 @@ mod kill_switch;
 mod lab;
 mod load;
 mod placed;
+mod places;
 mod probe;
 mod promised;
 mod read;
@@ -39,6 +40,7 @@ use crate::model::{Name, Plan};
 
 pub use file::plan_file;
 pub use finding::{Finding, Severity};
+pub use places::Objection;
 pub use render::render;
 pub use syntax::SIZE_LIMIT;
 
@@ -60,6 +62,16 @@ pub struct Outcome {
     pub plan: Option<Plan>,
     /// Everything that is wrong, in the order of the text.
     pub findings: Vec<Finding>,
+    places: places::Places,
+}
+
+impl Outcome {
+    /// Adds what was found when the plan was read already, as errors among the other findings. `text` is the plan's text,
+    /// the same that was parsed. The plan stays: whoever objects decides whether it is used.
+    pub fn object(&mut self, text: &[u8], objections: Vec<Objection>) {
+        let findings = std::mem::take(&mut self.findings);
+        self.findings = self.places.object(text, findings, objections);
+    }
 }
 
 /// What can be told of a plan without the secrets that it needs, and whatever else is wrong with it.
@@ -99,9 +111,10 @@ pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
             reader.findings.whole(Severity::Warning, "unused-var", what, hint);
         }
     }
+    let places = draft.as_ref().map(places::Places::of).unwrap_or_default();
     let plan = match reader.findings.errors() {
         0 => draft.and_then(draft::Draft::into_plan),
         _ => None,
     };
-    Outcome { plan, findings: reader.findings.finish(text) }
+    Outcome { plan, findings: reader.findings.finish(text), places }
 }

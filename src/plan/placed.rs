@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{DatacenterId, Dependency, Name, ProbeSpec, Provider, ServedBySource};
+use crate::model::{
+    DatacenterId, Dependency, Home, Name, ProbeSpec, Provider, ServedBySource, Stand,
+};
 
 use super::cycle::{Edges, knots, shortest};
-use super::draft::{Draft, HomeDraft, ServiceDraft};
+use super::draft::{Draft, HomeDraft, LabDraft, ServiceDraft};
 use super::finding::{Findings, quote};
 use super::tree::Span;
 
@@ -24,6 +26,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     if !homes.is_empty() && homes.len() == draft.services.len() && draft.services_complete {
         against_the_controls(draft, &homes, findings);
     }
+    named_twice(draft, findings);
     if !homes.is_empty() || !draft.control_plane.is_empty() {
         unplaced(draft, findings);
     }
@@ -153,6 +156,7 @@ fn against_the_lab(
         }
     }
     let Some(at) = at else { return };
+    against_the_roles(draft, service, home, lab, findings);
     let name = quote(service.service.name.as_str());
     let said = home.home.active.iter().chain(&home.home.standby).map(|stand| stand.datacenter);
     let said: BTreeSet<DatacenterId> = said.collect();
@@ -172,6 +176,61 @@ fn against_the_lab(
         };
         findings.error("contradiction", home.at, what, hint);
         findings.relate(at, "the lab's replicas");
+    }
+}
+
+/// A lab's controller is a control plane: a second one of its name would be another thing.
+fn named_twice(draft: &Draft, findings: &mut Findings) {
+    let Some(lab) = &draft.lab else { return };
+    for (part, at) in draft.control_plane.iter().zip(&draft.control_plane_at) {
+        if !lab.spec.controllers.contains_key(&part.name) {
+            continue;
+        }
+        let what = format!("{} is the name of a lab's controller too", quote(part.name.as_str()));
+        let hint = "take it out, for the lab's controllers are control planes already; or give it another name";
+        findings.error("duplicate-key", *at, what, hint);
+        if let Some(other) = lab.names_at.get(&part.name) {
+            findings.relate(*other, "the controller");
+        }
+    }
+}
+
+/// Where the lab serves on an ordinary day, and `in` says otherwise.
+fn against_the_roles(
+    draft: &Draft,
+    service: &ServiceDraft,
+    home: &HomeDraft,
+    lab: &LabDraft,
+    findings: &mut Findings,
+) {
+    let homes: Vec<Home> =
+        asked(service).into_iter().filter_map(|name| lab.spec.home(&name.into())).collect();
+    let has = |stands: &[Stand], id| stands.iter().any(|stand| stand.datacenter == id);
+    let name = quote(service.service.name.as_str());
+    for id in home.home.active.iter().chain(&home.home.standby).map(|stand| stand.datacenter) {
+        let serves = homes.iter().any(|lab| has(&lab.active, id));
+        let stands_by = homes.iter().any(|lab| has(&lab.standby, id));
+        let datacenter = quote(draft.datacenters.name(id));
+        let (what, hint) = match has(&home.home.active, id) {
+            false if serves => (
+                format!(
+                    "{name} is said to be a standby in {datacenter}, and the lab serves it from there"
+                ),
+                format!(
+                    "write {datacenter} among `active`; the lab prefers the first of `datacenters`"
+                ),
+            ),
+            true if stands_by && !serves => (
+                format!(
+                    "{name} is said to be active in {datacenter}, and the lab has a standby there"
+                ),
+                format!(
+                    "write {datacenter} among `standby`, or let the lab's requests go to all: `spread: round-robin`"
+                ),
+            ),
+            _ => continue,
+        };
+        findings.error("contradiction", home.at, what, hint);
     }
 }
 

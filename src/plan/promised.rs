@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::model::{ProbeSpec, Promises};
+use crate::model::{HeldShare, ProbeSpec, Promises};
 
-use super::draft::{Draft, ServiceDraft};
+use super::draft::{Budgets, Draft, ProbePlaces, ServiceDraft};
 use super::finding::{Findings, quote};
-use super::read::At;
 use super::sense::{raise_at_most, relate, relate_at_most};
 use super::tree::Span;
 use super::units::written;
@@ -23,13 +22,12 @@ pub(super) fn check(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findi
 struct Promised<'a> {
     promises: &'a Promises,
     at: Span,
-    recover: Option<At<Duration>>,
-    failback: Option<At<Duration>>,
+    budgets: Budgets,
     judged_by: Vec<&'a ProbeSpec>,
 }
 
 fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, recover, failback, probes_at, .. } = draft_of;
+    let ServiceDraft { service, at, budgets, probes_at, .. } = draft_of;
     let name = quote(service.name.as_str());
     let rest = |probe: &&ProbeSpec| probe.required && probe.promises.is_empty();
     let judged_by: Vec<&ProbeSpec> = service.probes.iter().filter(rest).collect();
@@ -42,19 +40,12 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         let what = format!("service {name} promises nothing and is only watched");
         findings.warning("no-promise", *at, what, "add `promises: { recover_within: 30s }`");
     }
-    let whole = Promised {
-        promises: &service.promises,
-        at: *at,
-        recover: *recover,
-        failback: *failback,
-        judged_by,
-    };
+    let whole = Promised { promises: &service.promises, at: *at, budgets: *budgets, judged_by };
     let features = service.probes.iter().zip(probes_at);
     let features = features.map(|(probe, places)| Promised {
         promises: &probe.promises,
         at: places.name,
-        recover: places.recover,
-        failback: places.failback,
+        budgets: places.budgets,
         judged_by: vec![probe],
     });
     for promised in std::iter::once(whole).chain(features) {
@@ -66,10 +57,10 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
 /// Whether what is promised while cut can be decided before traffic comes back.
 fn decidable(draft: &Draft, promised: &Promised<'_>, findings: &mut Findings) {
     let timing = &draft.timing.timing;
-    let after = promised.recover.map(|recover| recover.value).unwrap_or_default();
+    let after = promised.budgets.recover.map(|recover| recover.value).unwrap_or_default();
     let held =
         promised.promises.good_while_cut.is_some() || promised.promises.p99_while_cut.is_some();
-    if (promised.recover.is_some() || held)
+    if (promised.budgets.recover.is_some() || held)
         && timing.stable_for <= timing.at_most
         && after + timing.stable_for > timing.at_most
     {
@@ -79,7 +70,7 @@ fn decidable(draft: &Draft, promised: &Promised<'_>, findings: &mut Findings) {
             "raise `at_most` to {} or more: `recover_within` and `stable_for` must fit in",
             written(needed)
         );
-        let span = promised.recover.map_or(promised.at, |recover| recover.span);
+        let span = promised.budgets.recover.map_or(promised.at, |recover| recover.span);
         findings.error("impossible", span, what, hint);
         relate_at_most(draft, findings);
     }
@@ -87,7 +78,7 @@ fn decidable(draft: &Draft, promised: &Promised<'_>, findings: &mut Findings) {
 
 /// Whether anybody could see what is promised for the time after the restore.
 fn back(promised: &Promised<'_>, standby: bool, findings: &mut Findings) {
-    let Some(failback) = promised.failback else { return };
+    let Some(failback) = promised.budgets.failback else { return };
     if standby {
         let what = "`failback_within` means nothing for a standby service";
         let hint =
@@ -102,13 +93,16 @@ fn back(promised: &Promised<'_>, standby: bool, findings: &mut Findings) {
 }
 
 fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
-    let ServiceDraft { service, at, probes_at, recover, failback, complete, .. } = draft_of;
+    let ServiceDraft { service, at, probes_at, complete, .. } = draft_of;
     for (probe, places) in service.probes.iter().zip(probes_at) {
-        let (recover, failback, judged) = match probe.promises.is_empty() {
-            true => (*recover, *failback, probe.required),
-            false => (places.recover, places.failback, true),
+        let (budgets, judged) = match probe.promises.is_empty() {
+            true => (draft_of.budgets, probe.required),
+            false => (places.budgets, true),
         };
-        let budgets = [("recover_within", recover), ("failback_within", failback)];
+        if judged {
+            held(draft, service.promises_of(probe), (probe, places), budgets, findings);
+        }
+        let budgets = [("recover_within", budgets.recover), ("failback_within", budgets.failback)];
         let tightest = budgets.iter().filter_map(|(key, budget)| Some((*key, (*budget)?)));
         let tightest = tightest.min_by_key(|(_, budget)| budget.value);
         if let Some((key, budget)) = tightest
@@ -150,6 +144,57 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
         let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
         findings.warning("no-served-by", *at, what, hint);
+    }
+}
+
+/// Whether what `probe` must hold while cut could ever be judged, and ever be broken.
+fn held(
+    draft: &Draft,
+    promises: &Promises,
+    (probe, places): (&ProbeSpec, &ProbePlaces),
+    budgets: Budgets,
+    findings: &mut Findings,
+) {
+    let timing = &draft.timing.timing;
+    let is_held = promises.good_while_cut.is_some() || promises.p99_while_cut.is_some();
+    let window = timing.at_most.saturating_sub(promises.recover_within.unwrap_or_default());
+    let needed = probe.every.saturating_mul(HeldShare::FEWEST);
+    // A window shorter than `stable_for` is reported already.
+    if is_held && window >= timing.stable_for && needed > window {
+        let what = format!(
+            "a sample every {} gives fewer than the {} that a share while cut takes, before traffic comes back",
+            written(probe.every),
+            HeldShare::FEWEST
+        );
+        let after = promises.recover_within.unwrap_or_default();
+        let hint = format!(
+            "write `every: {}` or shorter, or raise `at_most` to {}",
+            written(deciding_period(window / 2)),
+            written(after.saturating_add(needed))
+        );
+        findings.error("impossible", places.every, what, hint);
+        relate_at_most(draft, findings);
+    }
+    let slowest = probe.slower_than.map_or(probe.timeout, |it| it.min(probe.timeout));
+    let is_slower = probe.slower_than.is_some_and(|it| it < probe.timeout);
+    let (key, at) = match is_slower {
+        true => ("slower_than", places.slower_than),
+        false => ("timeout", places.timeout),
+    };
+    if let Some(p99) = budgets.p99.filter(|p99| p99.value >= slowest) {
+        let what = format!(
+            "`p99_while_cut` is not shorter than `{key}` ({}), so that no good answer can be slower",
+            written(slowest)
+        );
+        let hint = format!(
+            "write less than {}, or raise `{key}`; a share of good answers is `good_while_cut`",
+            written(slowest)
+        );
+        findings.error("impossible", p99.span, what, hint);
+        // A default stands nowhere in the file.
+        if at != places.name {
+            findings.relate(at, key);
+        }
     }
 }
 

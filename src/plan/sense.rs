@@ -24,7 +24,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     if let Some(cut) = &draft.cut {
         through(draft, cut, findings);
         if let (Some(lab), Some(datacenters)) = (&draft.lab, &cut.datacenters) {
-            lab_can_take_over(draft, lab, datacenters, findings);
+            lab_can_take_over(draft, lab, cut, datacenters, findings);
         }
         lost_services(draft, cut, findings);
         somebody_is_left(draft, cut, findings);
@@ -132,30 +132,33 @@ fn names(draft: &Draft, datacenters: &[At<DatacenterId>]) -> String {
 fn lab_can_take_over(
     draft: &Draft,
     lab: &LabDraft,
+    order: &CutDraft,
     cut: &[At<DatacenterId>],
     findings: &mut Findings,
 ) {
     let (true, Some(first)) = (lab.complete, cut.first()) else { return };
     let name = names(draft, cut);
     let is_cut = |datacenter: &DatacenterId| cut.iter().any(|at| at.value == *datacenter);
+    let is_lost = |part: &Name| {
+        order.services.is_empty() || order.services.iter().any(|at| at.value == *part)
+    };
+    // What only other services ask may well stand in one place: that is what a drill shows.
+    let probes = draft.services.iter().flat_map(|draft| &draft.service.probes);
+    let asked: BTreeSet<&str> = probes.flat_map(ProbeSpec::asks_in_the_lab).collect();
     let mut anything = false;
-    for (service, spec) in &lab.spec.services {
-        let inside = spec.replicas.keys().any(is_cut);
+    for part in lab.spec.services.keys().chain(lab.spec.stores.keys()) {
+        let places = lab.spec.places(part).unwrap_or_default();
+        let inside = places.iter().any(is_cut);
         anything |= inside;
-        // What only other services ask may well stand in one place: that is what a drill shows.
-        let asked = draft.services.iter().flat_map(|draft| &draft.service.probes);
-        let asked = asked.flat_map(ProbeSpec::asks_in_the_lab).any(|name| name == service.as_str());
-        if asked && inside && spec.replicas.keys().all(is_cut) {
-            let span = lab.names_at.get(service).copied().unwrap_or(lab.at);
-            let what = format!(
-                "{} stands only in {name}: nothing could take over",
-                quote(service.as_str())
-            );
+        let asked = asked.contains(part.as_str()) && is_lost(part);
+        if asked && inside && places.iter().all(is_cut) {
+            let span = lab.names_at.get(part).copied().unwrap_or(lab.at);
+            let what =
+                format!("{} stands only in {name}: nothing could take over", quote(part.as_str()));
             findings.error("impossible", span, what, "give it replicas in another datacenter");
             findings.relate(first.span, "this datacenter is cut");
         }
     }
-    anything |= lab.spec.stores.values().any(|store| store.places().any(|id| is_cut(&id)));
     if !anything {
         let what = format!("the lab has no replica in {name}, so that losing it proves nothing");
         let hint = format!("give a service replicas in {name}");
@@ -178,8 +181,10 @@ fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
     }
     let Some(lab) = draft.lab.as_ref().filter(|lab| lab.complete) else { return };
     for at in &cut.services {
+        // Where nobody knows what is cut, that is reported already.
         let stands = |places: &[DatacenterId]| {
-            cut.datacenters.iter().flatten().any(|cut| places.contains(&cut.value))
+            let lost = cut.datacenters.as_ref();
+            lost.is_none_or(|lost| lost.iter().any(|cut| places.contains(&cut.value)))
         };
         match lab.spec.places(&at.value) {
             None => {

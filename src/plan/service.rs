@@ -7,7 +7,7 @@ use crate::model::{
     Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
-use super::draft::{Datacenters, ProbePlaces, ServiceDraft};
+use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
 use super::finding::quote;
 use super::probe;
 use super::read::{At, Label, Reader, Value};
@@ -85,7 +85,7 @@ fn service(
         reader.findings.error("impossible", promised.at, what, hint);
     }
     let promised = promised.and_then(|value| promises(reader, value));
-    let (promises, recover, failback) = promised.unwrap_or_default();
+    let (promises, budgets) = promised.unwrap_or_default();
     let complete = reader.findings.errors() == before;
     let service = Service {
         name: name?.value,
@@ -97,12 +97,10 @@ fn service(
         promises,
     };
     let at = entry.at;
-    Some(ServiceDraft { service, at, probes_at, recover, failback, home, depends_on, complete })
+    Some(ServiceDraft { service, at, probes_at, budgets, home, depends_on, complete })
 }
 
-type Promised = (Promises, Option<At<Duration>>, Option<At<Duration>>);
-
-fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
+fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
     const KEYS: &[&str] =
         &["recover_within", "failback_within", "sustain", "good_while_cut", "p99_while_cut"];
     let fields = reader.fields(value, Label("", "promises"), KEYS)?;
@@ -132,7 +130,7 @@ fn promises(reader: &mut Reader, value: Value) -> Option<Promised> {
         good_while_cut: good,
         p99_while_cut: p99.map(|at| at.value),
     };
-    Some((promises, recover, failback))
+    Some((promises, Budgets { recover, failback, p99 }))
 }
 
 /// A share that a service promises to hold.
@@ -184,11 +182,10 @@ fn probe(
     }
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
-    let (promises, recover, failback) = promised.unwrap_or_default();
+    let (promises, budgets) = promised.unwrap_or_default();
     let every = every?;
     let places = ProbePlaces {
-        recover,
-        failback,
+        budgets,
         name: entry.at,
         every: every.span,
         timeout: timeout.map_or(entry.at, |at| at.span),

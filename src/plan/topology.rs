@@ -237,6 +237,7 @@ impl Known {
             .enumerate()
             .map(|(number, draft)| (draft.service.name.clone(), Dependency::Service(number)))
             .collect();
+        let mut parts = Vec::with_capacity(control_plane.len());
         for (number, part) in control_plane.iter().enumerate() {
             if let Some(Dependency::Service(other)) = ids.get(&part.name) {
                 let what = format!("{} is the name of a service too", quote(part.name.as_str()));
@@ -246,12 +247,13 @@ impl Known {
                 reader.findings.relate(at, "the service");
                 continue;
             }
+            parts.push(part.name.clone());
             ids.insert(part.name.clone(), Dependency::ControlPlane(number));
         }
         Known {
             ids,
             services: services.iter().map(|draft| draft.service.name.clone()).collect(),
-            control_plane: control_plane.iter().map(|part| part.name.clone()).collect(),
+            control_plane: parts,
             complete,
         }
     }

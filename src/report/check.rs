@@ -13,7 +13,7 @@ use crate::model::{
 
 /// What the placement check found in a plan; empty if it found nothing.
 pub fn placement(checked: &Checked, style: TableStyle) -> String {
-    if !checked.has_losses() {
+    if !checked.has_news() {
         return String::new();
     }
     let mut page = Page::new(style);
@@ -24,8 +24,10 @@ pub fn placement(checked: &Checked, style: TableStyle) -> String {
 }
 
 fn write_placement(checked: &Checked, page: &mut Page) {
+    // Where the plan cuts some services alone, the others are losses of all there is.
+    let some_alone = checked.placement.iter().any(|loss| !loss.only.is_empty());
     for loss in &checked.placement {
-        write_loss(loss, page);
+        write_loss(loss, some_alone, page);
     }
     if !checked.addresses.is_empty() {
         page.heading("Addresses", &[]);

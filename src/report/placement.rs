@@ -117,7 +117,7 @@ fn control_plane(forecast: &Forecast) -> Entry {
 /// The chain, without a first link that stands beside it anyway.
 fn reason(forecast: &Forecast) -> String {
     match forecast.chain.len() {
-        0 | 1 => forecast.because.clone(),
+        0 | 1 => forecast.reason(),
         _ => forecast.why(),
     }
 }
@@ -132,32 +132,45 @@ fn outlook(outlook: Outlook) -> Span {
 }
 
 /// Writes what would be lost with some datacenters, if that is anything: control planes first, then what is down,
-/// then what is degraded.
-pub fn write_loss(loss: &Loss, page: &mut Page) {
-    if !loss.is_any() {
-        return;
-    }
-    let lost = |list: &[Forecast], outlook| -> Vec<Forecast> {
-        list.iter().filter(|it| it.predicted == outlook).cloned().collect()
+/// then what is degraded, and in one line what must fail over. `in_full`: it is to be told from a loss of some services.
+pub fn write_loss(loss: &Loss, in_full: bool, page: &mut Page) {
+    let services = |outlook| -> Vec<&Forecast> {
+        loss.services.iter().filter(|it| it.predicted == outlook).collect()
     };
     let parts: Vec<&Forecast> =
         loss.control_plane.iter().filter(|part| part.predicted.is_loss()).collect();
-    let down = lost(&loss.services, Outlook::Down);
-    let degraded = lost(&loss.services, Outlook::Degraded);
+    let (down, degraded) = (services(Outlook::Down), services(Outlook::Degraded));
+    let waiting = services(Outlook::NeedsFailover);
+    if !loss.is_any() && waiting.is_empty() {
+        return;
+    }
+    let plain = |count: usize| plural(count as u64, "service", "services");
     let counts = [
         (parts.len(), plural(parts.len() as u64, "control plane", "control planes")),
-        (down.len(), format!("{} down", plural(down.len() as u64, "service", "services"))),
+        (down.len(), format!("{} down", plain(down.len()))),
         (degraded.len(), format!("{}\u{a0}degraded", degraded.len())),
     ];
     let counts: Vec<&str> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(_, words)| words.as_str()).collect();
-    let names: Vec<&str> = loss.datacenters.iter().map(crate::model::Name::as_str).collect();
+    let all = if in_full && loss.only.is_empty() { "all of " } else { "" };
     let cut = if loss.is_cut { ", which this plan cuts," } else { "" };
-    let title = format!("With {}{cut} goes", names.join(" and "));
-    page.heading(&title, &[(Ink::Plain, counts.join(", "))]);
+    let (title, note) = match counts.is_empty() {
+        false => (format!("With {all}{}{cut} goes", loss.place()), counts.join(", ")),
+        true => (format!("Without {all}{}{cut} nothing is down", loss.place()), String::new()),
+    };
+    let note = (!note.is_empty()).then_some((Ink::Plain, note));
+    page.heading(&title, note.as_slice());
     let mut entries = limited(parts, |it| told("control plane", it));
-    entries.extend(limited(down.iter().collect(), |it| told("down", it)));
-    entries.extend(limited(degraded.iter().collect(), |it| told("degraded", it)));
+    entries.extend(limited(down, |it| told("down", it)));
+    entries.extend(limited(degraded, |it| told("degraded", it)));
+    if !waiting.is_empty() {
+        let mut names: Vec<String> =
+            waiting.iter().take(ROWS).map(|it| it.name.to_string()).collect();
+        if let Some(more) = waiting.len().checked_sub(ROWS).filter(|more| *more > 0) {
+            names.push(format!("and {more} more"));
+        }
+        entries.push(Entry::plain("needs failover", names.join(", ")));
+    }
     page.entries(&entries);
 }
 

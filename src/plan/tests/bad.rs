@@ -217,6 +217,17 @@ fn cuts_and_promises_that_cannot_be_decided_are_refused() {
             ("datacenter: east\n", "datacenters: [east]\n  datacenter: east\n"),
             ("datacenter: east\n", "datacenter: east\n  services: [tlak]\n"),
             ("datacenter: east\n", "datacenter: east\n  services: []\n"),
+            ("datacenter: east\n", "datacenter: east\n  services: [talk, talk]\n"),
+            ("datacenter: east\n", "datacenter: east\n  datacenters: [west]\n  services: [talk]\n"),
+            (
+                "every: 50ms",
+                "every: 2s\n        promises: { recover_within: 30s, good_while_cut: 99% }",
+            ),
+            ("recover_within: 3s", "p99_while_cut: 1s"),
+            (
+                "timeout: 1s\n",
+                "timeout: 1s\n        slower_than: 300ms\n        promises: { p99_while_cut: 300ms }\n",
+            ),
             (
                 "datacenter: east\n  mode: blackhole\n  through: [wan]",
                 "datacenter: east\n  mode: reset\n  services: [talk]\n  through: [edge]",

@@ -130,6 +130,7 @@ fn what_is_wrong_with_a_placement_is_reported_with_its_place() {
             ("switch-over: { in: [pangyo] }", "switch-over: { in: [pangyo], depends_on: [pay] }"),
             // Names and contradictions.
             ("switch-over: {", "pay: {"),
+            ("switch-over: { in: [pangyo] }", "pay: { in: [pangyo], depends_on: [nothing] }"),
             ("address: registry.example.com:443", "address: registry.example.com"),
             ("in: anyang", "in: anyang\n    promises: { recover_within: 1s }"),
             ("{ header: x-dc }", "{ header: x-dc, values: { gasan: \"g-*\" } }"),
@@ -160,6 +161,30 @@ fn what_the_lab_has_must_be_what_the_service_says() {
     let wrong = LAB.replace("in: [east, west]", "in: [east, north]");
     let drawn = drawn(wrong.as_bytes());
     snapshot("placement_lab", &drawn);
+}
+
+#[test]
+fn where_the_lab_serves_and_who_switches_it_is_said_once_and_alike() {
+    let first =
+        LAB.replace("east: 1, west: 1 }", "replicas: { east: 1, west: 1 }, spread: first }");
+    let roles = |home: &str| first.replace("in: [east, west]", &format!("in: {home}"));
+    assert_eq!(drawn(roles("{ active: east, standby: west }").as_bytes()), "");
+    let turned = drawn(roles("{ active: west, standby: east }").as_bytes());
+    let both = drawn(roles("[east, west]").as_bytes());
+    let named = LAB
+        .replace(
+            "services: { talk: { east: 1, west: 1 } } }",
+            "services: { talk: { east: 1, west: 1 } }, controllers: { c: { in: [east] } } }",
+        )
+        .replace("cut:", "control_plane: { c: { in: [west] } }\ncut:");
+    let store = LAB
+        .replace("west: 1 } }", "west: 1 } }, stores: { db: { primary: east } }")
+        .replace("promises", "  d: { http: \"${lab:db}/\", every: 200ms }\n    promises");
+    let album = [turned, both, drawn(named.as_bytes()), drawn(store.as_bytes())];
+    snapshot("placement_roles", &album.join("===\n"));
+    // What is not cut may stand where it likes.
+    let alone = store.replace("datacenter: east,", "datacenter: east, services: [talk],");
+    assert_eq!(drawn(alone.as_bytes()), "");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::model::*;
 
 fn forecast(name: &str, predicted: Outlook, chain: &[&str], because: &str) -> Forecast {
     let chain = chain.iter().map(|link| (*link).into()).collect();
-    Forecast { name: name.into(), predicted, chain, left_out: 0, because: because.into() }
+    let (because, also) = (because.into(), Vec::new());
+    Forecast { name: name.into(), predicted, chain, left_out: 0, because, also }
 }
 
 /// Two predictions came true, two did not, one was not measured.
@@ -14,6 +15,9 @@ pub fn placed() -> RunRecord {
     let compared = |forecast, measured, agrees| Compared { forecast, measured, agrees };
     let down = |name, chain: &[&str]| forecast(name, Outlook::Down, chain, gone);
     let few = "6 servers left, and it needs 12";
+    let also = ["switch-over", "objects", "dns", "registry", "tools"];
+    let also = also.map(Name::from).to_vec();
+    let pay = Forecast { also, ..down("pay", &["pay", "login", "key-store"]) };
     record.placement = PlacementRecord {
         control_plane: vec![
             down("switch-over", &["switch-over"]),
@@ -21,7 +25,7 @@ pub fn placed() -> RunRecord {
             forecast("observer", Outlook::Up, &[], ""),
         ],
         services: vec![
-            compared(down("pay", &["pay", "login", "key-store"]), Seen::Down, Some(true)),
+            compared(pay, Seen::Down, Some(true)),
             compared(down("login", &["login", "key-store"]), Seen::NotMeasured, None),
             compared(down("mail", &["mail", "switch-over"]), Seen::FailedOver, Some(false)),
             compared(forecast("talk", Outlook::Up, &[], ""), Seen::Down, Some(false)),
