@@ -1,7 +1,7 @@
 //! The prediction beside what a drill saw.
 
 use crate::model::{
-    Compared, Loss, Marks, ModeKind, Outlook, PlacementRecord, Plan, ProbeRecord, Seen,
+    Compared, Loss, Marks, ModeKind, Name, Outlook, PlacementRecord, Plan, ProbeRecord, Seen,
     ServiceRecord, Stage,
 };
 
@@ -40,10 +40,13 @@ fn agree(predicted: Outlook, measured: Seen) -> Option<bool> {
     }
 }
 
-/// What was seen of a service: the worst of its required probes.
+/// What was seen of a service: the worst of the probes that it is judged by.
 fn seen(service: &ServiceRecord, marks: &Marks) -> Seen {
-    let required = service.probes.iter().filter(|probe| probe.required);
-    required.map(|probe| of_probe(probe, marks)).max().unwrap_or(Seen::NotMeasured)
+    let promises = |probe: &Name| {
+        service.promises.iter().any(|promise| promise.feature.as_ref() == Some(probe))
+    };
+    let judged = service.probes.iter().filter(|probe| probe.required || promises(&probe.name));
+    judged.map(|probe| of_probe(probe, marks)).max().unwrap_or(Seen::NotMeasured)
 }
 
 fn of_probe(probe: &ProbeRecord, marks: &Marks) -> Seen {

@@ -42,11 +42,15 @@ pub fn entry(load: &LoadRecord) -> Entry {
 fn peak(load: &LoadRecord) -> Option<u64> {
     let course = &load.course;
     let sent = course.good.iter().zip(&course.bad).zip(&course.stalled);
-    let sent: Vec<u64> = sent.map(|((good, bad), stalled)| good.saturating_add(*bad).saturating_add(*stalled)).collect();
+    let sent: Vec<u64> = sent
+        .map(|((good, bad), stalled)| good.saturating_add(*bad).saturating_add(*stalled))
+        .collect();
     let cells = (1.0 / course.cell.as_secs_f64()).ceil().max(1.0) as usize;
     let seconds = cells as f64 * course.cell.as_secs_f64();
-    let most =
-        sent.windows(cells.min(sent.len()).max(1)).map(|cells| cells.iter().fold(0u64, |sum, cell| sum.saturating_add(*cell))).max()?;
+    let most = sent
+        .windows(cells.min(sent.len()).max(1))
+        .map(|cells| cells.iter().fold(0u64, |sum, cell| sum.saturating_add(*cell)))
+        .max()?;
     let rate = most as f64 / seconds;
     (rate < 0.95 * load.rate).then_some(rate.round() as u64)
 }
