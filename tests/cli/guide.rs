@@ -141,7 +141,8 @@ fn codes_of(text: &str) -> BTreeSet<String> {
 fn codes_in_the_code(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_stem().is_some_and(|it| it == "tests") {
+        // Why a gate is closed is no reason of a verdict: docs/history.md has those. Reports decide nothing.
+        if path.file_stem().is_some_and(|it| it == "tests" || it == "past" || it == "report") {
             continue;
         }
         if path.is_dir() {
