@@ -4,6 +4,7 @@
 //! Prints the size of a record and of its summary, then one line for each case: the best time of three calls of the command, from start to
 //! end. It says with which profile the command was built: figures of an unoptimized one are no figures of the product.
 
+// A measurement that cannot be made stops here: nothing is cut, and a wrong figure would be worse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! with two, which is 15,000 lanes. All of them were summed up by the drill, so only the number of probes matters here.
 //! With `--write DIR` the HTML goes to files, to be opened.
 
+// A measurement that cannot be made stops here: nothing is cut, and a wrong figure would be worse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "shared/memory.rs"]

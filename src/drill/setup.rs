@@ -297,3 +297,20 @@ pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
         at_most: plan.timing.at_most,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_before_the_cut_ends_when_the_drill_is_told_to_stop() {
+        let (tell, told) = watch::channel(None);
+        let for_ever = std::future::pending::<Result<(), Why>>();
+        let work = tokio::spawn(unless_stopped(told, for_ever));
+        tell.send(Some(Why::new("signal", "SIGTERM came"))).unwrap();
+        assert_eq!(work.await.unwrap().unwrap_err().code, "signal");
+        // Nobody is left who could stop it: the work goes on to its own end.
+        let (_, told) = watch::channel(None);
+        assert_eq!(unless_stopped(told, async { Ok(7) }).await, Ok(7));
+    }
+}

@@ -138,3 +138,55 @@ fn control_record(held: Held, order: &CutOrder) -> ControlRecord {
         by_hand,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Compared, Outlook, Promise, PromiseResult, Seen};
+
+    fn service(name: &str, judgement: Judgement) -> ServiceRecord {
+        ServiceRecord {
+            name: name.into(),
+            users: None,
+            recovery: None,
+            failback: None,
+            promises: vec![PromiseResult::new(Promise::RecoverWithin, judgement, String::new())],
+            impact: None,
+            probes: vec![],
+        }
+    }
+
+    fn compared(name: &str, predicted: Outlook, agrees: Option<bool>) -> Compared {
+        let forecast = Forecast {
+            name: name.into(),
+            predicted,
+            chain: vec![name.into(), "keys".into()],
+            left_out: 0,
+            because: "only in pangyo".to_owned(),
+            also: vec![],
+        };
+        Compared { forecast, measured: Seen::Down, agrees }
+    }
+
+    #[test]
+    fn a_cause_is_told_where_a_promise_broke_and_the_plan_foretold_it() {
+        let services = [
+            service("pay", Judgement::Broken),
+            service("mail", Judgement::Kept),
+            service("taxi", Judgement::Broken),
+            service("map", Judgement::Broken),
+        ];
+        let placement = PlacementRecord {
+            control_plane: vec![],
+            services: vec![
+                compared("pay", Outlook::Down, Some(true)),
+                compared("mail", Outlook::Down, Some(true)),
+                compared("taxi", Outlook::Down, Some(false)),
+                compared("map", Outlook::Up, Some(true)),
+            ],
+        };
+        let told: Vec<String> =
+            foretold(&placement, &services).into_iter().map(|why| why.text).collect();
+        assert_eq!(told, ["pay was expected to be down: pay -> keys: only in pangyo"]);
+    }
+}

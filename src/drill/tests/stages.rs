@@ -111,3 +111,17 @@ async fn what_is_stopped_before_the_cut_touches_nothing() {
     assert_eq!(ended.record.controls[0].restored, Restored::Untouched);
     assert!(!ended.world.log().iter().any(|line| line.starts_with("control")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_feature_that_may_take_its_time_to_fail_back_is_waited_for() {
+    let own = "        promises: { recover_within: 1s, failback_within: 12s }\ncut:";
+    let changes = [
+        ("    promises: { recover_within: 1s, failback_within: 1s }\ncut:", own),
+        ("at_most: 20s", "at_most: 6s"),
+    ];
+    let faults = Faults { failback: Duration::from_secs(8), ..Faults::default() };
+    let ended = drill(plan(&changes), faults, None).await;
+    assert_eq!(ended.record.verdict, Verdict::Pass, "{:?}", ended.record.reasons);
+    let failback = ended.record.services[0].failback.unwrap();
+    assert!(failback.bounds.contains(Duration::from_secs(8)), "{}", failback.bounds);
+}

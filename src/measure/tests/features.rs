@@ -263,3 +263,29 @@ fn one_probe_that_could_not_be_asked_hides_no_other_that_failed() {
     let judged = judged(plan, &[blind, turned_bad(window, 3)]);
     assert_eq!(of(&judged, Promise::GoodWhileCut, None), Judgement::Broken);
 }
+
+#[test]
+fn of_services_that_never_came_back_the_one_with_the_most_users_leads() {
+    let mut plan = plan();
+    let mut mail = plan.services[0].clone();
+    mail.name = "mail".into();
+    plan.services[0].users = Some(9_000);
+    plan.services.push(mail);
+    let mut observation = Observation::new(Arc::new(plan), Offset::ZERO);
+    observation.marks = marks();
+    let down = turned_bad(CUT_AT..RESTORED_AT, 1);
+    // The last bad sample of mail was sent later: chance, and no reason to lead.
+    let earlier = down.iter().filter(|sample| sample.sent < ms(RESTORED_AT - 100));
+    let later = down.iter().filter(|sample| sample.sent < ms(RESTORED_AT));
+    for sample in earlier {
+        let probe = ProbeId { service: 0, probe: 0 };
+        observation.push(Sampled { vantage: VantageId(0), probe, sample: *sample });
+    }
+    for sample in later {
+        let probe = ProbeId { service: 1, probe: 0 };
+        observation.push(Sampled { vantage: VantageId(0), probe, sample: *sample });
+    }
+    let names: Vec<String> =
+        observation.services().iter().map(|service| service.name.to_string()).collect();
+    assert_eq!(names, ["talk", "mail"]);
+}

@@ -143,6 +143,8 @@ fn labs_that_cannot_work_are_refused() {
         "  stores: { talk: { primary: east } }",
         "  operator: {}",
         "  operators: { after: 1s }",
+        "    a: { replicas: { east: 100, west: 100 } }\n    b: { replicas: { east: 100, west: 100 } }\n    \
+             c: { replicas: { east: 100, west: 100 } }",
     ];
     let cases: Vec<String> = cases.iter().map(|more| with(more)).collect();
     let cases: Vec<(&str, &str)> = cases.iter().map(|more| (SHORT, more.as_str())).collect();

@@ -11,6 +11,7 @@ mod markdown;
 mod openmetrics;
 mod past;
 mod schema;
+mod truths;
 
 use std::collections::BTreeSet;
 
