@@ -4,6 +4,7 @@
 mod calendar;
 mod features;
 mod guards;
+mod ledger;
 mod oracle;
 mod overtaking;
 mod scenario;

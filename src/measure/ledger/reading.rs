@@ -1,0 +1,102 @@
+//! A ledger: its writer's book, and what was read back of it.
+
+use std::time::Duration;
+
+use super::book::Book;
+use crate::model::{Fate, Offset, ReadBack, ReadStage, Sample, SeqSet};
+
+/// One writer's records.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) book: Book,
+    pub(super) failover: Option<Reading>,
+    pub(super) failback: Option<Reading>,
+}
+
+/// The attempts to read back at one end of the drill.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub attempts: u64,
+    /// When the last attempt began and ended.
+    pub span: (Offset, Offset),
+    /// What the last complete attempt saw, and when it began.
+    pub last: Option<(Offset, SeqSet)>,
+    /// What any attempt saw.
+    pub ever: SeqSet,
+    /// What a complete attempt missed.
+    pub missed: SeqSet,
+    pub foreign: u64,
+    /// What is missing stays missing: it was waited for as long as the plan says.
+    pub settled: bool,
+    /// Why the last attempt came to no end.
+    pub failed: Option<String>,
+}
+
+impl Ledger {
+    /// One of a writer with the period `every`, nothing written yet.
+    pub fn new(every: Duration) -> Ledger {
+        Ledger { book: Book::new(every), failover: None, failback: None }
+    }
+
+    /// Takes in what became of a write.
+    pub fn push(&mut self, sample: &Sample) {
+        self.book.push(sample);
+    }
+
+    /// Takes in an attempt to read it back.
+    pub fn read(&mut self, read: ReadBack) {
+        let missing = read.end.is_ok().then(|| self.missing_in(&read));
+        let reading = self.slot(read.stage).get_or_insert_default();
+        reading.attempts += 1;
+        reading.span = (read.began, read.ended);
+        reading.foreign = reading.foreign.max(read.foreign);
+        reading.ever.add(&read.seen);
+        reading.failed = read.end.err();
+        if let Some(missing) = missing {
+            reading.settled = missing.is_empty();
+            reading.missed.add(&missing);
+            reading.last = Some((read.began, read.seen));
+        } else {
+            reading.settled = false;
+        }
+    }
+
+    /// The patience that the plan has for what is missing is over.
+    pub fn settle(&mut self, stage: ReadStage) {
+        if let Some(reading) = self.slot(stage) {
+            reading.settled |= reading.failed.is_none() && reading.last.is_some();
+        }
+    }
+
+    /// Whether another attempt cannot bring anything: the last was read to its end, and nothing acknowledged was missing.
+    pub fn has_all(&self, stage: ReadStage) -> bool {
+        let reading = match stage {
+            ReadStage::AfterFailover => &self.failover,
+            ReadStage::AfterFailback => &self.failback,
+        };
+        reading.as_ref().is_some_and(|reading| reading.failed.is_none() && reading.settled)
+    }
+
+    fn slot(&mut self, stage: ReadStage) -> &mut Option<Reading> {
+        match stage {
+            ReadStage::AfterFailover => &mut self.failover,
+            ReadStage::AfterFailback => &mut self.failback,
+        }
+    }
+
+    fn missing_in(&self, read: &ReadBack) -> SeqSet {
+        let expected = self.book.entries().filter(|entry| {
+            entry.fate == Some(Fate::Acknowledged) && is_due_in(read.stage, read.began, entry.done)
+        });
+        expected.map(|entry| entry.seq).filter(|seq| !read.seen.contains(*seq)).collect()
+    }
+}
+
+/// Whether a write that was acknowledged at `done` has to be in what was read from `began` on.
+pub(super) fn is_due_in(stage: ReadStage, began: Offset, done: Offset) -> bool {
+    match stage {
+        ReadStage::AfterFailover => done <= began,
+        // Nothing is written any more.
+        ReadStage::AfterFailback => true,
+    }
+}
