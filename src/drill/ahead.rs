@@ -256,14 +256,11 @@ fn with_headers<'p>(url: &'p Text, headers: &'p [(String, Text)]) -> Vec<&'p Tex
 
 fn texts_asked(kind: &ProbeKind) -> Vec<&Text> {
     match kind {
-        ProbeKind::Http(http) => {
-            let mut texts = with_headers(&http.url, &http.headers);
-            texts.extend(http.body.iter().chain(&http.expect.body));
-            texts
-        }
+        ProbeKind::Http(http) => http.texts().collect(),
         ProbeKind::Tcp(tcp) => {
             std::iter::once(&tcp.address).chain(&tcp.send).chain(&tcp.expect).collect()
         }
+        ProbeKind::Ledger(ledger) => ledger.store.texts(),
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::held::Held;
 use super::impact::impact;
+use super::ledger::Ledger;
 use super::outage::{Stable, episodes};
 use super::promise::{Evidence, judge_service, not_back, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeRecord,
+    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeKind, ProbeRecord,
     Promises, Recovery, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
 };
 
@@ -29,6 +30,8 @@ pub struct Series {
     pub timeline: Timeline,
     /// Those that tell whether the survivors carry the load.
     pub held: Held,
+    /// What became of its writes, if it is a ledger.
+    pub ledger: Option<Ledger>,
 }
 
 /// Everything that was seen so far.
@@ -86,9 +89,18 @@ impl Observation {
             vantage,
             timeline: Timeline::new(self.plan.lost_to(spec), spec.every, cells),
             held: Held::new(service.promises_of(spec), &self.plan.loads),
+            ledger: matches!(spec.kind, ProbeKind::Ledger(_)).then(|| Ledger::new(spec.every)),
         });
         series.held.push(&sample, &self.marks);
+        if let Some(ledger) = &mut series.ledger {
+            ledger.push(&sample);
+        }
         series.timeline.push(sample, &self.marks);
+    }
+
+    /// The ledger that `probe` writes from here; `None` while it has written nothing.
+    pub fn ledger(&mut self, probe: ProbeId) -> Option<&mut Ledger> {
+        self.series.get_mut(&(probe, VantageId::default()))?.ledger.as_mut()
     }
 
     /// What counts as back to normal in this drill.
@@ -288,6 +300,7 @@ impl Observation {
                     stable: while_cut,
                     recovery: recovery(&series.timeline, &self.marks, while_cut),
                     failback: failback(&series.timeline, &self.marks, stable),
+                    ledger: series.ledger.as_ref(),
                 })
             })
             .collect()
@@ -340,6 +353,10 @@ impl Observation {
             outages: outages.iter().take(KEPT).map(|episode| episode.outage).collect(),
             recovery: evidence.recovery,
             failback: evidence.failback,
+            ledger: series
+                .ledger
+                .as_ref()
+                .map(|ledger| ledger.account(&self.marks, |id| self.plan.datacenter(id).to_owned())),
             course: self.course(timeline),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::held::Held;
+use super::ledger::Ledger;
 use super::outage::Stable;
 use super::recovery::troubled_again;
 use super::run::Kind;
@@ -28,6 +29,8 @@ pub struct Evidence<'a> {
     pub recovery: Option<Recovery>,
     /// Its failback so far.
     pub failback: Option<Recovery>,
+    /// What became of its records, if it is a ledger.
+    pub ledger: Option<&'a Ledger>,
 }
 
 /// A service's times and what became of its promises.
@@ -178,6 +181,7 @@ fn judge_group(group: &Group<'_, '_>, marks: &Marks, stable: Stable) -> Vec<Prom
     if let Some(budget) = group.promises.p99_while_cut {
         results.push(p99_while_cut(probes, marks, budget, blind()));
     }
+    results.extend(super::ledger::judge(group.promises, probes, marks));
     for result in &mut results {
         result.feature = group.feature.cloned();
     }

@@ -230,8 +230,8 @@ pub struct LedgerRecord {
     pub duplicated: CountBounds,
     /// Acknowledged writes that a reading missed and a later one of the same stage had.
     pub stale: u64,
-    /// The data loss window: from the oldest lost write to the cut, or to the newest lost write if that is later. `None`
-    /// where not all was read; zero where nothing is lost.
+    /// The data loss window: from the oldest lost write to the cut, or to the newest lost write if that is later; zero
+    /// where nothing is lost. `None` where nothing was cut.
     pub window: Option<Bounds>,
     /// The first of the lost writes.
     pub first_lost: Option<LostWrite>,
@@ -241,6 +241,8 @@ pub struct LedgerRecord {
     pub datacenters: BTreeMap<String, LedgerDatacenter>,
     /// The attempts to read it back, by stage.
     pub reads: Vec<LedgerReads>,
+    /// Why records of the drill are left in the store although they should have been removed.
+    pub left_behind: Option<String>,
 }
 
 /// A lost write.

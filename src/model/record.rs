@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider,
+    Latency, LedgerRecord, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider,
     Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
 };
 
@@ -205,6 +205,9 @@ pub struct ProbeRecord {
     pub recovery: Option<Recovery>,
     /// Its failback time; `None`: not measured.
     pub failback: Option<Recovery>,
+    /// What became of its records, if it is a ledger. Records of older versions have none.
+    #[serde(default)]
+    pub ledger: Option<LedgerRecord>,
     /// What it saw over time. Records of older versions have nothing in it.
     #[serde(default)]
     pub course: Course,

@@ -6,6 +6,7 @@ use crate::model::{Connection, HttpExpect, HttpProbe, ProbeKind, TcpProbe, Text}
 
 use super::address;
 use super::finding::quote;
+use super::ledger;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::tree::Kind;
 
@@ -14,9 +15,10 @@ pub(super) const SUCCESS: (u16, u16) = (200, 299);
 
 /// Reads what a probe or a load asks: its `http` or its `tcp`.
 pub(super) fn kind(reader: &mut Reader, fields: &Fields) -> Option<ProbeKind> {
-    let value = fields.one_of(reader, &["http", "tcp"])?;
+    let value = fields.one_of(reader, &["http", "tcp", "ledger"])?;
     match value.key {
         "http" => http(reader, value).map(ProbeKind::Http),
+        "ledger" => ledger::ledger(reader, value).map(ProbeKind::Ledger),
         _ => tcp(reader, value).map(ProbeKind::Tcp),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+    Connection, DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
 use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
@@ -13,7 +13,7 @@ use super::probe;
 use super::read::{At, Label, Reader, Value};
 use super::served_by;
 use super::topology;
-use super::tree::{Entry, Span};
+use super::tree::{Entry, Kind, Span};
 
 /// Reads all services; the flag says whether every name among them could be read.
 pub(super) fn services(
@@ -101,8 +101,15 @@ fn service(
 }
 
 fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
-    const KEYS: &[&str] =
-        &["recover_within", "failback_within", "sustain", "good_while_cut", "p99_while_cut"];
+    const KEYS: &[&str] = &[
+        "recover_within",
+        "failback_within",
+        "sustain",
+        "good_while_cut",
+        "p99_while_cut",
+        "lose_at_most",
+        "duplicate_at_most",
+    ];
     let fields = reader.fields(value, Label("", "promises"), KEYS)?;
     let mut budget = |key| {
         let value = fields.get(key)?;
@@ -129,8 +136,24 @@ fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
         sustain,
         good_while_cut: good,
         p99_while_cut: p99.map(|at| at.value),
+        lose_at_most: fields.get("lose_at_most").and_then(|value| loss(reader, value)),
+        duplicate_at_most: fields
+            .get("duplicate_at_most")
+            .and_then(|value| reader.count(value, 0..=u64::MAX)),
     };
     Some((promises, Budgets { recover, failback, p99 }))
+}
+
+/// How much may be lost: a number of writes, or the writes of a time.
+fn loss(reader: &mut Reader, value: Value) -> Option<LossBudget> {
+    let is_count = match &value.node.resolve().kind {
+        Kind::Scalar(scalar) => scalar.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'),
+        _ => false,
+    };
+    match is_count {
+        true => reader.count(value, 0..=u64::MAX).map(LossBudget::Writes),
+        false => reader.duration(value, false).map(|at| LossBudget::Window(at.value)),
+    }
 }
 
 /// A share that a service promises to hold.
@@ -156,6 +179,7 @@ fn probe(
     const KEYS: &[&str] = &[
         "http",
         "tcp",
+        "ledger",
         "every",
         "timeout",
         "slower_than",

@@ -109,6 +109,14 @@ fn broken(record: &RunRecord) -> Option<String> {
         Promise::P99WhileCut => {
             format!("{name} took {low} for 99 of 100 requests while cut{budget}")
         }
+        Promise::LoseAtMost => {
+            let lost = promise.counted.unwrap_or_default();
+            format!("{name} lost acknowledged writes: {lost}{budget}")
+        }
+        Promise::DuplicateAtMost => {
+            let twice = promise.counted.unwrap_or_default();
+            format!("{name} has records more than once: {twice}")
+        }
     })
 }
 

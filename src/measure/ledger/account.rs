@@ -70,6 +70,7 @@ impl Ledger {
         record.window = window(marks, certain, possible, all_read);
         record.first_lost = possible.0.map(|(first, _)| lost_write(first));
         record.last_lost = possible.0.map(|(_, last)| lost_write(last));
+        record.left_behind.clone_from(&self.left_behind);
         record.reads = self.readings().map(|(stage, it)| self.reads(stage, it)).collect();
         record
     }
@@ -204,5 +205,5 @@ fn window(marks: &Marks, certain: Span, possible: Span, all_read: bool) -> Optio
     let high = possible
         .0
         .map_or(Duration::ZERO, |(oldest, newest)| confirmed.max(newest.done).since(oldest.due));
-    all_read.then_some(Bounds { low, high: Some(high) })
+    Some(Bounds { low, high: all_read.then_some(high) })
 }

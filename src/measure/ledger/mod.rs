@@ -2,7 +2,9 @@
 
 mod account;
 mod book;
+mod judge;
 mod reading;
 
 pub use book::Book;
+pub(super) use judge::judge;
 pub use reading::Ledger;

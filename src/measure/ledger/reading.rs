@@ -11,6 +11,7 @@ pub struct Ledger {
     pub(super) book: Book,
     pub(super) failover: Option<Reading>,
     pub(super) failback: Option<Reading>,
+    pub(super) left_behind: Option<String>,
 }
 
 /// The attempts to read back at one end of the drill.
@@ -35,7 +36,7 @@ pub(super) struct Reading {
 impl Ledger {
     /// One of a writer with the period `every`, nothing written yet.
     pub fn new(every: Duration) -> Ledger {
-        Ledger { book: Book::new(every), failover: None, failback: None }
+        Ledger { book: Book::new(every), failover: None, failback: None, left_behind: None }
     }
 
     /// Takes in what became of a write.
@@ -70,11 +71,24 @@ impl Ledger {
 
     /// Whether another attempt cannot bring anything: the last was read to its end, and nothing acknowledged was missing.
     pub fn has_all(&self, stage: ReadStage) -> bool {
-        let reading = match stage {
-            ReadStage::AfterFailover => &self.failover,
-            ReadStage::AfterFailback => &self.failback,
-        };
-        reading.as_ref().is_some_and(|reading| reading.failed.is_none() && reading.settled)
+        self.reading(stage).is_some_and(|reading| reading.failed.is_none() && reading.settled)
+    }
+
+    /// Records of the drill could not be removed: why.
+    pub fn left_behind(&mut self, why: String) {
+        self.left_behind = Some(why);
+    }
+
+    /// Whether an attempt began at `at` or later.
+    pub fn was_tried_after(&self, stage: ReadStage, at: Offset) -> bool {
+        self.reading(stage).is_some_and(|reading| reading.span.0 >= at)
+    }
+
+    fn reading(&self, stage: ReadStage) -> Option<&Reading> {
+        match stage {
+            ReadStage::AfterFailover => self.failover.as_ref(),
+            ReadStage::AfterFailback => self.failback.as_ref(),
+        }
     }
 
     fn slot(&mut self, stage: ReadStage) -> &mut Option<Reading> {

@@ -20,6 +20,7 @@ pub fn record() -> RunRecord {
         outage_count: 0,
         recovery: Some(recovery),
         failback: None,
+        ledger: None,
         course: Course::default(),
     };
     let promise = PromiseResult {

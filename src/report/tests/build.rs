@@ -161,6 +161,7 @@ pub fn send() -> ProbeRecord {
         outage_count: 1,
         recovery: Some(recovery(612, 812)),
         failback: None,
+        ledger: None,
         course: course(),
     }
 }

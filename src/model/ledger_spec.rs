@@ -1,0 +1,93 @@
+//! Where a ledger's records are written to, and read back from.
+
+use std::time::Duration;
+
+use super::{HttpProbe, Text};
+
+/// A probe that writes numbered records and reads them back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerProbe {
+    /// Where the records live.
+    pub store: LedgerStore,
+    /// Whether the place for them may be made where it is missing: the table, the stream.
+    pub create: bool,
+    /// Whether the records stay there after the drill. Otherwise those of this drill are removed, and nothing else.
+    pub keep: bool,
+    /// How long to wait for acknowledged records that are missing, for stores that are consistent after a while only.
+    pub settle: Duration,
+}
+
+/// A kind of store with its settings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LedgerStore {
+    /// Requests that write, read and remove.
+    Http(Box<HttpLedger>),
+    /// A command that writes and reads.
+    Exec(ExecLedger),
+}
+
+impl LedgerStore {
+    /// Where records are written, in a few words; placeholders stand for secrets.
+    pub fn place(&self) -> String {
+        match self {
+            LedgerStore::Http(http) => format!("{} {}", http.write.method, http.write.url),
+            LedgerStore::Exec(exec) => {
+                let words: Vec<String> = exec.command.iter().map(Text::to_string).collect();
+                words.join(" ")
+            }
+        }
+    }
+
+    /// Every text of its settings: whatever may hold a placeholder.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            LedgerStore::Http(http) => http.requests().flat_map(HttpProbe::texts).collect(),
+            LedgerStore::Exec(exec) => exec.command.iter().collect(),
+        }
+    }
+
+    /// The URLs that firedrill itself asks, those of writes first.
+    pub fn addresses(&self) -> Vec<&Text> {
+        match self {
+            LedgerStore::Http(http) => http.requests().map(|request| &request.url).collect(),
+            LedgerStore::Exec(_) => Vec::new(),
+        }
+    }
+}
+
+/// Requests with words that are filled in for each record: [`HttpLedger::KEY`] and [`HttpLedger::VALUE`], and for reading
+/// all of them [`HttpLedger::PREFIX`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpLedger {
+    /// Writes one record.
+    pub write: HttpProbe,
+    /// Reads all keys, or where it has a key to be filled in, says by its status whether one record is there.
+    pub read: HttpProbe,
+    /// Where in the answer the list of records stands (RFC 6901).
+    pub items: String,
+    /// Where in a record its key stands; empty if the record is the key.
+    pub item_key: String,
+    /// Removes one record, or all by their prefix.
+    pub remove: Option<HttpProbe>,
+}
+
+impl HttpLedger {
+    /// Stands for the record's key.
+    pub const KEY: &str = "{{key}}";
+    /// Stands for the record's value.
+    pub const VALUE: &str = "{{value}}";
+    /// Stands for what the keys of the drill's records begin with.
+    pub const PREFIX: &str = "{{prefix}}";
+
+    /// Its requests, the one that writes first.
+    pub fn requests(&self) -> impl Iterator<Item = &HttpProbe> {
+        [&self.write, &self.read].into_iter().chain(&self.remove)
+    }
+}
+
+/// A command that speaks the line protocol of `docs/ledgers.md`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecLedger {
+    /// The program and its arguments. Not empty.
+    pub command: Vec<Text>,
+}
