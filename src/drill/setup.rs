@@ -249,6 +249,7 @@ fn probes(
             ProbeKind::Ledger(ledger) => {
                 let (service, name) = (service.name.clone(), probe.name.clone());
                 let writer = Writer { run: run.to_owned(), service, probe: name };
+                let writer = (writer, plan.datacenters.as_slice());
                 Prober::prepare_ledger(id, (probe, ledger), writer, &address, connector)
             }
             _ => Prober::prepare(id, probe, &address, connector),

@@ -22,7 +22,7 @@ pub struct LedgerProbe {
 pub enum LedgerStore {
     /// Requests that write, read and remove.
     Http(Box<HttpLedger>),
-    /// A command that writes and reads.
+    /// Commands that write and read.
     Exec(ExecLedger),
 }
 
@@ -31,10 +31,8 @@ impl LedgerStore {
     pub fn place(&self) -> String {
         match self {
             LedgerStore::Http(http) => format!("{} {}", http.write.method, http.write.url),
-            LedgerStore::Exec(exec) => {
-                let words: Vec<String> = exec.command.iter().map(Text::to_string).collect();
-                words.join(" ")
-            }
+            // Arguments may be secrets that were typed.
+            LedgerStore::Exec(exec) => exec.write.first().map_or(String::new(), Text::to_string),
         }
     }
 
@@ -42,7 +40,9 @@ impl LedgerStore {
     pub fn texts(&self) -> Vec<&Text> {
         match self {
             LedgerStore::Http(http) => http.requests().flat_map(HttpProbe::texts).collect(),
-            LedgerStore::Exec(exec) => exec.command.iter().collect(),
+            LedgerStore::Exec(exec) => {
+                exec.write.iter().chain(&exec.read).chain(exec.remove.iter().flatten()).collect()
+            }
         }
     }
 
@@ -85,9 +85,13 @@ impl HttpLedger {
     }
 }
 
-/// A command that speaks the line protocol of `docs/ledgers.md`.
+/// Commands that speak the line protocol of `docs/ledgers.md`: each a program and its arguments, never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecLedger {
-    /// The program and its arguments. Not empty.
-    pub command: Vec<Text>,
+    /// Runs all along, and writes the records that it is told.
+    pub write: Vec<Text>,
+    /// Lists the keys of the records that are there.
+    pub read: Vec<Text>,
+    /// Removes the drill's records.
+    pub remove: Option<Vec<Text>>,
 }

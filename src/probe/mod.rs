@@ -33,7 +33,7 @@ pub use ledger::{LedgerHandle, Writer};
 pub use schedule::Running;
 
 use crate::clock::Clock;
-use crate::model::{LedgerProbe, LoadSpec, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
+use crate::model::{LedgerProbe, LoadSpec, Name, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
 use sample::{Asker, Desk, Sampler};
 use schedule::Pace;
 
@@ -100,12 +100,12 @@ impl Prober {
     pub fn prepare_ledger(
         id: ProbeId,
         (spec, ledger): (&ProbeSpec, &LedgerProbe),
-        writer: Writer,
+        (writer, datacenters): (Writer, &[Name]),
         lab: &dyn Fn(&str) -> Option<String>,
         connector: Arc<dyn Connector>,
     ) -> Result<Prober, PrepareError> {
         let name = format!("{}/{}", writer.service, writer.probe);
-        let store = ledger::prepare((spec, ledger), writer, lab, connector)
+        let store = ledger::prepare((spec, ledger), (writer, datacenters), lab, connector)
             .map_err(|error| error.at(&spec.name))?;
         let handle =
             LedgerHandle { probe: id, name, spec: ledger.clone(), store: Arc::clone(&store) };

@@ -111,7 +111,7 @@ pub(super) trait Store: Send + Sync {
 /// Checks everything that can be checked before the first call.
 pub(super) fn prepare(
     (spec, ledger): (&ProbeSpec, &LedgerProbe),
-    writer: Writer,
+    (writer, datacenters): (Writer, &[Name]),
     lab: &dyn Fn(&str) -> Option<String>,
     connector: Arc<dyn Connector>,
 ) -> Result<Arc<dyn Store>, PrepareError> {
@@ -120,7 +120,7 @@ pub(super) fn prepare(
             Arc::new(http::HttpStore::prepare(http, writer, spec, lab, connector)?)
         }
         LedgerStore::Exec(exec) => {
-            Arc::new(exec::ExecStore::prepare(exec, writer, spec.timeout)?)
+            Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?)
         }
     })
 }
