@@ -11,10 +11,10 @@ pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpLedger> {
     let fields = reader.fields(value, Label("", "http"), KEYS)?;
     const WRITE: &str = "{ url: \"https://shop.example/orders/{{key}}\", method: PUT }";
     let write = fields.need(reader, "write", WRITE);
-    let write = write.and_then(|value| Some((probe::http(reader, value)?, value)));
+    let write = write.and_then(|value| Some((request(reader, value)?, value)));
     let read = fields.need(reader, "read", "{ url: \"https://shop.example/orders\" }");
-    let read = read.and_then(|value| probe::http(reader, value));
-    let remove = fields.get("remove").and_then(|value| probe::http(reader, value));
+    let read = read.and_then(|value| request(reader, value));
+    let remove = fields.get("remove").and_then(|value| request(reader, value));
     let mut pointer = |key| fields.get(key).and_then(|value| pointer(reader, value));
     let (items, item_key) = (pointer("items"), pointer("key"));
     let (write, at) = write?;
@@ -30,6 +30,10 @@ pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpLedger> {
         item_key: item_key.unwrap_or_default(),
         remove,
     })
+}
+
+fn request(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
+    probe::http_with(reader, value, &[HttpLedger::KEY, HttpLedger::VALUE, HttpLedger::PREFIX])
 }
 
 /// Whether `word` stands in the URL or the body of a request.
