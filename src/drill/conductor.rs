@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::journal::{Append, Last, Record};
 use crate::measure::{Ending, Observation};
 use crate::model::{
-    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, ReadStage, RunRecord, Service,
-    Stage, Why,
+    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, ReadStage, RunRecord,
+    Service, Stage, Why,
 };
 use crate::restore::call_within;
 use crate::watchdog::Phase;
@@ -340,8 +340,10 @@ impl Conductor {
             }
         }
         if self.ending.stopped.is_none() {
-            let deadline = self.deadline();
-            self.read_back(ReadStage::AfterFailover, Some(deadline)).await;
+            // Where users are still without service, traffic does not stay away from them for this.
+            let short = self.clock.now().plus(LAST_READ_LIMIT);
+            let latest = if worth_it { self.deadline() } else { self.deadline().min(short) };
+            self.read_back(ReadStage::AfterFailover, Some(latest)).await;
             self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
         }
         // The last reading before the restore: did the cut hold to its end?

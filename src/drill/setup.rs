@@ -254,8 +254,7 @@ fn probes(
             }
             _ => Prober::prepare(id, probe, &address, connector),
         };
-        let prober = prober
-            .map_err(|error| refused(&format!("{}: {error}", service.name)))?;
+        let prober = prober.map_err(|error| refused(&format!("{}: {error}", service.name)))?;
         ready.push(prober);
     }
     let mut loads = Vec::new();

@@ -12,8 +12,9 @@ use super::promise::{Evidence, judge_service, not_back, settled_after, settled_w
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeKind, ProbeRecord,
-    Promises, Recovery, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage, VantageId, Why,
+    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeKind,
+    ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage,
+    VantageId, Why,
 };
 
 /// Fewer good samples at baseline than this are no steady state.
@@ -353,10 +354,9 @@ impl Observation {
             outages: outages.iter().take(KEPT).map(|episode| episode.outage).collect(),
             recovery: evidence.recovery,
             failback: evidence.failback,
-            ledger: series
-                .ledger
-                .as_ref()
-                .map(|ledger| ledger.account(&self.marks, |id| self.plan.datacenter(id).to_owned())),
+            ledger: series.ledger.as_ref().map(|ledger| {
+                ledger.account(&self.marks, |id| self.plan.datacenter(id).to_owned())
+            }),
             course: self.course(timeline),
         }
     }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, LedgerRecord, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof, Provider,
-    Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
+    Latency, LedgerRecord, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof,
+    Provider, Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
 };
 
 /// Everything a drill saw and decided.

@@ -98,7 +98,8 @@ pub(super) fn url(reader: &mut Reader, value: Value) -> Option<Text> {
 fn url_with(reader: &mut Reader, value: Value, words: &[&str]) -> Option<Text> {
     let text = reader.text(value, true)?;
     // What is filled in needs no escape.
-    let filled = |plain: &str| words.iter().fold(plain.to_owned(), |it, word| it.replace(word, "x"));
+    let filled =
+        |plain: &str| words.iter().fold(plain.to_owned(), |it, word| it.replace(word, "x"));
     let checked = At { value: text.value.mapped(filled), span: text.span };
     address::url(reader, &checked).then_some(text.value)
 }

@@ -147,7 +147,9 @@ fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
 /// How much may be lost: a number of writes, or the writes of a time.
 fn loss(reader: &mut Reader, value: Value) -> Option<LossBudget> {
     let is_count = match &value.node.resolve().kind {
-        Kind::Scalar(scalar) => scalar.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'),
+        Kind::Scalar(scalar) => {
+            scalar.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+        }
         _ => false,
     };
     match is_count {

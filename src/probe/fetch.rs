@@ -9,9 +9,7 @@ use super::connector::Connector;
 use super::http::HttpAsker;
 use super::sample::{OUR_STALL, Progress};
 use crate::clock::Clock;
-use crate::model::{
-    Blindness, Connection, HttpProbe, Name, Outcome, ProbeSpec, Reason,
-};
+use crate::model::{Blindness, Connection, HttpProbe, Name, Outcome, ProbeSpec, Reason};
 
 /// A request made ready. Every asking opens a new connection.
 pub struct Fetcher {

@@ -42,12 +42,7 @@ pub(super) enum Asker {
 }
 
 impl Asker {
-    async fn ask(
-        &self,
-        clock: &Clock,
-        seq: u64,
-        progress: &mut Progress,
-    ) -> Result<(), Outcome> {
+    async fn ask(&self, clock: &Clock, seq: u64, progress: &mut Progress) -> Result<(), Outcome> {
         match self {
             Asker::Ledger(store) => store.write(seq, clock, progress).await,
             Asker::Http(http) => http.ask(clock, progress).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::super::CALL_LIMIT;
+use super::super::{CALL_LIMIT, LAST_READ_LIMIT};
 use super::Conductor;
 use crate::model::{Offset, ReadStage, Why};
 use crate::probe::LedgerHandle;
@@ -90,11 +90,19 @@ impl Conductor {
     /// in the record: it changes nothing that was measured.
     pub(super) async fn clean_ledgers(&mut self) {
         let ledgers = self.probing.ledgers();
-        let ledgers: Vec<LedgerHandle> = ledgers.into_iter().filter(|it| !it.spec.keep).collect();
-        let work = join_all(ledgers.iter().map(|ledger| ledger.clean(CALL_LIMIT)));
+        let mut wrote =
+            |ledger: &LedgerHandle| self.watch.observation.ledger(ledger.probe).is_some();
+        let ledgers: Vec<LedgerHandle> =
+            ledgers.into_iter().filter(|it| !it.spec.keep && wrote(it)).collect();
+        // Whoever stopped the drill, or has to put traffic back by hand, does not wait for this.
+        let at_leisure = self.ending.stopped.is_none() && self.ending.not_restored.is_empty();
+        let limit = if at_leisure { CALL_LIMIT } else { LAST_READ_LIMIT };
+        let work = join_all(ledgers.iter().map(|ledger| ledger.clean(limit)));
         let cleaned = self.watch.during(work).await;
         for (ledger, cleaned) in ledgers.iter().zip(cleaned) {
-            if let (Err(error), Some(known)) = (cleaned, self.watch.observation.ledger(ledger.probe)) {
+            if let (Err(error), Some(known)) =
+                (cleaned, self.watch.observation.ledger(ledger.probe))
+            {
                 known.left_behind(error);
             }
         }

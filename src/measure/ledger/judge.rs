@@ -17,11 +17,7 @@ struct Account<'a> {
 }
 
 /// Judges what is promised of the ledgers among `probes`.
-pub fn judge(
-    promises: &Promises,
-    probes: &[&Evidence<'_>],
-    marks: &Marks,
-) -> Vec<PromiseResult> {
+pub fn judge(promises: &Promises, probes: &[&Evidence<'_>], marks: &Marks) -> Vec<PromiseResult> {
     if promises.lose_at_most.is_none() && promises.duplicate_at_most.is_none() {
         return Vec::new();
     }
@@ -49,9 +45,9 @@ fn worst(
     judge: impl Fn(&Account<'_>) -> PromiseResult,
 ) -> Option<PromiseResult> {
     let rank = |result: &PromiseResult| {
-        let count = result.counted.map_or((u64::MAX, 0), |count| {
-            (count.high.unwrap_or(u64::MAX), count.low)
-        });
+        let count = result
+            .counted
+            .map_or((u64::MAX, 0), |count| (count.high.unwrap_or(u64::MAX), count.low));
         (result.judgement, count)
     };
     accounts.iter().map(judge).max_by_key(rank)
@@ -137,16 +133,20 @@ fn why(account: &Account<'_>, judgement: Judgement, words: &str) -> String {
     if written == 0 {
         return "no write was acknowledged, so nothing was at risk".to_owned();
     }
-    let unread = [ReadStage::AfterFailover, ReadStage::AfterFailback].into_iter().find_map(|stage| {
-        let read = record.reads.iter().find(|read| read.stage == stage);
-        match read {
-            None => Some(format!("it was not read back {stage}")),
-            Some(read) => read.unfinished.as_ref().map(|why| format!("{stage}: {why}")),
-        }
-    });
+    let unread =
+        [ReadStage::AfterFailover, ReadStage::AfterFailback].into_iter().find_map(|stage| {
+            let read = record.reads.iter().find(|read| read.stage == stage);
+            match read {
+                None => Some(format!("it was not read back {stage}")),
+                Some(read) => read.unfinished.as_ref().map(|why| format!("{stage}: {why}")),
+            }
+        });
     match (judgement, unread) {
         (Judgement::Undecided, Some(unread)) => {
-            format!("{} of {written} acknowledged writes are lost as far as is known; {unread}", record.lost)
+            format!(
+                "{} of {written} acknowledged writes are lost as far as is known; {unread}",
+                record.lost
+            )
         }
         _ => format!("{} of {written} acknowledged writes are lost: {words}", record.lost),
     }

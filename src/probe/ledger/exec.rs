@@ -82,10 +82,7 @@ impl ExecStore {
         // `prepare` has seen to it that there is a program.
         let (program, arguments) = words.split_first().map_or(("", &[][..]), |(p, a)| (p, a));
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("FIREDRILL_PREFIX", self.writer.prefix())
-            .kill_on_drop(true);
+        command.args(arguments).env("FIREDRILL_PREFIX", self.writer.prefix()).kill_on_drop(true);
         command
     }
 
@@ -104,11 +101,8 @@ impl ExecStore {
 
     fn start(&self) -> std::io::Result<Running> {
         let mut command = self.command(&self.write);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(std::io::ErrorKind::BrokenPipe.into());
         };
@@ -278,6 +272,8 @@ impl ExecStore {
     fn served_by(&self, datacenter: Option<&str>) -> ServedBy {
         let Some(datacenter) = datacenter else { return ServedBy::Unnamed };
         let place = self.datacenters.iter().zip(0..).find(|(name, _)| name.as_str() == datacenter);
-        place.map_or(ServedBy::Foreign, |(_, id)| ServedBy::Datacenter(crate::model::DatacenterId(id)))
+        place.map_or(ServedBy::Foreign, |(_, id)| {
+            ServedBy::Datacenter(crate::model::DatacenterId(id))
+        })
     }
 }

@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use super::{Found, Store, Writer};
 use crate::clock::Clock;
-use crate::model::{
-    HttpLedger, HttpProbe, Outcome, ProbeKind, ProbeSpec, Text,
-};
+use crate::model::{HttpLedger, HttpProbe, Outcome, ProbeKind, ProbeSpec, Text};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
 use crate::probe::http::HttpAsker;
@@ -135,12 +133,7 @@ impl Store for HttpStore {
         self.read(&mut Found::default()).await
     }
 
-    async fn write(
-        &self,
-        seq: u64,
-        clock: &Clock,
-        progress: &mut Progress,
-    ) -> Result<(), Outcome> {
+    async fn write(&self, seq: u64, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
         self.next.fetch_max(seq.saturating_add(1), Relaxed);
         self.write.ask_filled(&self.record(seq), clock, progress).await
     }
@@ -191,11 +184,7 @@ fn with_stand_ins(http: &HttpProbe) -> HttpProbe {
                 .replace(HttpLedger::PREFIX, PREFIX)
         })
     };
-    HttpProbe {
-        url: text(&http.url),
-        body: http.body.as_ref().map(text),
-        ..http.clone()
-    }
+    HttpProbe { url: text(&http.url), body: http.body.as_ref().map(text), ..http.clone() }
 }
 
 fn in_words(outcome: Outcome) -> String {

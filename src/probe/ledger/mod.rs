@@ -88,12 +88,7 @@ pub(super) trait Store: Send + Sync {
     /// Writes the record with number `seq`. `Ok`: the store acknowledged it. Dropped at the probe's time-out: it must not
     /// block later writes then, so a connection with an answer outstanding is given up. `progress` says where it hung and
     /// who answered.
-    async fn write(
-        &self,
-        seq: u64,
-        clock: &Clock,
-        progress: &mut Progress,
-    ) -> Result<(), Outcome>;
+    async fn write(&self, seq: u64, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome>;
 
     /// Reads the writer's records back, all of them. What was found before an error counts as there.
     ///
@@ -119,9 +114,7 @@ pub(super) fn prepare(
         LedgerStore::Http(http) => {
             Arc::new(http::HttpStore::prepare(http, writer, spec, lab, connector)?)
         }
-        LedgerStore::Exec(exec) => {
-            Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?)
-        }
+        LedgerStore::Exec(exec) => Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?),
     })
 }
 
