@@ -230,8 +230,10 @@ pub struct LedgerRecord {
     pub duplicated: CountBounds,
     /// Acknowledged writes that a reading missed and a later one of the same stage had.
     pub stale: u64,
-    /// The data loss window: from the oldest lost write to the cut, or to the newest lost write if that is later; zero
-    /// where nothing is lost. `None` where nothing was cut.
+    /// The data loss window: how far back from the cut, or from the newest lost write if that is later, acknowledged writes are
+    /// lost. At least as far as the oldest lost write, and less far than the newest older one that is there: between the
+    /// two nothing was written, so the window is uncertain by about one period. No end is seen where not all was read, or
+    /// every write before the cut may be lost. `None` where nothing was cut.
     pub window: Option<Bounds>,
     /// The first of the lost writes.
     pub first_lost: Option<LostWrite>,

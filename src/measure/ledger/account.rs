@@ -36,6 +36,8 @@ impl Ledger {
     pub fn account(&self, marks: &Marks, name: impl Fn(DatacenterId) -> String) -> LedgerRecord {
         let mut record = LedgerRecord::default();
         let (mut certain, mut possible) = (Span::default(), Span::default());
+        // The newest write that is known to be there and is older than all that may be lost.
+        let mut safe = None;
         let mut most_lost = 0;
         for entry in self.book.entries() {
             self.count(&mut record, entry);
@@ -51,7 +53,13 @@ impl Ledger {
                 datacenter.first_while_cut.get_or_insert(entry.due);
                 datacenter.last_while_cut = datacenter.last_while_cut.max(Some(entry.done));
             }
-            let Some(missing) = missing else { continue };
+            let Some(missing) = missing else {
+                let before_cut = marks.cut_issued.is_some_and(|cut| entry.done <= cut);
+                if before_cut && possible.0.is_none() {
+                    safe = Some(entry);
+                }
+                continue;
+            };
             datacenter.lost += 1;
             most_lost += 1;
             possible.take(entry);
@@ -67,7 +75,7 @@ impl Ledger {
         record.lost.high = all_read.then_some(most_lost);
         record.duplicated = self.duplicated(all_read);
         record.unexpected += self.made_up();
-        record.window = window(marks, certain, possible, all_read);
+        record.window = window(marks, certain, possible, safe.filter(|_| all_read));
         record.first_lost = possible.0.map(|(first, _)| lost_write(first));
         record.last_lost = possible.0.map(|(_, last)| lost_write(last));
         record.left_behind.clone_from(&self.left_behind);
@@ -195,15 +203,14 @@ fn lost_write(entry: Entry) -> LostWrite {
     LostWrite { seq: entry.seq, due: entry.due, acknowledged: entry.done }
 }
 
-/// From the oldest lost write to the cut, or to the newest lost write if that is later.
-fn window(marks: &Marks, certain: Span, possible: Span, all_read: bool) -> Option<Bounds> {
+/// How far back from the cut, or from the newest lost write if that is later, writes were lost: as far as the oldest that is,
+/// and not as far as the `safe` one. Between the two nothing was written.
+fn window(marks: &Marks, certain: Span, possible: Span, safe: Option<Entry>) -> Option<Bounds> {
     let issued = marks.cut_issued?;
     let confirmed = marks.cut_confirmed.unwrap_or(issued);
     let low = certain
         .0
         .map_or(Duration::ZERO, |(oldest, newest)| issued.max(newest.due).since(oldest.done));
-    let high = possible
-        .0
-        .map_or(Duration::ZERO, |(oldest, newest)| confirmed.max(newest.done).since(oldest.due));
-    Some(Bounds { low, high: all_read.then_some(high) })
+    let end = possible.0.map_or(confirmed, |(_, newest)| confirmed.max(newest.done));
+    Some(Bounds { low, high: safe.map(|safe| end.since(safe.due)) })
 }

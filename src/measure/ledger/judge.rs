@@ -56,17 +56,16 @@ fn worst(
 fn lost(account: &Account<'_>, budget: LossBudget) -> PromiseResult {
     let record = &account.record;
     let (judgement, words) = match budget {
-        LossBudget::Writes(most) => {
-            (by_count(record.lost, most), format!("{} of at most {most}", record.lost))
-        }
+        LossBudget::Writes(most) => (by_count(record.lost, most), allowed(most)),
         LossBudget::Window(most) => {
-            let high = record.window.and_then(|window| window.high);
-            // Where not all was read, the window is not known, but what is certainly lost may break it alone.
-            let low = record.window.map_or(Duration::ZERO, |window| window.low);
-            let words = record.window.map_or("a window that is not known".to_owned(), |window| {
-                format!("the writes of {window}")
+            let window = record.window;
+            // Where not all was read, no end of the window is seen, but what is certainly lost may break it alone.
+            let low = window.map_or(Duration::ZERO, |window| window.low);
+            let high = window.and_then(|window| window.high);
+            let words = window.map_or(String::new(), |window| {
+                format!("a window of {window}, and {} may be", Shown(most))
             });
-            (by_time(low, high, most), format!("{words}, of at most {}", Shown(most)))
+            (by_time(low, high, most), words)
         }
     };
     let judgement = at_risk(record, judgement);
@@ -96,13 +95,21 @@ fn duplicated(account: &Account<'_>, most: u64) -> PromiseResult {
     let judgement = at_risk(record, by_count(record.duplicated, most));
     let why = match judgement {
         Judgement::Undecided => why(account, judgement, ""),
-        _ => format!("{} records are there more than once, of at most {most}", record.duplicated),
+        _ => format!("{} records are there more than once, {}", record.duplicated, allowed(most)),
     };
     PromiseResult {
         counted: Some(record.duplicated),
         at_most: Some(most),
         probe: Some(account.probe.clone()),
         ..PromiseResult::new(Promise::DuplicateAtMost, judgement, why)
+    }
+}
+
+/// How many may be.
+fn allowed(most: u64) -> String {
+    match most {
+        0 => "and none may be".to_owned(),
+        most => format!("and {most} may be"),
     }
 }
 
@@ -148,6 +155,6 @@ fn why(account: &Account<'_>, judgement: Judgement, words: &str) -> String {
                 record.lost
             )
         }
-        _ => format!("{} of {written} acknowledged writes are lost: {words}", record.lost),
+        _ => format!("{} of {written} acknowledged writes are lost, {words}", record.lost),
     }
 }

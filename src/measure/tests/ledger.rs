@@ -204,6 +204,7 @@ fn micros(duration: Duration) -> u64 {
 #[test]
 fn twenty_thousand_histories_are_classified_as_they_were() {
     let mut totals = [0u64; 6];
+    let mut horizons = 0;
     for seed in 0..20_000 {
         let mut rng = Rng::with_seed(seed);
         let world = World::random(&mut rng);
@@ -269,10 +270,19 @@ fn twenty_thousand_histories_are_classified_as_they_were() {
             world.cut.max(newest) - truth.acknowledged[first].min(world.cut.max(newest))
         });
         let low = micros(window.low);
-        let high = micros(window.high.unwrap());
+        let high = window.high.map_or(u64::MAX, micros);
         assert!((low..=high).contains(&true_window), "seed {seed}: {window} {true_window} us");
+        let plain = world.rot.is_none() && world.split_brain.is_none() && !world.old_wins;
+        // What the store loses, whether or not something was written just then.
+        let horizon = if world.sync { 0 } else { world.lag };
+        let comes_back = world.merges || account.returned > 0;
+        if plain && !comes_back && horizon < world.cut {
+            assert!((low..=high).contains(&horizon), "seed {seed}: {window} {horizon} us");
+            horizons += 1;
+        }
         totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
     }
+    assert!(horizons > 1_000, "{horizons}");
     // Each kind did occur, and often.
     assert!(totals.iter().all(|total| *total > 500), "{totals:?}");
 }
