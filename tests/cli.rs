@@ -8,6 +8,8 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/commands.rs"]
+mod commands;
 #[path = "cli/formats.rs"]
 mod formats;
 #[path = "cli/guards.rs"]
