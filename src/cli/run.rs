@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
@@ -24,7 +24,7 @@ use crate::model::{
     RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
-use crate::screen::{Screen, ScreenKind};
+use crate::screen::{Screen, ScreenKind, Style};
 use crate::traffic;
 
 /// Options of `firedrill run`.
@@ -169,7 +169,11 @@ fn drill(
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
-        let (mut screen, shown) = aside(move |event| screen.show(event))
+        let mode = screen.mode();
+        let (mut screen, shown) = aside(move |event| match event {
+            Some(event) => screen.show(event),
+            None => screen.tick(),
+        })
             .map_err(|error| format!("the screen could not be started: {error}"))?;
         let listener = Box::new(move |event: &DrillEvent| {
             screen(event);
@@ -196,6 +200,7 @@ fn drill(
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
+        mode.put_back();
         Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
@@ -278,17 +283,28 @@ const WAITING: usize = 4096;
 /// How long the end of a drill waits for what is still to be shown.
 const LAST_SHOWN: Duration = Duration::from_secs(1);
 
-/// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
+/// How often a screen to which nothing is told shows that the drill lives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows events, and `None` now and then between them, in a thread of its own, which ends when the listener is dropped: a terminal that was
 /// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
 /// Disconnected when all is shown.
 fn aside(
-    mut show: impl FnMut(&DrillEvent) + Send + 'static,
+    mut show: impl FnMut(Option<&DrillEvent>) + Send + 'static,
 ) -> io::Result<(Listener, Receiver<()>)> {
     let (tell, told) = sync_channel::<DrillEvent>(WAITING);
     let (end, ended) = sync_channel(1);
     let work = move || {
         let _end: SyncSender<()> = end;
-        told.iter().for_each(|event| show(&event));
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(event) => show(Some(&event)),
+                Err(RecvTimeoutError::Timeout) => show(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Before the word that all is shown: it clears what it drew.
+        drop(show);
     };
     std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
     let listener = Box::new(move |event: &DrillEvent| {
@@ -305,7 +321,7 @@ fn screen(quiet: bool) -> Screen {
         (false, true) => ScreenKind::Live,
         (false, false) => ScreenKind::Plain,
     };
-    Screen::new(kind, output::color(&stderr))
+    Screen::new(kind, Style { color: output::color(&stderr), ascii: output::ascii(&stderr) })
 }
 
 /// Keeps the run record beside the journal, for later reports.
@@ -342,7 +358,7 @@ fn raise_file_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{RecvError, RecvTimeoutError};
+    use std::sync::mpsc::RecvError;
 
     use super::*;
     use crate::model::Offset;
@@ -352,7 +368,10 @@ mod tests {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
         let (resume, stopped) = std::sync::mpsc::channel::<()>();
         let (count, counted) = std::sync::mpsc::channel();
-        let (mut listener, shown) = aside(move |_| {
+        let (mut listener, shown) = aside(move |event: Option<&DrillEvent>| {
+            if event.is_none() {
+                return;
+            }
             let _ = stopped.recv();
             let _ = count.send(());
         })
