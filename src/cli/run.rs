@@ -174,7 +174,7 @@ fn drill(
             Some(event) => screen.show(event),
             None => screen.tick(),
         })
-            .map_err(|error| format!("the screen could not be started: {error}"))?;
+        .map_err(|error| format!("the screen could not be started: {error}"))?;
         let listener = Box::new(move |event: &DrillEvent| {
             screen(event);
             events(event);

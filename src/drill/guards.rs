@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::guard::Reader;
 use crate::measure::{Gauge, Guard};
 use crate::model::{
-    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Plan, Sampled,
-    Why,
+    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Plan,
+    Sampled, Why,
 };
 use crate::probe::Connector;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Shown, Standing,
-    Why,
+    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Shown,
+    Standing, Why,
 };
 
 /// What is known of a guardrail.
@@ -123,7 +123,9 @@ impl Guard {
         let Guardrail { lasting, grace, .. } = self.spec;
         let standing = match self.beyond_since {
             _ if self.broken.is_some() => Standing::Broken,
-            _ if self.fault.is_some() => Standing::Unreadable { since: self.read_at, lasting: grace },
+            _ if self.fault.is_some() => {
+                Standing::Unreadable { since: self.read_at, lasting: grace }
+            }
             _ if self.reads == 0 => Standing::Unread,
             Some(since) => Standing::Beyond { since, lasting },
             None => Standing::Within,

@@ -21,12 +21,20 @@ impl Observation {
             .collect()
     }
 
-    fn service_now(&self, number: usize, spec: &Service, recent: &Recent, at: Offset) -> ServiceNow {
+    fn service_now(
+        &self,
+        number: usize,
+        spec: &Service,
+        recent: &Recent,
+        at: Offset,
+    ) -> ServiceNow {
         let (good, served) = recent.within(at, self.plan.datacenters.len());
         let evidence = self.evidence(number);
         let promises = judge_service(spec, &evidence, &self.marks, self.stable()).promises;
         let decided = |wanted: Judgement| {
-            let is = |result: &&PromiseResult| result.judgement == wanted && is_final(result, &self.marks);
+            let is = |result: &&PromiseResult| {
+                result.judgement == wanted && is_final(result, &self.marks)
+            };
             promises.iter().filter(is).count() as u32
         };
         ServiceNow {

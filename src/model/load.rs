@@ -118,7 +118,10 @@ mod tests {
     #[test]
     fn what_it_wants_follows_its_ramp() {
         let wanted = |millis| ramp(2, Some(3)).wanted(Duration::from_millis(millis));
-        assert_eq!([0, 999, 2000, 3000, 5999, 6000].map(wanted), [0.0, 0.0, 50.0, 100.0, 100.0, 0.0]);
+        assert_eq!(
+            [0, 999, 2000, 3000, 5999, 6000].map(wanted),
+            [0.0, 0.0, 50.0, 100.0, 100.0, 0.0]
+        );
         assert_eq!(ramp(0, None).wanted(Duration::from_secs(1)), 100.0);
     }
 

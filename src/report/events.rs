@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::json::Harmless;
 use crate::model::{
-    BudgetNow, ControlCall, DrillEvent, GuardrailKind, GuardrailNow, LoadNow, Name, Offset, Promise,
-    ServiceNow, Share, Stage, Standing, Verdict, Why,
+    BudgetNow, ControlCall, DrillEvent, GuardrailKind, GuardrailNow, LoadNow, Name, Offset,
+    Promise, ServiceNow, Share, Stage, Standing, Verdict, Why,
 };
 
 /// The version of the format of the lines.

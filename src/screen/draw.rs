@@ -50,9 +50,10 @@ pub fn draw(view: &View, look: &Look) -> Vec<String> {
     lines.into_iter().map(|line| line.fit(columns).paint(look.color, look.ascii)).collect()
 }
 
-/// Lines of the view on a terminal of so many rows: the last events stay in sight above it.
+/// Lines of the view on a terminal of so many rows: the last events stay in sight above it, and the cursor has a line
+/// below it.
 fn height(rows: usize) -> usize {
-    rows.saturating_sub((rows / 4).max(3)).max(1)
+    rows.saturating_sub((rows / 4).max(4)).max(1)
 }
 
 /// How many lines there are for services.
@@ -111,7 +112,8 @@ fn stages(view: &View, columns: usize) -> Line {
     if present.is_none() {
         return line;
     }
-    let number = STAGES.iter().position(|stage| Some(*stage) == present).map_or(0, |place| place + 1);
+    let number =
+        STAGES.iter().position(|stage| Some(*stage) == present).map_or(0, |place| place + 1);
     line.push(Tone::Faint, &format!("  ({number} of {})", STAGES.len()));
     line
 }
@@ -142,7 +144,10 @@ fn feet(view: &View, height: usize) -> Vec<Line> {
     lines.extend(guardrails.iter().map(|now| guardrail(now, names, view.now)));
     if others > 0 && room > 0 {
         let more = if lines.is_empty() { "" } else { " more" };
-        lines.push(Line::of(Tone::Faint, format!("  {others}{more} guardrails, {}", others_are(view))));
+        lines.push(Line::of(
+            Tone::Faint,
+            format!("  {others}{more} guardrails, {}", others_are(view)),
+        ));
     }
     let room = most.saturating_sub(lines.len());
     lines.extend(view.loads.iter().take(room).map(load));
@@ -152,8 +157,10 @@ fn feet(view: &View, height: usize) -> Vec<Line> {
 /// What can be said of the guardrails that are not shown.
 fn others_are(view: &View) -> &'static str {
     let is_unread = view.guardrails.iter().any(|now| now.standing == Standing::Unread);
-    let is_within =
-        view.guardrails.iter().all(|now| matches!(now.standing, Standing::Within | Standing::Unread));
+    let is_within = view
+        .guardrails
+        .iter()
+        .all(|now| matches!(now.standing, Standing::Within | Standing::Unread));
     match (is_within, is_unread) {
         (_, true) => "some not read yet",
         (true, false) => "all within their limits",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Style;
 use super::draw::{Look, draw, room};
 use super::keys::{Keys, Mode, scrolled};
 use super::tell::plain_line;
 use super::terminal::{Output, Terminal};
 use super::view::View;
+use super::{Style, services};
 use crate::model::{DrillEvent, in_ascii};
 
 /// At most so many pictures a second: enough for the eye, little over ssh.
@@ -74,7 +74,7 @@ impl Live {
         if !keys.are_read() {
             return false;
         }
-        let page = room.saturating_sub(1);
+        let page = services::page(all, room);
         for key in keys.take() {
             self.from = scrolled(self.from, key, page, all);
         }

@@ -17,12 +17,12 @@ use std::sync::Arc;
 use indicatif::ProgressDrawTarget;
 
 use crate::model::{DrillEvent, in_ascii};
-pub use keys::Mode;
 use keys::Keys;
+pub use keys::Mode;
 use live::Live;
 use tell::Teller;
-use terminal::{Output, Stderr};
 pub use tell::{Tone, plain_line};
+use terminal::{Output, Stderr};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,14 +60,8 @@ const WIDEST: Layout = Layout {
     budget: Budget::Bar,
 };
 
-const NARROW: Layout = Layout {
-    name: 14,
-    bounds: false,
-    looks: 0,
-    share: true,
-    served: false,
-    budget: Budget::Words,
-};
+const NARROW: Layout =
+    Layout { name: 14, bounds: false, looks: 0, share: true, served: false, budget: Budget::Words };
 
 /// What stands in the line of a service.
 struct Cells {
@@ -81,10 +75,16 @@ struct Cells {
     place: usize,
 }
 
+/// How many of `all` services are shown in `room` lines: where not all are, the last line says so, if there is one
+/// to spare.
+pub fn page(all: usize, room: usize) -> usize {
+    if all > room { room.saturating_sub(1).max(room.min(1)) } else { room }
+}
+
 /// The services in at most `room` lines.
 pub fn lines(view: &View, look: &Look, room: usize) -> Vec<Line> {
     let all = view.services.len();
-    let rows = if all > room { room.saturating_sub(1) } else { room };
+    let rows = page(all, room);
     let shown = view.shown(rows, look.from);
     let (first, count) = (shown.first().map_or(0, |first| first + 1), shown.len());
     let rows: Vec<Cells> = shown.into_iter().map(|place| cells(view, place)).collect();
@@ -93,7 +93,7 @@ pub fn lines(view: &View, look: &Look, room: usize) -> Vec<Line> {
     let layout = fitting.unwrap_or(&LAYOUTS[LAYOUTS.len() - 1]);
     let widths = widths(&rows, layout);
     let mut lines: Vec<Line> = rows.iter().map(|row| line(view, row, layout, &widths)).collect();
-    if count < all && room > 0 {
+    if count < all && room > count {
         let mut text = match look.from {
             None => format!("  and {} more, none of them worse", all - count),
             Some(_) => format!("  services {first} to {} of {all}", first + count - 1),
@@ -112,7 +112,8 @@ pub fn lines(view: &View, look: &Look, room: usize) -> Vec<Line> {
 type Widths = [usize; 6];
 
 fn widths(rows: &[Cells], layout: &Layout) -> Widths {
-    let widest = |pick: fn(&Cells) -> &Line| rows.iter().map(|row| pick(row).width()).max().unwrap_or(0);
+    let widest =
+        |pick: fn(&Cells) -> &Line| rows.iter().map(|row| pick(row).width()).max().unwrap_or(0);
     let only = |shown: bool, width: usize| if shown { width } else { 0 };
     [
         widest(|row| &row.name).min(layout.name),

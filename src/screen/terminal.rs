@@ -99,10 +99,7 @@ impl Sheet {
             return;
         }
         let rows: usize = self.drawn.drain(..).map(|width| width.div_ceil(columns).max(1)).sum();
-        if rows > 1 {
-            self.text.push_str(&format!("\x1b[{}A", rows - 1));
-        }
-        self.text.push_str("\r\x1b[J");
+        self.text.push_str(&format!("\x1b[{rows}A\r\x1b[J"));
     }
 
     fn line(&mut self, text: &str) {
@@ -120,6 +117,10 @@ impl Sheet {
     fn finish(&mut self, lines: usize) -> String {
         let scrolls = self.widths.len().saturating_sub(lines);
         self.drawn = self.widths.split_off(scrolls);
+        if !self.drawn.is_empty() || scrolls > 0 {
+            // Whatever else is written to the terminal, as by a watchdog, has a line of its own.
+            self.text.push_str("\r\n");
+        }
         (self.erased, self.filler) = (false, false);
         self.widths.clear();
         std::mem::take(&mut self.text)

