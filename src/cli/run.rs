@@ -24,7 +24,7 @@ use crate::model::{
     RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
-use crate::screen::{Screen, ScreenKind, Style};
+use crate::screen::{Mode, Screen, ScreenKind, Style};
 use crate::traffic;
 
 /// Options of `firedrill run`.
@@ -168,13 +168,7 @@ fn drill(
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
-        let mut screen = screen(args.quiet);
-        let mode = screen.mode();
-        let (mut screen, shown) = aside(move |event| match event {
-            Some(event) => screen.show(event),
-            None => screen.tick(),
-        })
-        .map_err(|error| format!("the screen could not be started: {error}"))?;
+        let (mut screen, shown, mode) = start_screen(args.quiet)?;
         let listener = Box::new(move |event: &DrillEvent| {
             screen(event);
             events(event);
@@ -200,6 +194,7 @@ fn drill(
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
+        // Its thread may hang on a stopped terminal.
         mode.put_back();
         Ok::<_, String>((record, leash))
     })?;
@@ -312,6 +307,19 @@ fn aside(
         let _ = tell.try_send(event.clone());
     });
     Ok((listener, ended))
+}
+
+/// Starts the screen: who tells it, how to wait for the end of what it shows, and the terminal's mode.
+fn start_screen(quiet: bool) -> Result<(Listener, Receiver<()>, Mode), String> {
+    let mut screen = screen(quiet);
+    let mode = screen.mode();
+    let show = move |event: Option<&DrillEvent>| match event {
+        Some(event) => screen.show(event),
+        None => screen.tick(),
+    };
+    let (tell, shown) =
+        aside(show).map_err(|error| format!("the screen could not be started: {error}"))?;
+    Ok((tell, shown, mode))
 }
 
 fn screen(quiet: bool) -> Screen {
