@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bounds, CutOrder, Name, RunRecord, Slowest, Summary, Verdict};
+use super::contradiction::Grounds;
+use crate::model::{Bounds, CutOrder, Name, RunRecord, Sealed, Slowest, Summary, Verdict};
 
 /// Why a record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,8 @@ struct SkimmedPlan {
     hash: Option<String>,
     #[serde(default)]
     vars: BTreeMap<String, String>,
+    #[serde(default)]
+    env: Option<Sealed>,
     datacenters: Vec<Name>,
     cut: CutOrder,
 }
@@ -71,7 +74,10 @@ struct Format {
 pub fn summary(bytes: &[u8]) -> Result<Summary, Unreadable> {
     let skimmed: Skimmed = read(bytes)?;
     match skimmed.format {
-        format if format == u64::from(RunRecord::FORMAT) => Ok(skimmed.summary()),
+        format if format == u64::from(RunRecord::FORMAT) => {
+            let grounds: Grounds = read(bytes)?;
+            Ok(Summary { contradiction: grounds.contradiction(), ..skimmed.summary() })
+        }
         other => Err(Unreadable::OtherFormat(other)),
     }
 }
@@ -118,10 +124,12 @@ impl Skimmed {
             file: self.plan.file,
             hash: self.plan.hash,
             vars: self.plan.vars,
+            env: self.plan.env,
             verdict: self.verdict,
             lab: self.lab.is_some(),
             slowest,
             measured: measured.map(|service| service.name).collect(),
+            contradiction: None,
         }
     }
 }
@@ -133,6 +141,10 @@ pub struct Stamp {
     pub length: u64,
     /// When it was last written: seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
+    /// When it was last changed in any way, the same: whoever writes cannot set it back.
+    pub changed: (i64, i64),
+    /// Which file it is on its disk.
+    pub inode: u64,
 }
 
 /// The contents of an index file.
@@ -145,7 +157,7 @@ pub struct Indexed {
 
 impl Indexed {
     /// Changes whenever [`Summary`] does: an index of another version is made anew.
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     /// The index of the record that `record` tells apart.
     pub fn new(record: Stamp, summary: Summary) -> Indexed {
