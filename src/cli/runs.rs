@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::state::{self, Found, State};
-use crate::journal::Unusable;
+use crate::journal::{self, Unusable};
 use crate::model::{LostRun, Summary};
 use crate::past::{self, Indexed, Stamp, Whole};
 
@@ -216,7 +216,7 @@ fn stamp(file: &File) -> io::Result<Stamp> {
 
 /// What is to be said of a run without a summary; nothing of a directory that is none of ours.
 fn lost(directory: &Path, without: Without) -> Option<LostRun> {
-    let journal = state::find(directory).ok();
+    let journal = state::find(&directory.join(journal::FILE)).ok();
     let live = journal.as_ref().is_some_and(|found| found.live);
     let opened = match &journal {
         Some(Found { run: Ok(run), .. }) => Some(&run.opened),

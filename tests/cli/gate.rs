@@ -28,7 +28,7 @@ fn passed(record: &mut Value) {
     record["services"] = json!([{
         "name": "talk", "users": null, "recovery": time(100, 200), "failback": null, "probes": [],
         "promises": [{
-            "promise": "recover-within", "budget_ms": 5000, "measured": { "low_ms": 100, "high_ms": 200 },
+            "promise": "recover_within", "budget_ms": 5000, "measured": { "low_ms": 100, "high_ms": 200 },
             "bad": null, "probe": "get", "judgement": "kept", "why": "back"
         }]
     }]);
@@ -94,16 +94,14 @@ fn records(home: &Home) -> usize {
 #[test]
 fn whatever_refuses_a_drill_it_leaves_a_record_and_the_pass_before_it_does_not_count() {
     let refusals: [(&str, fn(&Home) -> Ended); 3] = [
-        ("the calendar", |home| {
-            let text = short();
-            let never = format!("{text}blocked: {{ zone: UTC, dates: [\"2000-01-01..2999-12-31\"] }}\n");
-            let plan = home.file("never.yaml", never);
-            home.run(&["run", plan, "-q"])
-        }),
-        ("locks", |home| {
-            let _ = fs::remove_dir_all(home.path("firedrill/locks"));
-            fs::write(home.path("firedrill/locks"), "").unwrap();
-            home.run(&["run", "plan.yaml", "-q"])
+        ("the calendar", |home| home.run(&["run", "plan.yaml", "-q"])),
+        ("a cut", |home| {
+            let other = home.path("firedrill/runs/20251231T000000Z-bbbb");
+            fs::create_dir(&other).unwrap();
+            fs::write(other.join("journal"), "torn\ntorn\n").unwrap();
+            let ended = home.run(&["run", "plan.yaml", "-q"]);
+            fs::remove_dir_all(other).unwrap();
+            ended
         }),
         ("the file limit", |home| {
             let mut command = Command::new("sh");
@@ -113,7 +111,9 @@ fn whatever_refuses_a_drill_it_leaves_a_record_and_the_pass_before_it_does_not_c
         }),
     ];
     for (what, refuse) in refusals {
-        let (home, _) = home_with(&short());
+        let never = "blocked: { zone: UTC, dates: [\"2000-01-01..2999-12-31\"] }\n";
+        let text = if what == "the calendar" { short() + never } else { short() };
+        let (home, _) = home_with(&text);
         assert_eq!(gate(&home, &["plan.yaml"]), open(), "{what}");
         let ended = refuse(&home);
         assert_eq!(ended.code, 3, "{what}: {ended}");
@@ -192,7 +192,7 @@ fn traffic_that_another_plan_left_cut_closes_it() {
     let other = home.path("firedrill/runs/20251231T000000Z-bbbb");
     fs::create_dir(&other).unwrap();
     // What a journal that is no journal did is not known.
-    fs::write(other.join("journal"), [0; 100]).unwrap();
+    fs::write(other.join("journal"), "torn\ntorn\n").unwrap();
     home.run(&["status"]).has(6, &["20251231T000000Z-bbbb"]);
     assert_eq!(gate(&home, &["plan.yaml"]), shut(&["traffic-cut"]));
     home.run(&["gate", "plan.yaml"])
@@ -200,7 +200,8 @@ fn traffic_that_another_plan_left_cut_closes_it() {
     fs::remove_dir_all(&other).unwrap();
     assert_eq!(gate(&home, &["plan.yaml"]), open());
     // One that cannot be looked at at all.
-    fs::create_dir_all(other.join("journal")).unwrap();
+    fs::create_dir(&other).unwrap();
+    assert!(Command::new("mkfifo").arg(other.join("journal")).status().unwrap().success());
     assert_eq!(gate(&home, &["plan.yaml"]), shut(&["traffic-cut"]));
 }
 
