@@ -15,10 +15,7 @@ const LENGTH: usize = 32;
 
 /// The values that choose what is drilled, for the record; `None` if there are none. Without a key they are not kept, which
 /// is said.
-pub(super) fn sealed(
-    args: &StateArgs,
-    chosen: &Choices,
-) -> Option<Sealed> {
+pub(super) fn sealed(args: &StateArgs, chosen: &Choices) -> Option<Sealed> {
     if chosen.is_empty() {
         return None;
     }
@@ -67,7 +64,8 @@ fn made(path: &Path) -> io::Result<Vec<u8>> {
     let mut random = [0; LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     // Linked when it is whole: of two drills that make one at once, both get the key that was first.
-    let partial = directory.join(format!(".env.key.{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    let partial =
+        directory.join(format!(".env.key.{}-{:08x}", std::process::id(), fastrand::u32(..)));
     let linked = write(&partial, &random).and_then(|()| fs::hard_link(&partial, path));
     let _ = fs::remove_file(&partial);
     match linked {

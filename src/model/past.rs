@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why, optional_millis};
+use super::{
+    Bounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why, optional_millis,
+};
 
 /// A past run in a few hundred bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

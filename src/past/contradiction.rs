@@ -7,49 +7,57 @@ use crate::model::{
     Bounds, Judgement, Marks, Name, Promise, PromiseResult, Restored, Verdict, Why,
 };
 
-/// The fields of a record that its verdict is made of.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Grounds {
-    verdict: Verdict,
-    reasons: Vec<Why>,
-    marks: Marks,
-    plan: Cut,
-    services: Vec<Service>,
-    proof: Missing,
-    controls: Vec<Control>,
+/// What a verdict is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds<'a> {
+    /// The verdict that the record claims.
+    pub verdict: Verdict,
+    /// Why; empty for a pass.
+    pub reasons: &'a [Why],
+    /// Why the cut is not proven; empty if it is.
+    pub missing: &'a [Why],
+    /// The stages.
+    pub marks: Marks,
+    /// The controls that it was to be cut through.
+    pub through: &'a [Name],
+    /// What became of them.
+    pub controls: &'a [Control],
+    /// The services and their promises.
+    pub services: &'a [Service],
 }
 
+/// The proof of the cut, as far as the verdict is made of it.
 #[derive(Debug, Clone, Deserialize)]
-struct Cut {
-    through: Vec<Name>,
+pub struct Proof {
+    /// Why the cut is not proven; empty if it is.
+    pub missing: Vec<Why>,
 }
 
+/// A control, as far as the verdict is made of it.
 #[derive(Debug, Clone, Deserialize)]
-struct Missing {
-    missing: Vec<Why>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Control {
+pub struct Control {
     name: Name,
     restored: Restored,
 }
 
+/// A service, as far as the verdict is made of it.
 #[derive(Debug, Clone, Deserialize)]
-struct Service {
-    name: Name,
-    recovery: Option<Bounds>,
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Its recovery; `None`: not measured.
+    pub recovery: Option<Bounds>,
     failback: Option<Bounds>,
     promises: Vec<PromiseResult>,
 }
 
-impl Grounds {
+impl Grounds<'_> {
     /// What stands against a PASS, the first of it, in words that follow "although"; `None`: nothing, or it is no PASS.
     pub fn contradiction(&self) -> Option<String> {
         if self.verdict != Verdict::Pass {
             return None;
         }
-        let said = self.reasons.iter().chain(&self.proof.missing).next();
+        let said = self.reasons.iter().chain(self.missing).next();
         said.map(|why| format!("it says: {}", why.text))
             .or_else(|| self.unfinished())
             .or_else(|| self.not_restored())
@@ -76,7 +84,7 @@ impl Grounds {
             self.controls.iter().any(|it| it.name == *name && it.restored == Restored::Yes)
         };
         let left = self.controls.iter().find(|it| it.restored == Restored::No).map(|it| &it.name);
-        let left = left.or_else(|| self.plan.through.iter().find(|name| !restored(name)))?;
+        let left = left.or_else(|| self.through.iter().find(|name| !restored(name)))?;
         Some(format!("{left} is not known to be as it was"))
     }
 }
@@ -95,7 +103,8 @@ impl Service {
             Promise::FailbackWithin => self.failback,
             _ => return promise.judgement == Judgement::Kept,
         };
-        let within = |time: Bounds| time.high.zip(promise.budget).is_some_and(|(it, budget)| it <= budget);
+        let within =
+            |time: Bounds| time.high.zip(promise.budget).is_some_and(|(it, budget)| it <= budget);
         let measured = promise.feature.is_some() || whole.is_some();
         promise.judgement == Judgement::Kept && promise.measured.is_some_and(within) && measured
     }

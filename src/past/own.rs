@@ -50,9 +50,8 @@ impl Wanted {
         let ran = |run: &Summary, other: &Other| run.hash.as_ref() == Some(&other.hash);
         // A path that does not begin at the root may be another file's where that run was called.
         let comparable = |other: &&Other| is_absolute(&other.file) == is_absolute(&self.file);
-        let drilled = |other: &&Other| {
-            named.iter().any(|run| run.file == other.file && ran(run, other))
-        };
+        let drilled =
+            |other: &&Other| named.iter().any(|run| run.file == other.file && ran(run, other));
         let known = self.others.iter().filter(comparable).filter(drilled);
         let known: BTreeSet<&str> = known.map(|other| other.file.as_str()).collect();
         // Another file's if that holds now what was run, or what a later or earlier run of it ran.

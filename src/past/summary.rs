@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::contradiction::Grounds;
-use crate::model::{Bounds, CutOrder, Name, RunRecord, Sealed, Slowest, Summary, Verdict};
+use super::contradiction::{Control, Grounds, Proof, Service};
+use crate::model::{CutOrder, Marks, Name, RunRecord, Sealed, Slowest, Summary, Verdict, Why};
 
 /// Why a record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,11 @@ struct Skimmed {
     started_at: Timestamp,
     plan: SkimmedPlan,
     verdict: Verdict,
-    services: Vec<SkimmedService>,
+    reasons: Vec<Why>,
+    marks: Marks,
+    services: Vec<Service>,
+    proof: Proof,
+    controls: Vec<Control>,
     lab: Option<serde::de::IgnoredAny>,
 }
 
@@ -54,12 +58,7 @@ struct SkimmedPlan {
     env: Option<Sealed>,
     datacenters: Vec<Name>,
     cut: CutOrder,
-}
-
-#[derive(Deserialize)]
-struct SkimmedService {
-    name: Name,
-    recovery: Option<Bounds>,
+    through: Vec<Name>,
 }
 
 #[derive(Deserialize)]
@@ -74,10 +73,7 @@ struct Format {
 pub fn summary(bytes: &[u8]) -> Result<Summary, Unreadable> {
     let skimmed: Skimmed = read(bytes)?;
     match skimmed.format {
-        format if format == u64::from(RunRecord::FORMAT) => {
-            let grounds: Grounds = read(bytes)?;
-            Ok(Summary { contradiction: grounds.contradiction(), ..skimmed.summary() })
-        }
+        format if format == u64::from(RunRecord::FORMAT) => Ok(skimmed.summary()),
         other => Err(Unreadable::OtherFormat(other)),
     }
 }
@@ -109,7 +105,20 @@ fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
 }
 
 impl Skimmed {
+    fn grounds(&self) -> Grounds<'_> {
+        Grounds {
+            verdict: self.verdict,
+            reasons: &self.reasons,
+            missing: &self.proof.missing,
+            marks: self.marks,
+            through: &self.plan.through,
+            controls: &self.controls,
+            services: &self.services,
+        }
+    }
+
     fn summary(self) -> Summary {
+        let contradiction = self.grounds().contradiction();
         let slowest = self
             .services
             .first()
@@ -129,7 +138,7 @@ impl Skimmed {
             lab: self.lab.is_some(),
             slowest,
             measured: measured.map(|service| service.name).collect(),
-            contradiction: None,
+            contradiction,
         }
     }
 }

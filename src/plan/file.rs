@@ -21,7 +21,13 @@ pub fn plan_file(path: &str, text: &[u8], vars: &BTreeMap<String, String>) -> Pl
         .collect();
     let hash = Some(hash(text, &vars));
     let keep = text.len() <= PlanFile::LONGEST;
-    PlanFile { path: path.to_owned(), hash, text: keep.then(|| readable.into_owned()), vars, env: None }
+    PlanFile {
+        path: path.to_owned(),
+        hash,
+        text: keep.then(|| readable.into_owned()),
+        vars,
+        env: None,
+    }
 }
 
 /// Without variables it is the digest of the file, which anybody can compute. A zero byte cannot stand in a plan,

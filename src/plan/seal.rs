@@ -73,7 +73,10 @@ mod tests {
         // Both computed by another implementation.
         let found = sealed(&[7; 32], &[("HOST", Some("a.example"))]);
         assert_eq!(found.key, "9dac6a74401b46ed");
-        assert_eq!(found.values["HOST"], "a08c83c85033328382997505640cc320ab7a2e69dd5dc1b2d26e9fb7f0e09bc3");
+        assert_eq!(
+            found.values["HOST"],
+            "a08c83c85033328382997505640cc320ab7a2e69dd5dc1b2d26e9fb7f0e09bc3"
+        );
     }
 
     #[test]
@@ -81,7 +84,8 @@ mod tests {
         let of = |key: u8, name: &str, value: &str| {
             sealed(&[key; 32], &[(name, Some(value))]).values[name].clone()
         };
-        let all = [of(1, "A", "x"), of(2, "A", "x"), of(1, "B", "x"), of(1, "A", "y"), of(1, "A", "")];
+        let all =
+            [of(1, "A", "x"), of(2, "A", "x"), of(1, "B", "x"), of(1, "A", "y"), of(1, "A", "")];
         let different: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!(different.len(), all.len());
         assert_ne!(sealed(&[1; 32], &[]).key, sealed(&[2; 32], &[]).key);

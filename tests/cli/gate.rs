@@ -13,12 +13,16 @@ use crate::plans::lab;
 
 /// Makes a record one of a drill that passed: the least that a PASS stands on.
 fn passed(record: &mut Value) {
-    let time = |low: u64, high: u64| {
-        json!({ "low_ms": low, "high_ms": high, "seamless": false, "relapses": 0, "split": null })
-    };
+    let time = |low: u64, high: u64| json!({ "low_ms": low, "high_ms": high, "seamless": false, "relapses": 0, "split": null });
     record["verdict"] = "PASS".into();
     record["reasons"] = json!([]);
-    for mark in ["cut_issued_ms", "cut_confirmed_ms", "restore_issued_ms", "restore_confirmed_ms", "ended_ms"] {
+    for mark in [
+        "cut_issued_ms",
+        "cut_confirmed_ms",
+        "restore_issued_ms",
+        "restore_confirmed_ms",
+        "ended_ms",
+    ] {
         record["marks"][mark] = 1000.into();
     }
     record["proof"] = json!({ "controls": [], "services": [], "missing": [] });
@@ -105,7 +109,10 @@ fn whatever_refuses_a_drill_it_leaves_a_record_and_the_pass_before_it_does_not_c
         }),
         ("the file limit", |home| {
             let mut command = Command::new("sh");
-            let run = format!("ulimit -n 40; exec '{}' run plan.yaml -q", crate::home::binary().display());
+            let run = format!(
+                "ulimit -n 40; exec '{}' run plan.yaml -q",
+                crate::home::binary().display()
+            );
             home.prepare(command.args(["-c", &run]));
             end(command.spawn().unwrap())
         }),
@@ -140,8 +147,14 @@ fn a_refused_drill_whose_record_cannot_be_kept_says_so_and_is_refused_all_the_sa
     let home = Home::new();
     let plan = home.file("plan.yaml", short());
     home.file("file", "");
-    home.run(&["run", plan, "--state-dir", "file/state"])
-        .has(3, &["NOT STARTED", "warning: the run record could not be kept in", "`gate` and `history` cannot see"]);
+    home.run(&["run", plan, "--state-dir", "file/state"]).has(
+        3,
+        &[
+            "NOT STARTED",
+            "warning: the run record could not be kept in",
+            "`gate` and `history` cannot see",
+        ],
+    );
 }
 
 #[test]
@@ -150,7 +163,8 @@ fn the_environment_may_choose_another_system_and_tokens_may_change() {
         "{ url: \"${lab:talk}/\" }",
         "{ url: \"http://${env:HOST}:1/\", headers: { authorization: \"${env:TOKEN}\" } }",
     )]);
-    let with = |home: Home, host: &str| home.with_env("HOST", host).with_env("TOKEN", "first-token");
+    let with =
+        |home: Home, host: &str| home.with_env("HOST", host).with_env("TOKEN", "first-token");
     let home = with(Home::new(), "127.0.0.1");
     home.file("plan.yaml", &text);
     kept_as(&home, OLD, &[]);
@@ -195,8 +209,14 @@ fn traffic_that_another_plan_left_cut_closes_it() {
     fs::write(other.join("journal"), "torn\ntorn\n").unwrap();
     home.run(&["status"]).has(6, &["20251231T000000Z-bbbb"]);
     assert_eq!(gate(&home, &["plan.yaml"]), shut(&["traffic-cut"]));
-    home.run(&["gate", "plan.yaml"])
-        .says(1, &["CLOSED: traffic may be cut", "20251231T000000Z-bbbb may have left traffic cut", "status"]);
+    home.run(&["gate", "plan.yaml"]).says(
+        1,
+        &[
+            "CLOSED: traffic may be cut",
+            "20251231T000000Z-bbbb may have left traffic cut",
+            "status",
+        ],
+    );
     fs::remove_dir_all(&other).unwrap();
     assert_eq!(gate(&home, &["plan.yaml"]), open());
     // One that cannot be looked at at all.
@@ -257,7 +277,8 @@ fn a_record_that_says_pass_and_means_it_not_closes_it() {
         record["services"][0]["promises"][0]["judgement"] = "broken".into();
     });
     assert_eq!(gate(&home, &["plan.yaml"]), shut(&["contradictory"]));
-    home.run(&["gate", "plan.yaml"]).says(1, &["says PASS, although talk: recover_within is not shown to be kept"]);
+    home.run(&["gate", "plan.yaml"])
+        .says(1, &["says PASS, although talk: recover_within is not shown to be kept"]);
 }
 
 #[test]
@@ -270,7 +291,9 @@ fn copies_of_a_run_are_one_run() {
     let ended = home.run(&["history", "--format", "json"]);
     assert_eq!(parsed(&ended)["runs"].as_array().unwrap().len(), 1);
     assert_eq!(gate(&home, &["plan.yaml"]), open());
-    plant(&home, &id, "20260101T000000Z-dddd", |record| record["started_at"] = "2026-01-03T00:00:00Z".into());
+    plant(&home, &id, "20260101T000000Z-dddd", |record| {
+        record["started_at"] = "2026-01-03T00:00:00Z".into()
+    });
     assert_eq!(gate(&home, &["plan.yaml", "--within-p75"]), shut(&["too-few"]));
 }
 

@@ -30,7 +30,9 @@ fn whatever_a_pass_is_made_of_must_hold() {
         ("shop: recover_within", &|it| promise(it, |it| it.judgement = Judgement::Undecided)),
         ("shop: recover_within", &|it| promise(it, |it| it.measured = None)),
         ("shop: recover_within", &|it| promise(it, |it| it.budget = None)),
-        ("shop: recover_within", &|it| promise(it, |it| it.measured = Some(super::bounds(1, 1001)))),
+        ("shop: recover_within", &|it| {
+            promise(it, |it| it.measured = Some(super::bounds(1, 1001)))
+        }),
         ("shop: recover_within", &|it| it.services[0].recovery = None),
         ("no promise", &|it| it.services[0].promises.clear()),
         ("no promise", &|it| it.services.clear()),

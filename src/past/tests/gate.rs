@@ -174,9 +174,7 @@ fn a_run_without_a_record_that_may_be_the_last_one_closes_it() {
     let ms = jiff::SignedDuration::from_millis;
     let at = |at: Timestamp| LostRun { at: Some(at), ..lost(Some("pay"), None) };
     let last = [Summary { started_at: day(5) + ms(900), ..run(5, 10) }];
-    let after = |lost| {
-        decide_for(&last, &[lost]).plans[0].objections.len()
-    };
+    let after = |lost| decide_for(&last, &[lost]).plans[0].objections.len();
     assert_eq!(after(at(day(5))), 1, "the same second");
     assert_eq!(after(at(day(5) - ms(1000))), 0, "the second before");
     let gate = decide(LostRun { under_way: true, ..lost(Some("pay"), Some(6)) });
@@ -267,7 +265,10 @@ fn the_environment_must_choose_the_same_system() {
     assert_eq!(decide(None, &[], sealed("key", &[])).0, "", "it asks for none");
     let (code, text) = decide(staging(), &["HOST"], sealed("key", &[("HOST", "production")]));
     assert_eq!(code, "other-env");
-    assert!(text.contains("${env:HOST} had another value") && !text.contains("production"), "{text}");
+    assert!(
+        text.contains("${env:HOST} had another value") && !text.contains("production"),
+        "{text}"
+    );
     for (now, hint) in [
         (sealed("key", &[]), "set it as it was in the drill, or let --var"),
         (sealed("another", &[("HOST", "staging")]), "run the gate where the drill ran"),

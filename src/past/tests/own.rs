@@ -13,9 +13,8 @@ fn ran(days: i64, file: &str, hash: &str, verdict: Verdict) -> Summary {
 }
 
 fn wanted(file: &str, hash: &str, others: &[(&str, &str)]) -> Wanted {
-    let other = |(file, hash): &(&str, &str)| {
-        Other { file: (*file).to_owned(), hash: (*hash).to_owned() }
-    };
+    let other =
+        |(file, hash): &(&str, &str)| Other { file: (*file).to_owned(), hash: (*hash).to_owned() };
     let others = others.iter().map(other).collect();
     Wanted { file: file.to_owned(), hash: Ok(hash.to_owned()), others, ..pay() }
 }
