@@ -97,7 +97,8 @@ fn records(home: &Home) -> usize {
 
 #[test]
 fn whatever_refuses_a_drill_it_leaves_a_record_and_the_pass_before_it_does_not_count() {
-    let refusals: [(&str, fn(&Home) -> Ended); 3] = [
+    type Refuse = fn(&Home) -> Ended;
+    let refusals: [(&str, Refuse); 3] = [
         ("the calendar", |home| home.run(&["run", "plan.yaml", "-q"])),
         ("a cut", |home| {
             let other = home.path("firedrill/runs/20251231T000000Z-bbbb");

@@ -296,7 +296,7 @@ fn only_drills_of_the_same_system_are_alike() {
         earlier.chain(more).collect::<Vec<_>>()
     };
     let codes_of = |other| {
-        let gate = decide(&[wanted.clone()], &runs(other), &[], &rules, day(100));
+        let gate = decide(std::slice::from_ref(&wanted), &runs(other), &[], &rules, day(100));
         codes(&gate).join(" ")
     };
     assert_eq!(codes_of(staging()), "");

@@ -4,6 +4,18 @@ use super::super::{Indexed, Stamp, Unreadable, summary, whole};
 use super::{bounds, day};
 use crate::model::*;
 
+fn restored(name: &str) -> ControlRecord {
+    ControlRecord {
+        name: name.into(),
+        provider: Provider::Lab,
+        before: None,
+        cut: None,
+        after: None,
+        restored: Restored::Yes,
+        by_hand: vec![],
+    }
+}
+
 /// A run of the plan `pay` with the service `shop`.
 pub fn record() -> RunRecord {
     let recovery = Recovery { bounds: bounds(100, 200), seamless: false, relapses: 0, split: None };
@@ -68,15 +80,7 @@ pub fn record() -> RunRecord {
         },
         services: vec![shop],
         proof: Proof::default(),
-        controls: vec![ControlRecord {
-            name: "wan".into(),
-            provider: Provider::Lab,
-            before: None,
-            cut: None,
-            after: None,
-            restored: Restored::Yes,
-            by_hand: vec![],
-        }],
+        controls: vec![restored("wan")],
         calls: vec![],
         guardrails: vec![],
         placement: Default::default(),
