@@ -12,7 +12,7 @@ use super::history::say_left_out;
 use super::runs::{self, Past};
 use super::state::{self, Journals, State};
 use super::{Exit, StateArgs, VarArgs, form, input, output, seal};
-use crate::model::{Name, Summary, Why};
+use crate::model::{Name, Summary};
 use crate::past::{self, Chosen, Known, Other, Rules, Wanted};
 use crate::{plan, report};
 
@@ -71,7 +71,7 @@ fn told(args: &GateArgs) -> Result<Exit, String> {
 }
 
 /// What `firedrill status` would have a person do first: nothing is released into a world that is still cut.
-fn traffic_cut(state: &State) -> Result<Vec<Why>, String> {
+fn traffic_cut(state: &State) -> Result<Vec<String>, String> {
     let Journals { found, shut } = state.journals_of_all()?;
     let status = state.command("status");
     let cut = found.iter().filter_map(|found| {
@@ -83,7 +83,7 @@ fn traffic_cut(state: &State) -> Result<Vec<Why>, String> {
         Some(format!("{} {what}; `{status}` says more", found.id))
     });
     let unknown = shut.iter().map(ToString::to_string);
-    Ok(cut.chain(unknown).map(|text| Why::new("traffic-cut", text)).collect())
+    Ok(cut.chain(unknown).collect())
 }
 
 /// What plans are read with.

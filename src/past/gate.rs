@@ -31,8 +31,8 @@ pub struct Known<'a> {
     pub runs: &'a [Summary],
     /// Those of which there is no record that can be read.
     pub lost: &'a [LostRun],
-    /// Traffic that a run of any plan left cut, or that is still being put back.
-    pub cut: &'a [Why],
+    /// What traffic a run of any plan left cut, or is still being put back, a sentence each.
+    pub cut: &'a [String],
 }
 
 /// Decides by all that is known.
@@ -43,7 +43,7 @@ pub fn decide(wanted: &[Wanted], known: Known, rules: &Rules, now: Timestamp) ->
     // Nothing asked is nothing proven.
     let passed = !plans.is_empty() && plans.iter().all(|plan| plan.objections.is_empty());
     let open = passed && known.cut.is_empty() && (unproven.is_empty() || !rules.require_all);
-    let objections = known.cut.to_vec();
+    let objections = known.cut.iter().map(|cut| Why::new("traffic-cut", cut.clone())).collect();
     Gate { open, objections, plans, unproven, all_required: rules.require_all }
 }
 

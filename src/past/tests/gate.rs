@@ -223,11 +223,11 @@ fn every_plan_has_to_pass_and_each_says_its_own() {
 #[test]
 fn traffic_that_any_run_left_cut_closes_it() {
     let runs = [run(1, 10)];
-    let cut = [Why::new("traffic-cut", "run-mail may have left traffic cut")];
+    let cut = ["run-mail may have left traffic cut".to_owned()];
     let known = Known { runs: &runs, lost: &[], cut: &cut };
     let gate = decide_by(&[pay()], known, &Rules::default(), day(100));
     assert!(!gate.open && gate.plans[0].objections.is_empty(), "{gate:?}");
-    assert_eq!(gate.objections, cut);
+    assert_eq!(gate.objections, [Why::new("traffic-cut", cut[0].clone())]);
     assert!(decide_by(&[pay()], Known { cut: &[], ..known }, &Rules::default(), day(100)).open);
 }
 

@@ -4,6 +4,15 @@ use super::super::{Indexed, Stamp, Unreadable, summary, whole};
 use super::{bounds, day};
 use crate::model::*;
 
+fn all_marks() -> Marks {
+    Marks {
+        cut_confirmed: Some(Offset::from_millis(1000)),
+        restore_confirmed: Some(Offset::from_millis(3000)),
+        ended: Some(Offset::from_millis(4000)),
+        ..Marks::default()
+    }
+}
+
 fn restored(name: &str) -> ControlRecord {
     ControlRecord {
         name: name.into(),
@@ -72,12 +81,7 @@ pub fn record() -> RunRecord {
         plan,
         verdict: Verdict::Pass,
         reasons: vec![],
-        marks: Marks {
-            cut_confirmed: Some(Offset::from_millis(1000)),
-            restore_confirmed: Some(Offset::from_millis(3000)),
-            ended: Some(Offset::from_millis(4000)),
-            ..Marks::default()
-        },
+        marks: all_marks(),
         services: vec![shop],
         proof: Proof::default(),
         controls: vec![restored("wan")],
