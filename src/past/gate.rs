@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct Rules {
     /// The last drill is at most this old.
     pub max_age: Option<Duration>,
-    /// It is not shown to be slower than the earlier ones explain; see [`slower`].
+    /// It is not shown to be slower than the earlier ones explain.
     pub within_p75: bool,
     /// Every service of the plans was measured in a drill that passed.
     pub require_all: bool,
