@@ -22,6 +22,7 @@ mod restore;
 mod run;
 mod runs;
 mod schema;
+mod seal;
 mod settle;
 mod signals;
 mod state;
