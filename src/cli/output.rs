@@ -225,8 +225,7 @@ fn style_of(to_stdout: bool) -> TableStyle {
         // A terminal that nobody has sized, as in a container, says 0.
         let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|size| size.ws_col > 0);
         let width = size.map_or(80, |size| size.ws_col);
-        let ascii = ASCII.load(Relaxed) || !locale_is_utf8();
-        return TableStyle { width, color: color(&stdout), ascii };
+        return TableStyle { width, color: color(&stdout), ascii: ascii(&stdout) };
     }
     // The same whoever calls, so that a report drawn again is the same to the byte.
     TableStyle { ascii: ASCII.load(Relaxed), ..TableStyle::FILE }
@@ -234,6 +233,11 @@ fn style_of(to_stdout: bool) -> TableStyle {
 
 /// Whether every table keeps to ASCII.
 static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// Whether what goes to `stream` keeps to ASCII: it was asked for, or a terminal shows no more.
+pub(super) fn ascii(stream: &impl IsTerminal) -> bool {
+    ASCII.load(Relaxed) || (stream.is_terminal() && !locale_is_utf8())
+}
 
 /// From now on every table keeps to ASCII.
 pub(super) fn be_ascii() {

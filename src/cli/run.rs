@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
@@ -26,7 +26,7 @@ use crate::model::{
     RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
-use crate::screen::{Screen, ScreenKind};
+use crate::screen::{Mode, Screen, ScreenKind, Style};
 use crate::traffic;
 
 /// Options of `firedrill run`.
@@ -168,9 +168,7 @@ fn drill(
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
-        let mut screen = screen(args.quiet);
-        let (mut screen, shown) = aside(move |event| screen.show(event))
-            .map_err(|error| format!("the screen could not be started: {error}"))?;
+        let (mut screen, shown, mode) = start_screen(args.quiet)?;
         let listener = Box::new(move |event: &DrillEvent| {
             screen(event);
             events(event);
@@ -196,6 +194,8 @@ fn drill(
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
+        // Its thread may hang on a stopped terminal.
+        mode.put_back();
         Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
@@ -278,17 +278,28 @@ const WAITING: usize = 4096;
 /// How long the end of a drill waits for what is still to be shown.
 const LAST_SHOWN: Duration = Duration::from_secs(1);
 
-/// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
+/// How often a screen to which nothing is told shows that the drill lives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows events, and `None` now and then between them, in a thread of its own, which ends when the listener is dropped: a terminal that was
 /// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
 /// Disconnected when all is shown.
 fn aside(
-    mut show: impl FnMut(&DrillEvent) + Send + 'static,
+    mut show: impl FnMut(Option<&DrillEvent>) + Send + 'static,
 ) -> io::Result<(Listener, Receiver<()>)> {
     let (tell, told) = sync_channel::<DrillEvent>(WAITING);
     let (end, ended) = sync_channel(1);
     let work = move || {
         let _end: SyncSender<()> = end;
-        told.iter().for_each(|event| show(&event));
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(event) => show(Some(&event)),
+                Err(RecvTimeoutError::Timeout) => show(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Before the word that all is shown: it clears what it drew.
+        drop(show);
     };
     std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
     let listener = Box::new(move |event: &DrillEvent| {
@@ -298,6 +309,19 @@ fn aside(
     Ok((listener, ended))
 }
 
+/// Starts the screen: who tells it, how to wait for the end of what it shows, and the terminal's mode.
+fn start_screen(quiet: bool) -> Result<(Listener, Receiver<()>, Mode), String> {
+    let mut screen = screen(quiet);
+    let mode = screen.mode();
+    let show = move |event: Option<&DrillEvent>| match event {
+        Some(event) => screen.show(event),
+        None => screen.tick(),
+    };
+    let (tell, shown) =
+        aside(show).map_err(|error| format!("the screen could not be started: {error}"))?;
+    Ok((tell, shown, mode))
+}
+
 fn screen(quiet: bool) -> Screen {
     let stderr = io::stderr();
     let kind = match (quiet, stderr.is_terminal()) {
@@ -305,7 +329,7 @@ fn screen(quiet: bool) -> Screen {
         (false, true) => ScreenKind::Live,
         (false, false) => ScreenKind::Plain,
     };
-    Screen::new(kind, output::color(&stderr))
+    Screen::new(kind, Style { color: output::color(&stderr), ascii: output::ascii(&stderr) })
 }
 
 /// Keeps the run record, for later reports and for the gate: beside the journal, or alone where the drill was refused
@@ -348,7 +372,7 @@ fn raise_file_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{RecvError, RecvTimeoutError};
+    use std::sync::mpsc::RecvError;
 
     use super::*;
     use crate::model::Offset;
@@ -358,7 +382,10 @@ mod tests {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
         let (resume, stopped) = std::sync::mpsc::channel::<()>();
         let (count, counted) = std::sync::mpsc::channel();
-        let (mut listener, shown) = aside(move |_| {
+        let (mut listener, shown) = aside(move |event: Option<&DrillEvent>| {
+            if event.is_none() {
+                return;
+            }
             let _ = stopped.recv();
             let _ = count.send(());
         })
