@@ -17,6 +17,7 @@ use super::output::{self, Asked, Reports};
 use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
+use super::whole::{self, Kind};
 use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
@@ -60,9 +61,13 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let (mut file, chosen) = (parsed.source, parsed.outcome.chosen);
+    let (mut file, chosen) = (parsed.outcome.source, parsed.outcome.chosen);
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
-    let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
+    let events_are_data = events::to_stdout(args.events.as_deref());
+    let events_path = args.events.as_deref().filter(|_| !events_are_data);
+    let paths = args.reports.iter().filter_map(Asked::path).chain(events_path);
+    let opened = whole::distinct(paths)
+        .and_then(|()| Reports::open(&args.reports, events_are_data))
         .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
     let (reports, mut events) = match opened {
         Ok(opened) => opened,
@@ -340,7 +345,7 @@ fn keep(args: &StateArgs, record: &RunRecord) {
         let place = |error| format!("{}: {error}", directory.display());
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(place)?;
         let bytes = report::json(record).map_err(|error| place(error.into()))?;
-        output::write_whole(&directory.join(RECORD), &bytes).map_err(place)?;
+        whole::write(&directory.join(RECORD), Kind::Private, &bytes).map_err(place)?;
         // Without it, it is made when it is needed.
         let _ = runs::index(&directory);
         Ok(())
