@@ -8,8 +8,12 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/formats.rs"]
 mod formats;
+#[path = "cli/gate.rs"]
+mod gate;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/guide.rs"]
@@ -40,6 +44,8 @@ mod signals;
 mod start;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
 #[path = "cli/verdicts.rs"]

@@ -18,6 +18,7 @@ use crate::clock::{Clock, since_boot};
 use crate::drill::RESTORE_LIMITS;
 use crate::journal::{Append, Aside, Hand, Journal, Run, Unwritten};
 use crate::restore::{Limits, restore_run};
+use crate::screen::Mode;
 use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
 
 /// The byte that says that the watchdog watches.
@@ -76,11 +77,17 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
         // Caught and let go: who stops everything at once stops the drill too, and that restores.
         let _deaf: Vec<_> = kinds.into_iter().map(signal).collect::<Result<_, _>>()?;
         let beats = listen()?;
+        // As it is before the drill's screen changes it: until we are ready, nothing is shown that could be scrolled.
+        let terminal = Mode::remember();
         let cause = guard(args, beats).await;
         match cause {
-            None => Ok(Exit::Pass),
+            None => {
+                terminal.put_back_ours();
+                Ok(Exit::Pass)
+            }
             Some(cause) => {
                 kill(&drill);
+                terminal.put_back_ours();
                 Ok(take_over(journal, cause).await)
             }
         }

@@ -174,7 +174,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal", "lease", "archive"]),
-    // The digest of a plan: it is the same plan if that is the same.
+    // The digest of a plan, and of the environment that it asks for: it is the same plan if they are the same.
     ("ring", &["plan"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
@@ -189,7 +189,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("maud", &["report"]),
     ("indicatif", &["screen"]),
-    ("unicode_width", &["report"]),
+    // How wide text is, in tables and in the live view; in the model, for its counterpart in ASCII.
+    ("unicode_width", &["model", "report", "screen"]),
     ("etcetera", &["cli"]),
     ("thiserror", &["journal", "lease", "plan", "lab", "probe", "archive"]),
     // The JSON Schema of the record, from its types.
