@@ -16,6 +16,8 @@ mod guards;
 mod guide;
 #[path = "cli/home.rs"]
 mod home;
+#[path = "cli/inbox.rs"]
+mod inbox;
 #[path = "cli/metrics.rs"]
 mod metrics;
 #[path = "cli/page.rs"]
@@ -40,6 +42,8 @@ mod signals;
 mod start;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/telling.rs"]
+mod telling;
 #[path = "cli/usage.rs"]
 mod usage;
 #[path = "cli/verdicts.rs"]

@@ -15,6 +15,7 @@ use super::output::{self, Asked, Reports};
 use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
+use super::telling::Telling;
 use super::{Exit, StateArgs, VarArgs, environment, input, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
@@ -67,6 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     let run = state::run_id();
+    let telling = Telling::of(&plan, &run, args.state.state_dir.as_deref());
     // Nobody is asked to confirm what the calendar forbids.
     let (mut record, directory) = match closed_now(&plan) {
         Some(why) => (not_started(&plan, file, run, why), None),
@@ -74,7 +76,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             if let Err(error) = confirm(&plan, args.yes) {
                 return refuse(&error);
             }
-            match drill(args, &plan, &file, &run, events.listener()) {
+            match drill(args, &plan, &file, &run, events.listener(), &telling) {
                 Ok((record, directory)) => (record, Some(directory)),
                 Err(error) => {
                     output::say(format_args!("error: {error}"));
@@ -85,6 +87,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     };
     record.environment = Some(environment::of(&record));
     events.end(record.verdict);
+    record.notifications = telling.end(&record);
     // What cannot be written is said, and does not change the verdict.
     let _ = reports.write(&record);
     github::tell(&record);
@@ -141,6 +144,7 @@ fn drill(
     file: &PlanFile,
     run: &str,
     mut events: Listener,
+    telling: &Telling,
 ) -> Result<(RunRecord, PathBuf), String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
@@ -164,19 +168,20 @@ fn drill(
     })?;
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
-    let at_most = plan.timing.at_most;
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
         let (mut screen, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
+        let mut tell = telling.listener();
         let listener = Box::new(move |event: &DrillEvent| {
             screen(event);
             events(event);
+            tell(event);
         });
         // Last, because it takes a drill that goes away without a word for one that died.
-        let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
+        let (leash, guardian) = Leash::start(&path, &plan, &leases, stop.clone())?;
         let names = SampleNames::of(&plan, run);
         let (mut feed, keeper) = archive::keep(directory.join(archive::FILE), names);
         let charge = Charge {
@@ -193,6 +198,8 @@ fn drill(
             sampled: Box::new(move |sampled: &Sampled| feed.push(sampled)),
         };
         let mut record = conduct(charge).await;
+        // It is under way while the rest is waited for.
+        telling.verdict(&record);
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);

@@ -17,6 +17,7 @@ mod junit;
 mod lab;
 mod loads;
 mod markdown;
+mod notified;
 mod openmetrics;
 mod page;
 mod placement;
@@ -37,6 +38,7 @@ pub use csv::Csv;
 pub use events::{event_line, left_out_line};
 pub use gate::gate;
 pub use github::annotations;
+pub use headline::sentence as headline;
 pub use history::history;
 pub use html::html;
 pub use json::{json, pretty};
@@ -80,5 +82,6 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
     environment::write(record, &mut page);
+    notified::write(record, &mut page);
     page.finish()
 }

@@ -70,6 +70,7 @@ pub fn record() -> RunRecord {
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
