@@ -143,7 +143,7 @@ fn drill(
     plan: &Plan,
     file: &PlanFile,
     run: &str,
-    mut events: Listener,
+    events: Listener,
     telling: &Telling,
 ) -> Result<(RunRecord, PathBuf), String> {
     raise_file_limit()?;
@@ -172,14 +172,9 @@ fn drill(
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
         let mut screen = screen(args.quiet);
-        let (mut screen, shown) = aside(move |event| screen.show(event))
+        let (screen, shown) = aside(move |event| screen.show(event))
             .map_err(|error| format!("the screen could not be started: {error}"))?;
-        let mut tell = telling.listener();
-        let listener = Box::new(move |event: &DrillEvent| {
-            screen(event);
-            events(event);
-            tell(event);
-        });
+        let listener = each_of([screen, events, telling.listener()]);
         // Last, because it takes a drill that goes away without a word for one that died.
         let (leash, guardian) = Leash::start(&path, &plan, &leases, stop.clone())?;
         let names = SampleNames::of(&plan, run);
@@ -277,6 +272,11 @@ fn absolute(plan: &mut Plan) {
             *path = Text::new(parts);
         }
     }
+}
+
+/// Tells each of `listeners`, in order.
+fn each_of(mut listeners: [Listener; 3]) -> Listener {
+    Box::new(move |event: &DrillEvent| listeners.iter_mut().for_each(|listener| listener(event)))
 }
 
 /// Events that may wait for a screen that is slow; more are not shown.

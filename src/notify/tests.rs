@@ -255,7 +255,13 @@ fn messages_arrive_in_order_and_what_failed_for_a_while_is_tried_again() {
         _ => Answer::With(202, ""),
     });
     let all = [to(hook(None), &inbox.url("/x?key=1"))];
-    let told = tell(&all, &[NotifyEvent::Started, NotifyEvent::Cut, NotifyEvent::Verdict]);
+    let mut teller = Teller::start(&all);
+    let story = Story::new("autumn", "run-1", "east", "host-1");
+    teller.tell(story.sample(NotifyEvent::Started, NOW));
+    inbox.until(|heard| heard.len() == 4);
+    teller.tell(story.sample(NotifyEvent::Cut, NOW));
+    teller.tell(story.sample(NotifyEvent::Verdict, NOW));
+    let told = teller.end();
     let heard = inbox.heard();
     let events: Vec<Value> = heard.iter().map(|it| it.json()["event"].clone()).collect();
     assert_eq!(events, ["started", "started", "started", "started", "cut", "verdict"]);

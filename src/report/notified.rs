@@ -1,11 +1,13 @@
 //! Who was told of the drill: a line. It has no part in the verdict.
 
+use std::collections::BTreeMap;
+
 use super::page::{Entry, Ink, Page};
 use super::words::plural;
 use crate::model::{Delivery, NotificationRecord, Plan, RunRecord};
 
-/// Messages that did not arrive and are told one by one.
-const SHOWN: usize = 5;
+/// So many names, and messages that did not arrive, are told one by one.
+const SHOWN: usize = 10;
 
 /// Writes the line, if anybody was to be told.
 pub fn write(record: &RunRecord, page: &mut Page) {
@@ -19,22 +21,26 @@ pub fn write(record: &RunRecord, page: &mut Page) {
 /// `told: oncall 3 of 3, team 1 of 2; failed: verdict to team (status 500)`; nothing if nobody was to be told.
 pub fn line(record: &RunRecord) -> Option<String> {
     let all = &record.notifications;
-    let mut names: Vec<&str> = Vec::new();
+    // In the order in which they were told first.
+    let mut counts: Vec<(&str, u64, u64)> = Vec::new();
+    let mut places = BTreeMap::new();
     for told in all {
-        if !names.contains(&told.name.as_str()) {
-            names.push(told.name.as_str());
+        let name = told.name.as_str();
+        let place = *places.entry(name).or_insert(counts.len());
+        if place == counts.len() {
+            counts.push((name, 0, 0));
         }
+        counts[place].1 += u64::from(told.outcome == Delivery::Delivered);
+        counts[place].2 += 1;
     }
-    let counts = names.iter().map(|name| {
-        let theirs = all.iter().filter(|told| told.name.as_str() == *name);
-        let arrived = theirs.clone().filter(|told| told.outcome == Delivery::Delivered);
-        format!("{name} {} of {}", arrived.count(), theirs.count())
-    });
-    let counts: Vec<String> = counts.collect();
     if counts.is_empty() {
         return None;
     }
-    let mut text = format!("told: {}", counts.join(", "));
+    let some = counts.iter().take(SHOWN).map(|(name, part, all)| format!("{name} {part} of {all}"));
+    let mut text = format!("told: {}", some.collect::<Vec<_>>().join(", "));
+    if let more @ 1.. = counts.len().saturating_sub(SHOWN) {
+        text.push_str(&format!(" and {more} more"));
+    }
     let lost: Vec<&NotificationRecord> =
         all.iter().filter(|told| told.outcome != Delivery::Delivered).collect();
     if !lost.is_empty() {
