@@ -76,12 +76,7 @@ impl Leash {
             return Err(failed(&"it has no pipes"));
         };
         rustix::io::ioctl_fionbio(&pipe, true).map_err(|error| failed(&error))?;
-        let told = hand_over(&mut pipe, &notify::sealed(&plan.notify));
-        if let Err(error) = told {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(failed(&error));
-        }
+        let handed_over = hand_over(&mut pipe, &notify::sealed(&plan.notify));
         let ended = Arc::new(AtomicBool::new(false));
         let (tell, ready) = mpsc::channel();
         let listen = {
@@ -90,7 +85,7 @@ impl Leash {
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
         thread.spawn(listen).map_err(|error| failed(&error))?;
-        if ready.recv_timeout(START).is_err() {
+        if handed_over.is_err() || ready.recv_timeout(START).is_err() {
             let _ = child.kill();
             let _ = child.wait();
             return Err(failed(&"it did not get ready"));

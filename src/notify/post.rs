@@ -121,6 +121,10 @@ fn unanswered(outcome: Outcome) -> Refused {
         Outcome::Bad(Reason::TimeOut(Phase::Answer | Phase::Body)) => {
             ("no whole answer in time".to_owned(), false, true)
         }
+        // Neither a certificate nor a protocol gets better within seconds; an alarm is tried all the same.
+        Outcome::Bad(reason @ (Reason::Tls | Reason::Protocol)) => {
+            (format!("no answer: {reason}"), false, true)
+        }
         Outcome::Bad(Reason::Body) => ("the answer is too long".to_owned(), false, false),
         Outcome::Bad(reason) => (format!("no answer: {reason}"), true, false),
     };

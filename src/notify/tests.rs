@@ -311,18 +311,26 @@ fn who_hangs_or_drips_loses_messages_of_its_own_and_of_no_other() {
 
 #[test]
 fn an_alarm_is_told_to_everyone_at_once_and_again_until_it_arrives() {
-    let inbox =
+    let busy =
         Inbox::answering(|number, heard: &Heard| match heard.body.contains("not-restored") {
-            // Before the alarm, and the first two times.
-            _ if number < 3 => Answer::With(503, ""),
             false => Answer::Hang,
+            true if number < 3 => Answer::With(503, ""),
             true => Answer::With(200, ""),
         });
-    let mut nobody = to(hook(None), &inbox.url("/"));
+    let calm = Inbox::new();
+    let [hangs, mut nobody] = [&busy, &calm].map(|inbox| to(hook(None), &inbox.url("/")));
     nobody.on = Vec::new();
-    let told = tell(&[nobody], &[NotifyEvent::Started, NotifyEvent::NotRestored]);
-    assert_eq!(told.len(), 1, "it wants to know of nothing else");
-    assert_eq!(outcome(&told[0]), (Delivery::Delivered, 4, None));
+    let mut teller = Teller::start(&[hangs, nobody]);
+    let story = Story::new("autumn", "run-1", "east", "host-1");
+    teller.tell(story.sample(NotifyEvent::Started, NOW));
+    busy.until(|heard| !heard.is_empty());
+    teller.tell(story.sample(NotifyEvent::NotRestored, NOW));
+    let told = teller.end();
+    let gave_way = Some("it gave way to the end of the drill");
+    assert_eq!(told.len(), 3, "one of them wants to know of nothing else");
+    assert_eq!(outcome(&told[0]), (Delivery::Failed, 1, gave_way));
+    assert_eq!(outcome(&told[1]), (Delivery::Delivered, 3, None));
+    assert_eq!(outcome(&told[2]), (Delivery::Delivered, 1, None));
 }
 
 #[test]

@@ -38,7 +38,6 @@ pub use csv::Csv;
 pub use events::{event_line, left_out_line};
 pub use gate::gate;
 pub use github::annotations;
-pub use headline::sentence as headline;
 pub use history::history;
 pub use html::html;
 pub use json::{json, pretty};
@@ -47,6 +46,11 @@ pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 use page::Page;
 pub use schema::record_schema;
+
+/// What decided, in a sentence without its full stop.
+pub fn headline(record: &RunRecord) -> String {
+    words::plain(&headline::sentence(record))
+}
 
 /// How the table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
