@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use firedrill::drill::not_started;
 use firedrill::model::{
-    Bounds, Course, Name, ProbeRecord, Recovery, RunRecord, ServiceRecord, Verdict, Why,
+    Bounds, ControlRecord, Course, Judgement, Name, Offset, ProbeRecord, Promise, PromiseResult,
+    Provider, Recovery, Restored, RunRecord, ServiceRecord, Verdict, Why,
 };
 use firedrill::plan::{Inputs, parse, plan_file};
 use firedrill::report;
@@ -88,12 +89,31 @@ fn record() -> RunRecord {
     let plan = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None }).plan.unwrap();
     let why = Why::new("not-ready", "");
     let mut record = not_started(&plan, plan_file(PLAN, &text, &vars), "RUN".to_owned(), why);
+    // The least that a PASS stands on.
     record.verdict = Verdict::Pass;
+    record.reasons.clear();
+    let at = |seconds: u64| Some(Offset::from_millis(seconds * 1000));
+    record.marks.cut_confirmed = at(10);
+    record.marks.restore_confirmed = at(60);
+    record.marks.ended = at(120);
+    record.controls = record.plan.through.iter().cloned().map(restored).collect();
     record.started_at = "2020-01-01T00:00:00Z".parse().unwrap();
     let names = plan.services.iter().map(|service| service.name.clone());
     let more = (0..SERVICES).map(|number| Name::from(format!("service-{number}").as_str()));
     record.services = names.chain(more).take(SERVICES).map(service).collect();
     record
+}
+
+fn restored(name: Name) -> ControlRecord {
+    ControlRecord {
+        name,
+        provider: Provider::Lab,
+        before: None,
+        cut: None,
+        after: None,
+        restored: Restored::Yes,
+        by_hand: Vec::new(),
+    }
 }
 
 fn service(name: Name) -> ServiceRecord {
@@ -131,7 +151,11 @@ fn service(name: Name) -> ServiceRecord {
         users: None,
         recovery,
         failback: None,
-        promises: Vec::new(),
+        promises: vec![PromiseResult {
+            budget: Some(ms(1000)),
+            measured: Some(bounds),
+            ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
+        }],
         impact: None,
         probes: (0..PROBES).map(probe).collect(),
     }

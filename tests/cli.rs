@@ -10,6 +10,8 @@ mod balancer;
 mod check;
 #[path = "cli/formats.rs"]
 mod formats;
+#[path = "cli/gate.rs"]
+mod gate;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/guide.rs"]

@@ -24,6 +24,7 @@ mod restore;
 mod run;
 mod runs;
 mod schema;
+mod seal;
 mod settle;
 mod signals;
 mod state;

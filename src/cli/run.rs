@@ -1,6 +1,8 @@
 //! `firedrill run`: the drill.
 
+use std::fs::DirBuilder;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,7 +18,7 @@ use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
 use super::telling::Telling;
-use super::{Exit, StateArgs, VarArgs, environment, input, state};
+use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
@@ -59,7 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let file = parsed.source;
+    let (mut file, chosen) = (parsed.source, parsed.outcome.chosen);
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
     let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
         .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
@@ -67,22 +69,24 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(opened) => opened,
         Err(error) => return refuse(&error),
     };
+    let closed = closed_now(&plan);
+    // Nobody is asked to confirm what the calendar forbids.
+    if closed.is_none()
+        && let Err(error) = confirm(&plan, args.yes)
+    {
+        return refuse(&error);
+    }
+    // Now: whoever confirms takes a while, and runs are told apart by when they began.
     let run = state::run_id();
     let telling = Telling::of(&plan, &run, args.state.state_dir.as_deref());
-    // Nobody is asked to confirm what the calendar forbids.
-    let (mut record, directory) = match closed_now(&plan) {
-        Some(why) => (not_started(&plan, file, run, why), None),
+    file.env = seal::sealed(&args.state, &chosen);
+    let mut record = match closed {
+        Some(why) => not_started(&plan, file, run, why),
         None => {
-            if let Err(error) = confirm(&plan, args.yes) {
-                return refuse(&error);
-            }
-            match drill(args, &plan, &file, &run, events.listener(), &telling) {
-                Ok((record, directory)) => (record, Some(directory)),
-                Err(error) => {
-                    output::say(format_args!("error: {error}"));
-                    (not_started(&plan, file, run, Why::new("not-ready", error)), None)
-                }
-            }
+            drill(args, &plan, &file, &run, events.listener(), &telling).unwrap_or_else(|error| {
+                output::say(format_args!("error: {error}"));
+                not_started(&plan, file, run, Why::new("not-ready", error))
+            })
         }
     };
     record.environment = Some(environment::of(&record));
@@ -92,9 +96,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let _ = reports.write(&record);
     github::tell(&record);
     // Last: its disk may hang.
-    if let Some(directory) = directory {
-        keep(&directory, &record);
-    }
+    keep(&args.state, &record);
     if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
         let (run, state) = (&record.run, state.display());
         output::say(format_args!("firedrill restore {run} --state-dir {state}"));
@@ -137,7 +139,7 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-/// Runs the drill; with its record comes the run's directory.
+/// Runs the drill.
 fn drill(
     args: &RunArgs,
     plan: &Plan,
@@ -145,7 +147,7 @@ fn drill(
     run: &str,
     events: Listener,
     telling: &Telling,
-) -> Result<(RunRecord, PathBuf), String> {
+) -> Result<RunRecord, String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
@@ -203,7 +205,7 @@ fn drill(
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
     runtime.shutdown_background();
     leash.wait();
-    Ok((record, directory))
+    Ok(record)
 }
 
 /// Holds that no earlier run left traffic cut: what a drill measures then is not the plan's world, and its
@@ -315,18 +317,24 @@ fn screen(quiet: bool) -> Screen {
     Screen::new(kind, output::color(&stderr))
 }
 
-/// Keeps the run record beside the journal, for later reports.
-fn keep(directory: &Path, record: &RunRecord) {
-    let kept = report::json(record)
-        .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join(RECORD), &bytes));
+/// Keeps the run record, for later reports and for the gate: beside the journal, or alone where the drill was refused
+/// before it had one. Without it the drill before would count as the last one.
+fn keep(args: &StateArgs, record: &RunRecord) {
+    let kept = State::of(args).and_then(|state| {
+        let directory = state.run(&record.run);
+        let place = |error| format!("{}: {error}", directory.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(place)?;
+        let bytes = report::json(record).map_err(|error| place(error.into()))?;
+        output::write_whole(&directory.join(RECORD), &bytes).map_err(place)?;
+        // Without it, it is made when it is needed.
+        let _ = runs::index(&directory);
+        Ok(())
+    });
     if let Err(error) = kept {
-        let place = directory.display();
-        output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
-        return;
+        output::say(format_args!(
+            "warning: the run record could not be kept in {error}; `gate` and `history` cannot see this run"
+        ));
     }
-    // Without it, it is made when it is needed.
-    let _ = runs::index(directory);
 }
 
 /// Fewer file descriptors are not even enough for a drill of one probe.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::state::{self, Found, State};
-use crate::journal::Unusable;
+use crate::journal::{self, Unusable};
 use crate::model::{LostRun, Summary};
 use crate::past::{self, Indexed, Stamp, Whole};
 
@@ -105,7 +105,7 @@ pub(super) fn read(path: &Path) -> Result<Whole, String> {
 /// The past runs of a state directory.
 #[derive(Default)]
 pub(super) struct Past {
-    /// Those whose records can be read.
+    /// Those whose records can be read, each once.
     pub runs: Vec<Summary>,
     /// Those of which there is none, or none that can be read.
     pub lost: Vec<LostRun>,
@@ -118,12 +118,16 @@ pub(super) struct Past {
 pub(super) fn past(state: &State) -> Result<Past, String> {
     state.must_be_there()?;
     let mut past = Past::default();
+    let mut summaries = Vec::new();
     for directory in directories(state)? {
         match summary(&directory) {
-            Ok(summary) => past.runs.push(summary),
+            Ok(summary) => summaries.push(summary),
             Err(why) => past.lost.extend(lost(&directory, why)),
         }
     }
+    let (runs, disputed) = past::distinct(summaries);
+    past.runs = runs;
+    past.lost.extend(disputed);
     Ok(past)
 }
 
@@ -202,14 +206,17 @@ fn contents(file: &mut File) -> io::Result<Vec<u8>> {
 
 fn stamp(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
-    let modified = (metadata.mtime(), metadata.mtime_nsec());
-    Ok(Stamp { length: metadata.len(), modified })
+    Ok(Stamp {
+        length: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+    })
 }
 
-/// What is to be said of a run without a summary; nothing of a directory that is none of ours, or of a run that ended
-/// before it touched anything.
+/// What is to be said of a run without a summary; nothing of a directory that is none of ours.
 fn lost(directory: &Path, without: Without) -> Option<LostRun> {
-    let journal = state::find(directory).ok();
+    let journal = state::find(&directory.join(journal::FILE)).ok();
     let live = journal.as_ref().is_some_and(|found| found.live);
     let opened = match &journal {
         Some(Found { run: Ok(run), .. }) => Some(&run.opened),
@@ -217,9 +224,13 @@ fn lost(directory: &Path, without: Without) -> Option<LostRun> {
     };
     let why = match (without, &journal) {
         (Without::Readable(why), _) => why,
-        (Without::Record, None) => return None,
+        // One that was refused keeps a record alone; where that is gone too, its directory tells by its name.
+        (Without::Record, None) if begun(&id(directory)).is_none() => return None,
+        (Without::Record, None) => "it left neither a record nor a journal".to_owned(),
         (Without::Record, Some(_)) if live => "it is still going on".to_owned(),
-        (Without::Record, Some(Found { run: Err(Unusable::Empty), .. })) => return None,
+        (Without::Record, Some(Found { run: Err(Unusable::Empty), .. })) => {
+            "it ended before it began, and left no record".to_owned()
+        }
         (Without::Record, Some(_)) => {
             "it left no record, as when its drill died or its disk was full".to_owned()
         }

@@ -111,6 +111,11 @@ impl State {
         self.root.join("runs")
     }
 
+    /// The key that values of the environment are sealed with.
+    pub fn key(&self) -> PathBuf {
+        self.root.join("env.key")
+    }
+
     /// How to call `command` so that it looks into this directory.
     pub fn command(&self, command: &str) -> String {
         match self.given {
@@ -165,6 +170,18 @@ impl State {
     /// # Errors
     /// A sentence for people, when the directory cannot be read: what it holds might matter.
     pub fn journals(&self) -> Result<Journals, String> {
+        self.journals_that(owned)
+    }
+
+    /// Every journal, those of other users too, for who does not act on what they say.
+    ///
+    /// # Errors
+    /// As [`State::journals`].
+    pub fn journals_of_all(&self) -> Result<Journals, String> {
+        self.journals_that(|_| Ok(()))
+    }
+
+    fn journals_that(&self, may_be_read: fn(&Path) -> io::Result<()>) -> Result<Journals, String> {
         let runs = self.runs();
         let (mut found, mut shut) = (Vec::new(), Vec::new());
         let entries = match fs::read_dir(&runs) {
@@ -177,7 +194,7 @@ impl State {
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&runs, &error))?;
             let journal = entry.path().join(FILE);
-            match owned(&journal).and_then(|()| find(&journal)) {
+            match may_be_read(&journal).and_then(|()| find(&journal)) {
                 Ok(journal) => found.push(journal),
                 // A directory without a journal is none of ours, or its run ended before it began.
                 Err(error)

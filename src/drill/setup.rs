@@ -286,6 +286,7 @@ pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
         file: file.path,
         hash: file.hash,
         text: file.text,
+        env: file.env,
         vars: file.vars,
         datacenters: plan.datacenters.clone(),
         cut: plan.cut.clone(),

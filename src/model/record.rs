@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
     Latency, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts, PromiseResult,
-    Proof, Provider, Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
+    Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis, printable,
 };
 
 /// Everything a drill saw and decided.
@@ -134,6 +134,10 @@ pub struct PlanSummary {
     /// The values given by `--var` that it asks for. Records of older versions have none.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
+    /// The values of `${env:NAME}` that choose what is drilled, sealed. `None`: it asks for none, or there was no key to
+    /// seal them with. Records of older versions have none.
+    #[serde(default)]
+    pub env: Option<Sealed>,
     /// The datacenters; ids are indices into them.
     pub datacenters: Vec<Name>,
     /// What was to be cut, and how.

@@ -21,7 +21,13 @@ pub fn plan_file(path: &str, text: &[u8], vars: &BTreeMap<String, String>) -> Pl
         .collect();
     let hash = Some(hash(text, &vars));
     let keep = text.len() <= PlanFile::LONGEST;
-    PlanFile { path: path.to_owned(), hash, text: keep.then(|| readable.into_owned()), vars }
+    PlanFile {
+        path: path.to_owned(),
+        hash,
+        text: keep.then(|| readable.into_owned()),
+        vars,
+        env: None,
+    }
 }
 
 /// Without variables it is the digest of the file, which anybody can compute. A zero byte cannot stand in a plan,
@@ -34,7 +40,12 @@ fn hash(text: &[u8], vars: &BTreeMap<String, String>) -> String {
             digest.update(piece.as_bytes());
         }
     }
-    digest.finish().as_ref().iter().fold(String::new(), |mut hex, byte| {
+    hex(digest.finish().as_ref())
+}
+
+/// `bytes` in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex

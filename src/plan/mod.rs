@@ -23,6 +23,7 @@ mod probe;
 mod promised;
 mod read;
 mod render;
+mod seal;
 mod sense;
 mod served_by;
 mod service;
@@ -43,6 +44,7 @@ pub use file::plan_file;
 pub use finding::{Finding, Severity};
 pub use places::Objection;
 pub use render::render;
+pub use seal::{Choices, seal};
 pub use syntax::SIZE_LIMIT;
 
 use finding::quote;
@@ -63,6 +65,9 @@ pub struct Outcome {
     pub plan: Option<Plan>,
     /// Everything that is wrong, in the order of the text.
     pub findings: Vec<Finding>,
+    /// The values of `${env:NAME}` wherever the plan says what is drilled: everything but what is sent in headers and
+    /// bodies.
+    pub chosen: Choices,
     places: places::Places,
 }
 
@@ -82,13 +87,16 @@ pub struct Outline {
     pub name: Name,
     /// Its services, in order; those without probes too.
     pub services: Vec<Name>,
+    /// As [`Outcome::chosen`].
+    pub chosen: Choices,
 }
 
 /// The outline of a plan; `None` if not even a name can be read.
 pub fn outline(file: &str, text: &[u8], inputs: &Inputs) -> Option<Outline> {
-    let draft = drafted(file, text, &mut Reader::new(inputs))?;
+    let mut reader = Reader::new(inputs);
+    let draft = drafted(file, text, &mut reader)?;
     let services = draft.services.into_iter().map(|draft| draft.service.name);
-    Some(Outline { name: draft.name?, services: services.collect() })
+    Some(Outline { name: draft.name?, services: services.collect(), chosen: reader.chosen })
 }
 
 fn drafted(file: &str, text: &[u8], reader: &mut Reader) -> Option<draft::Draft> {
@@ -117,5 +125,5 @@ pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
         0 => draft.and_then(draft::Draft::into_plan),
         _ => None,
     };
-    Outcome { plan, findings: reader.findings.finish(text), places }
+    Outcome { plan, findings: reader.findings.finish(text), chosen: reader.chosen, places }
 }

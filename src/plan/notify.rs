@@ -31,7 +31,8 @@ pub(super) fn notifications(reader: &mut Reader, value: Value) -> Vec<Notificati
     let mut read = Vec::with_capacity(entries.len());
     for entry in entries {
         let name = reader.new_name(entry, &mut taken);
-        let told = one(reader, Value::of(entry), &entry.key);
+        // Whoever is told, it is the same drill.
+        let told = reader.choosing_nothing(|reader| one(reader, Value::of(entry), &entry.key));
         if let (Some(name), Some(told)) = (name, told) {
             read.push(Notification { name: name.value, ..told });
         }

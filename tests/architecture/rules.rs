@@ -187,7 +187,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal", "lease", "archive"]),
-    // The digest of a plan: it is the same plan if that is the same.
+    // The digest of a plan, and of the environment that it asks for: it is the same plan if they are the same.
     ("ring", &["plan"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),

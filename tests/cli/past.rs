@@ -13,7 +13,7 @@ fn unwell(home: &Home) -> &'static str {
 }
 
 /// The run's record, as `change` makes it, kept as the run `id`.
-fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
+pub fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
     let runs = home.path("firedrill/runs");
     let mut record: Value =
         serde_json::from_slice(&fs::read(runs.join(of).join("record.json")).unwrap()).unwrap();
@@ -23,7 +23,7 @@ fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
     fs::write(runs.join(id).join("record.json"), serde_json::to_vec(&record).unwrap()).unwrap();
 }
 
-fn json(ended: &Ended) -> Value {
+pub fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended}"))
 }
 

@@ -26,6 +26,16 @@ fn everyone_is_told_what_they_want_and_what_is_usual() {
 }
 
 #[test]
+fn who_is_told_does_not_choose_what_is_drilled() {
+    let notify = "notify: { a: { webhook: { url: \"https://h/${env:TOKEN}\", headers: { x: \"${env:TOKEN}\" }, \
+                  body: '\"${env:TOKEN}\"', ca: \"/${env:TOKEN}\" } } }";
+    let outcome =
+        parsed_with(format!("{GOOD}{notify}\n").replace("http://", "https://").as_bytes(), &[]);
+    assert!(outcome.plan.is_some(), "{:#?}", outcome.findings);
+    assert_eq!(outcome.chosen, Default::default(), "a token that is changed closes no gate");
+}
+
+#[test]
 fn what_could_not_be_sent_is_refused() {
     let hook =
         |more: &str| format!("notify: {{ a: {{ webhook: {{ url: \"http://h\", {more} }} }} }}");

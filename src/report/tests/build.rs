@@ -45,6 +45,10 @@ pub fn passed() -> RunRecord {
             hash: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
             text: Some("version: 1\nname: quickstart\n".into()),
             vars: BTreeMap::from([("region".into(), "east".into())]),
+            env: Some(Sealed {
+                key: "9f86d081884c7d65".into(),
+                values: BTreeMap::from([("HOST".into(), "2feaa0c55ad015a3".repeat(4))]),
+            }),
             datacenters: vec!["east".into(), "west".into()],
             cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
             through: vec!["wan".into()],
