@@ -18,7 +18,7 @@ use firedrill::model::{
     Bounds, ControlRecord, Course, Judgement, Name, Offset, ProbeRecord, Promise, PromiseResult,
     Provider, Recovery, Restored, RunRecord, ServiceRecord, Verdict, Why,
 };
-use firedrill::plan::{Inputs, parse, plan_file};
+use firedrill::plan::{Inputs, parse};
 use firedrill::report;
 
 const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/drills/quickstart.yaml");
@@ -86,9 +86,10 @@ fn keep(state: &Path, record: &RunRecord, text: &str, number: usize) {
 fn record() -> RunRecord {
     let text = fs::read(PLAN).unwrap();
     let vars = BTreeMap::new();
-    let plan = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None }).plan.unwrap();
+    let outcome = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None });
+    let plan = outcome.plan.unwrap();
     let why = Why::new("not-ready", "");
-    let mut record = not_started(&plan, plan_file(PLAN, &text, &vars), "RUN".to_owned(), why);
+    let mut record = not_started(&plan, outcome.source, "RUN".to_owned(), why);
     // The least that a PASS stands on.
     record.verdict = Verdict::Pass;
     record.reasons.clear();

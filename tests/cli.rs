@@ -8,6 +8,8 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/formats.rs"]
 mod formats;
 #[path = "cli/gate.rs"]
@@ -46,6 +48,8 @@ mod start;
 mod streams;
 #[path = "cli/telling.rs"]
 mod telling;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
 #[path = "cli/verdicts.rs"]

@@ -63,11 +63,13 @@ fn told(args: &GateArgs) -> Result<Exit, String> {
         Rules { max_age: args.max_age, within_p75: args.within_p75, require_all: args.require_all };
     let known = Known { runs: &runs, lost: &lost, cut: &cut };
     let gate = past::decide(&wanted, known, &rules, state::now());
-    match args.format {
+    let printed = match args.format {
         Form::Json => form::json(report::pretty(&gate)),
         Form::Table => output::data(report::gate(&gate, output::style()).as_bytes()),
-    }
-    Ok(if gate.open { Exit::Pass } else { Exit::Fail })
+    };
+    // A gate whose answer nobody could be given is not open; a closed one stays closed.
+    let decided = if gate.open { Exit::Pass } else { Exit::Fail };
+    Ok(decided.if_printed(printed))
 }
 
 /// What `firedrill status` would have a person do first: nothing is released into a world that is still cut.

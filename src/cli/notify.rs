@@ -44,11 +44,12 @@ pub(super) fn notify(args: &NotifyArgs) -> Exit {
         output::say(format_args!("error: nobody is told of `{event}`; see `notify` in the plan"));
         return Exit::Usage;
     }
-    told.iter().for_each(|told| output::data(line(told).as_bytes()));
-    match told.iter().all(|told| told.outcome == Delivery::Delivered) {
+    let exit = match told.iter().all(|told| told.outcome == Delivery::Delivered) {
         true => Exit::Pass,
         false => Exit::Fail,
-    }
+    };
+    let lines: String = told.iter().map(line).collect();
+    exit.if_printed(output::data(lines.as_bytes()))
 }
 
 fn send(plan: &Plan, event: NotifyEvent) -> Vec<NotificationRecord> {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
@@ -18,6 +18,7 @@ use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
 use super::telling::Telling;
+use super::whole::{self, Kind};
 use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
@@ -27,7 +28,7 @@ use crate::model::{
     RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
-use crate::screen::{Screen, ScreenKind};
+use crate::screen::{Mode, Screen, ScreenKind, Style};
 use crate::traffic;
 
 /// Options of `firedrill run`.
@@ -61,9 +62,13 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let (mut file, chosen) = (parsed.source, parsed.outcome.chosen);
+    let (mut file, chosen) = (parsed.outcome.source, parsed.outcome.chosen);
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
-    let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
+    let events_are_data = events::to_stdout(args.events.as_deref());
+    let events_path = args.events.as_deref().filter(|_| !events_are_data);
+    let paths = args.reports.iter().filter_map(Asked::path).chain(events_path);
+    let opened = whole::distinct(paths)
+        .and_then(|()| Reports::open(&args.reports, events_are_data))
         .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
     let (reports, mut events) = match opened {
         Ok(opened) => opened,
@@ -173,9 +178,7 @@ fn drill(
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
-        let mut screen = screen(args.quiet);
-        let (screen, shown) = aside(move |event| screen.show(event))
-            .map_err(|error| format!("the screen could not be started: {error}"))?;
+        let (screen, shown, mode) = start_screen(args.quiet)?;
         let listener = each_of([screen, events, telling.listener()]);
         // Last, because it takes a drill that goes away without a word for one that died.
         let (leash, guardian) = Leash::start(&path, &plan, &leases, stop.clone())?;
@@ -200,6 +203,8 @@ fn drill(
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
+        // Its thread may hang on a stopped terminal.
+        mode.put_back();
         Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
@@ -287,17 +292,28 @@ const WAITING: usize = 4096;
 /// How long the end of a drill waits for what is still to be shown.
 const LAST_SHOWN: Duration = Duration::from_secs(1);
 
-/// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
+/// How often a screen to which nothing is told shows that the drill lives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows events, and `None` now and then between them, in a thread of its own, which ends when the listener is dropped: a terminal that was
 /// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
 /// Disconnected when all is shown.
 fn aside(
-    mut show: impl FnMut(&DrillEvent) + Send + 'static,
+    mut show: impl FnMut(Option<&DrillEvent>) + Send + 'static,
 ) -> io::Result<(Listener, Receiver<()>)> {
     let (tell, told) = sync_channel::<DrillEvent>(WAITING);
     let (end, ended) = sync_channel(1);
     let work = move || {
         let _end: SyncSender<()> = end;
-        told.iter().for_each(|event| show(&event));
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(event) => show(Some(&event)),
+                Err(RecvTimeoutError::Timeout) => show(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Before the word that all is shown: it clears what it drew.
+        drop(show);
     };
     std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
     let listener = Box::new(move |event: &DrillEvent| {
@@ -307,6 +323,19 @@ fn aside(
     Ok((listener, ended))
 }
 
+/// Starts the screen: who tells it, how to wait for the end of what it shows, and the terminal's mode.
+fn start_screen(quiet: bool) -> Result<(Listener, Receiver<()>, Mode), String> {
+    let mut screen = screen(quiet);
+    let mode = screen.mode();
+    let show = move |event: Option<&DrillEvent>| match event {
+        Some(event) => screen.show(event),
+        None => screen.tick(),
+    };
+    let (tell, shown) =
+        aside(show).map_err(|error| format!("the screen could not be started: {error}"))?;
+    Ok((tell, shown, mode))
+}
+
 fn screen(quiet: bool) -> Screen {
     let stderr = io::stderr();
     let kind = match (quiet, stderr.is_terminal()) {
@@ -314,7 +343,7 @@ fn screen(quiet: bool) -> Screen {
         (false, true) => ScreenKind::Live,
         (false, false) => ScreenKind::Plain,
     };
-    Screen::new(kind, output::color(&stderr))
+    Screen::new(kind, Style { color: output::color(&stderr), ascii: output::ascii(&stderr) })
 }
 
 /// Keeps the run record, for later reports and for the gate: beside the journal, or alone where the drill was refused
@@ -325,7 +354,7 @@ fn keep(args: &StateArgs, record: &RunRecord) {
         let place = |error| format!("{}: {error}", directory.display());
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(place)?;
         let bytes = report::json(record).map_err(|error| place(error.into()))?;
-        output::write_whole(&directory.join(RECORD), &bytes).map_err(place)?;
+        whole::write(&directory.join(RECORD), Kind::Private, &bytes).map_err(place)?;
         // Without it, it is made when it is needed.
         let _ = runs::index(&directory);
         Ok(())
@@ -357,7 +386,7 @@ fn raise_file_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{RecvError, RecvTimeoutError};
+    use std::sync::mpsc::RecvError;
 
     use super::*;
     use crate::model::Offset;
@@ -367,7 +396,10 @@ mod tests {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
         let (resume, stopped) = std::sync::mpsc::channel::<()>();
         let (count, counted) = std::sync::mpsc::channel();
-        let (mut listener, shown) = aside(move |_| {
+        let (mut listener, shown) = aside(move |event: Option<&DrillEvent>| {
+            if event.is_none() {
+                return;
+            }
             let _ = stopped.recv();
             let _ = count.send(());
         })

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use futures_util::future::join_all;
 
-use super::StateArgs;
+use super::{StateArgs, source};
 use crate::clock::Clock;
 use crate::journal::{FILE, Hand, Run, Unusable};
 use crate::lease::{Holder, Lease, Leases, LockFiles, NotTaken};
@@ -238,13 +238,7 @@ fn owned(path: &Path) -> io::Result<()> {
 /// When it cannot be read.
 pub(super) fn find(path: &Path) -> io::Result<Found> {
     let journal = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(&journal)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
-    }
+    let mut file = source::open(&journal)?;
     // Shared, so that two who look do not see each other.
     let live = matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
     let run = Run::read_from(&mut file)?;

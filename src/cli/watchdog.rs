@@ -22,6 +22,7 @@ use crate::journal::{Append, Aside, Hand, Journal, Run, Unwritten};
 use crate::model::Notification;
 use crate::notify;
 use crate::restore::{Limits, restore_run};
+use crate::screen::Mode;
 use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
 
 /// The byte that says that the watchdog watches.
@@ -80,11 +81,17 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
         // Caught and let go: who stops everything at once stops the drill too, and that restores.
         let _deaf: Vec<_> = kinds.into_iter().map(signal).collect::<Result<_, _>>()?;
         let (beats, whom) = listen()?;
+        // As it is before the drill's screen changes it: until we are ready, nothing is shown that could be scrolled.
+        let terminal = Mode::remember();
         let cause = guard(args, beats).await;
         match cause {
-            None => Ok(Exit::Pass),
+            None => {
+                terminal.put_back_ours();
+                Ok(Exit::Pass)
+            }
             Some(cause) => {
                 kill(&drill);
+                terminal.put_back_ours();
                 let whom = whom.get().map(Vec::as_slice).unwrap_or_default();
                 Ok(take_over(journal, cause, Alarm::new(whom, cause, &args.journal)).await)
             }

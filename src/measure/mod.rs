@@ -8,6 +8,7 @@ mod gauge;
 mod guard;
 mod held;
 mod impact;
+mod now;
 mod observation;
 mod outage;
 mod promise;

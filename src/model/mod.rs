@@ -3,6 +3,7 @@
 //! Values only: nothing here reads a clock, opens a file or waits. Every other room imports these
 //! types and none of them imports another room.
 
+mod ascii;
 mod calendar;
 mod control;
 mod course;
@@ -28,6 +29,7 @@ mod text;
 mod time;
 mod topology;
 
+pub use ascii::*;
 pub use calendar::*;
 pub use control::*;
 pub use course::*;

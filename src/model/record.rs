@@ -70,16 +70,16 @@ impl RunRecord {
     /// Reads a record, as it was kept or written as JSON.
     ///
     /// # Errors
-    /// When it is of a newer format, or none at all.
+    /// When it is of another format, or none at all.
     pub fn read(bytes: &[u8]) -> Result<RunRecord, NotARecord> {
         #[derive(Deserialize)]
         struct Formed {
-            format: u32,
+            format: u64,
         }
-        // The format first: of a newer one the rest may be anything.
+        // The format first: of another one the rest may be anything.
         let formed: Formed = serde_json::from_slice(bytes).map_err(NotARecord::Damaged)?;
-        if formed.format > RunRecord::FORMAT {
-            return Err(NotARecord::Newer(formed.format));
+        if formed.format != u64::from(RunRecord::FORMAT) {
+            return Err(NotARecord::OtherFormat(formed.format));
         }
         serde_json::from_slice(bytes).map_err(NotARecord::Damaged)
     }
@@ -90,8 +90,8 @@ impl RunRecord {
 pub enum NotARecord {
     /// It is none, or was changed since it was written.
     Damaged(serde_json::Error),
-    /// It has this format, which is newer than [`RunRecord::FORMAT`].
-    Newer(u32),
+    /// It has this format, which is not [`RunRecord::FORMAT`].
+    OtherFormat(u64),
 }
 
 impl fmt::Display for NotARecord {
@@ -104,9 +104,9 @@ impl fmt::Display for NotARecord {
                     printable(&error.to_string())
                 )
             }
-            NotARecord::Newer(format) => write!(
+            NotARecord::OtherFormat(format) => write!(
                 f,
-                "it has the format {format}, and this firedrill reads up to {}; use the firedrill that wrote it",
+                "it has the format {format}, and this firedrill reads {}; use the firedrill that wrote it",
                 RunRecord::FORMAT
             ),
         }

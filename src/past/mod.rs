@@ -15,6 +15,6 @@ mod tests;
 pub use compare::compare;
 pub use distinct::distinct;
 pub use gate::{Known, Rules, decide};
-pub use history::{FEWEST, history};
+pub use history::{FEWEST, history, order};
 pub use own::{Chosen, Other, Wanted};
 pub use summary::{Indexed, Stamp, Unreadable, Whole, summary, whole};

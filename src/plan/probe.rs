@@ -8,6 +8,7 @@ use super::address;
 use super::finding::quote;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::tree::Kind;
+use super::typed;
 
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
@@ -151,6 +152,7 @@ pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> 
             reader.findings.error("bad-value", text.span, what, "a header field is one line");
             continue;
         }
+        typed::header(reader, &name, Value::of(entry), &text.value);
         headers.push((name, text.value));
     }
     headers

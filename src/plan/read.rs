@@ -14,6 +14,7 @@ use super::finding::{Findings, is_hostile, quote};
 use super::seal::Choices;
 use super::suggest::{instead, nearest};
 use super::tree::{Entry, Kind, Node, Scalar, Span};
+use super::typed::Typed;
 use super::units::{self, LONGEST, Malformed, written};
 
 /// What reading needs and gathers.
@@ -30,6 +31,8 @@ pub(super) struct Reader<'a> {
     credential: bool,
     /// The lab's services.
     pub lab: LabNames,
+    /// The secrets that stand in the plan as they are.
+    pub typed: Typed,
 }
 
 /// What `${lab:SERVICE}` may name.
@@ -173,6 +176,7 @@ impl<'a> Reader<'a> {
             chosen: Choices::default(),
             credential: false,
             lab: LabNames::Absent,
+            typed: Typed::default(),
         }
     }
 

@@ -202,7 +202,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("maud", &["report"]),
     ("indicatif", &["screen"]),
-    ("unicode_width", &["report"]),
+    // How wide text is, in tables and in the live view; in the model, for its counterpart in ASCII.
+    ("unicode_width", &["model", "report", "screen"]),
     ("etcetera", &["cli"]),
     ("thiserror", &["journal", "lease", "plan", "lab", "probe", "archive"]),
     // The JSON Schema of the record, from its types.
