@@ -12,6 +12,7 @@ use super::finding::quote;
 use super::probe;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
+use super::typed;
 
 /// More than this is no list of people any more.
 const MOST: usize = 50;
@@ -87,11 +88,8 @@ fn chat(reader: &mut Reader, value: Value, kind: NotifyKind) -> Option<Notificat
     let url = at.and_then(|value| url(reader, value));
     let ca = ca(reader, &fields, url.as_ref());
     let url = url?;
-    if !has_secret(&url.value) {
-        let what = format!("the URL of {} is a secret, and stands here for everyone", kind.key());
-        let hint = "write `url: \"${env:HOOK_URL}\"`: the plan's text is in every run record";
-        reader.findings.warning("plain-secret", url.span, what, hint);
-    }
+    let what = format!("the URL of {}, which is a secret,", kind.key());
+    at.into_iter().for_each(|at| typed::secret(reader, &what, at, &url.value));
     Some(told(kind, url.value, Vec::new(), ca))
 }
 
@@ -131,12 +129,6 @@ fn webhook(reader: &mut Reader, value: Value) -> Option<Notification> {
     let headers = headers.unwrap_or_default();
     let body = fields.get("body").map(|value| body(reader, value, &headers));
     let ca = ca(reader, &fields, url.as_ref());
-    let plain = |(name, text): &&(String, Text)| name == "authorization" && !has_secret(text);
-    if let (Some(at), Some(_)) = (fields.get("headers"), headers.iter().find(plain)) {
-        let what = "`authorization` is a secret, and stands here for everyone";
-        let hint = "write `authorization: \"Bearer ${env:TOKEN}\"`";
-        reader.findings.warning("plain-secret", at.at, what, hint);
-    }
     let method = method.unwrap_or(Some("POST"))?.to_owned();
     let body = body.map_or(Some(None), |body| body.map(Some))?;
     Some(told(NotifyKind::Webhook(Hook { method, body }), url?.value, headers, ca))
@@ -184,10 +176,6 @@ fn body(reader: &mut Reader, value: Value, headers: &[(String, Text)]) -> Option
     Some(text)
 }
 
-fn has_secret(text: &Text) -> bool {
-    text.secrets().next().is_some()
-}
-
 fn url(reader: &mut Reader, value: Value) -> Option<At<Text>> {
     // The lab's addresses are those of what is drilled.
     let text = reader.text(value, false)?;
@@ -214,11 +202,7 @@ fn header(reader: &mut Reader, value: Value) -> Option<Text> {
         reader.findings.error("bad-value", span, what, "look at the variable that it comes from");
         return None;
     }
-    if !has_secret(&text) {
-        let what = format!("{} is a secret, and stands here for everyone", quote(value.key));
-        let hint = "write `${env:NAME}`: the plan's text is in every run record";
-        reader.findings.warning("plain-secret", span, what, hint);
-    }
+    typed::secret(reader, &format!("the value of {}", quote(value.key)), value, &text);
     Some(text)
 }
 

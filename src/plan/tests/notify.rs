@@ -26,6 +26,16 @@ fn everyone_is_told_what_they_want_and_what_is_usual() {
 }
 
 #[test]
+fn a_secret_that_is_typed_is_not_in_what_records_keep() {
+    let notify = "notify: { a: { slack: { url: \"https://hooks.example/T0/typed-secret-1\" } }, \
+                  b: { grafana: { url: \"https://g.example\", token: typed-secret-2 } } }";
+    let outcome = parsed_with(format!("{GOOD}{notify}\n").as_bytes(), &[]);
+    assert_eq!(outcome.findings.len(), 2, "{:#?}", outcome.findings);
+    let kept = outcome.source.text.unwrap();
+    assert!(kept.contains("slack: { url: ***") && !kept.contains("typed-secret"), "{kept}");
+}
+
+#[test]
 fn who_is_told_does_not_choose_what_is_drilled() {
     let notify = "notify: { a: { webhook: { url: \"https://h/${env:TOKEN}\", headers: { x: \"${env:TOKEN}\" }, \
                   body: '\"${env:TOKEN}\"', ca: \"/${env:TOKEN}\" } } }";
