@@ -16,6 +16,7 @@ mod guardrail;
 mod kill_switch;
 mod lab;
 mod load;
+mod notify;
 mod placed;
 mod places;
 mod probe;

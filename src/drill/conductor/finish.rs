@@ -60,6 +60,7 @@ impl Conductor {
             lab: None,
             environment: None,
             samples: None,
+            notifications: Vec::new(),
         }
     }
 

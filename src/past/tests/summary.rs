@@ -92,6 +92,7 @@ pub fn record() -> RunRecord {
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
