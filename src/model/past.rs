@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Judgement, Mode, Name, Promise, UserMinutes, Verdict, Why, optional_millis};
+use super::{
+    Bounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why, optional_millis,
+};
 
 /// A past run in a few hundred bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct Summary {
     pub hash: Option<String>,
     /// The values given by `--var` that the plan asked for.
     pub vars: BTreeMap<String, String>,
+    /// The values of the environment that chose what was drilled, sealed; `None`: it asks for none, or they were not
+    /// kept.
+    pub env: Option<Sealed>,
     /// How it ended.
     pub verdict: Verdict,
     /// Whether it was the lab that was drilled.
@@ -35,6 +40,8 @@ pub struct Summary {
     pub slowest: Option<Slowest>,
     /// The services whose recovery was measured.
     pub measured: Vec<Name>,
+    /// What its record says against its verdict, in a sentence: a record that contradicts itself proves nothing.
+    pub contradiction: Option<String>,
 }
 
 /// The slowest service of a drill, which is as good as that.
@@ -52,11 +59,16 @@ impl Summary {
         self.slowest.as_ref().and_then(|slowest| slowest.recovery)
     }
 
+    /// Whether it passed, and nothing in its record says otherwise.
+    pub fn has_passed(&self) -> bool {
+        self.verdict == Verdict::Pass && self.contradiction.is_none()
+    }
+
     /// Whether the recovery times of the two can be held against each other: the same plan by its name, the same cut
-    /// in the same way, and both in the lab or neither.
+    /// in the same way, both in the lab or neither, and the same system as far as the environment chose it.
     pub fn is_like(&self, other: &Summary) -> bool {
         (&self.plan, self.lab, &self.cut) == (&other.plan, other.lab, &other.cut)
-            && self.mode == other.mode
+            && (self.mode, &self.env) == (other.mode, &other.env)
     }
 }
 
@@ -248,6 +260,8 @@ pub struct ComparedMinutes {
 pub struct Gate {
     /// Whether it is open.
     pub open: bool,
+    /// Why it is closed whatever the plans are; empty if nothing says so.
+    pub objections: Vec<Why>,
     /// The plans that were asked for.
     pub plans: Vec<GatedPlan>,
     /// The services of these plans that no passed drill has measured.

@@ -25,7 +25,7 @@ pub fn judge(promises: &Promises, probes: &[&Evidence<'_>], marks: &Marks) -> Ve
     let accounts = ledgers.map(|(probe, ledger)| Account {
         probe: &probe.name,
         // Who acknowledged what decides nothing here.
-        record: ledger.account(marks, |_| String::new()),
+        record: ledger.judged_by(marks),
     });
     let accounts: Vec<Account<'_>> = accounts.collect();
     let lose = promises.lose_at_most.map(|budget| worst(&accounts, |it| lost(it, budget)));
