@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use firedrill::drill::not_started;
 use firedrill::model::{
-    Bounds, Course, Name, ProbeRecord, Recovery, RunRecord, ServiceRecord, Verdict, Why,
+    Bounds, ControlRecord, Course, Judgement, Name, Offset, ProbeRecord, Promise, PromiseResult,
+    Provider, Recovery, Restored, RunRecord, ServiceRecord, Verdict, Why,
 };
-use firedrill::plan::{Inputs, parse, plan_file};
+use firedrill::plan::{Inputs, parse};
 use firedrill::report;
 
 const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/drills/quickstart.yaml");
@@ -85,15 +86,35 @@ fn keep(state: &Path, record: &RunRecord, text: &str, number: usize) {
 fn record() -> RunRecord {
     let text = fs::read(PLAN).unwrap();
     let vars = BTreeMap::new();
-    let plan = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None }).plan.unwrap();
+    let outcome = parse(PLAN, &text, &Inputs { vars: &vars, env: &|_| None });
+    let plan = outcome.plan.unwrap();
     let why = Why::new("not-ready", "");
-    let mut record = not_started(&plan, plan_file(PLAN, &text, &vars), "RUN".to_owned(), why);
+    let mut record = not_started(&plan, outcome.source, "RUN".to_owned(), why);
+    // The least that a PASS stands on.
     record.verdict = Verdict::Pass;
+    record.reasons.clear();
+    let at = |seconds: u64| Some(Offset::from_millis(seconds * 1000));
+    record.marks.cut_confirmed = at(10);
+    record.marks.restore_confirmed = at(60);
+    record.marks.ended = at(120);
+    record.controls = record.plan.through.iter().cloned().map(restored).collect();
     record.started_at = "2020-01-01T00:00:00Z".parse().unwrap();
     let names = plan.services.iter().map(|service| service.name.clone());
     let more = (0..SERVICES).map(|number| Name::from(format!("service-{number}").as_str()));
     record.services = names.chain(more).take(SERVICES).map(service).collect();
     record
+}
+
+fn restored(name: Name) -> ControlRecord {
+    ControlRecord {
+        name,
+        provider: Provider::Lab,
+        before: None,
+        cut: None,
+        after: None,
+        restored: Restored::Yes,
+        by_hand: Vec::new(),
+    }
 }
 
 fn service(name: Name) -> ServiceRecord {
@@ -131,7 +152,11 @@ fn service(name: Name) -> ServiceRecord {
         users: None,
         recovery,
         failback: None,
-        promises: Vec::new(),
+        promises: vec![PromiseResult {
+            budget: Some(ms(1000)),
+            measured: Some(bounds),
+            ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
+        }],
         impact: None,
         probes: (0..PROBES).map(probe).collect(),
     }

@@ -8,14 +8,20 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/formats.rs"]
 mod formats;
+#[path = "cli/gate.rs"]
+mod gate;
 #[path = "cli/guards.rs"]
 mod guards;
 #[path = "cli/guide.rs"]
 mod guide;
 #[path = "cli/home.rs"]
 mod home;
+#[path = "cli/inbox.rs"]
+mod inbox;
 #[path = "cli/metrics.rs"]
 mod metrics;
 #[path = "cli/page.rs"]
@@ -40,6 +46,10 @@ mod signals;
 mod start;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/telling.rs"]
+mod telling;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
 #[path = "cli/verdicts.rs"]

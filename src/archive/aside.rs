@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -51,10 +52,10 @@ pub struct Keeper {
     tally: Arc<Tally>,
 }
 
-/// Keeps the samples that are fed in a new file at `path`.
+/// Keeps the samples that are fed in a new file at `path`, which is for its user alone.
 pub fn keep(path: PathBuf, names: SampleNames) -> (Feed, Keeper) {
     // In the thread too: a disk may hang when a file is made.
-    keep_on(move || OpenOptions::new().write(true).create_new(true).open(path), names)
+    keep_on(move || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path), names)
 }
 
 /// As [`keep`], on any disk.

@@ -22,6 +22,12 @@ const LONGEST: usize = 4 << 20;
 /// Nor one with names: a plan is no longer.
 const LONGEST_NAMES: usize = 64 << 20;
 
+/// So many bytes may be looked at in vain, in what begins as frames do and is none, before the rest counts as damaged:
+/// this many, and [`IN_VAIN_EACH`] for each byte that is left out. A disk does less harm; a file that was made to be
+/// slow to read would have every byte looked at a million times.
+const IN_VAIN: u64 = 64 << 20;
+const IN_VAIN_EACH: u64 = 16;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Names = 1,
@@ -36,9 +42,19 @@ pub trait Disk: Write + Seek {
     /// # Errors
     /// When that is not certain.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file off behind its first `length` bytes.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn cut_off(&mut self, length: u64) -> io::Result<()>;
 }
 
 impl Disk for File {
+    fn cut_off(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
@@ -124,8 +140,10 @@ impl<D: Disk> Writer<D> {
                 Ok(())
             }
             Err(error) => {
-                // The next frame goes over what there is of this one. If that fails, a reader finds it all the same.
+                // The next frame goes over what there is of this one, and if it is shorter nothing may stand behind it.
+                // If that fails, a reader finds it all the same.
                 let _ = self.out.seek(SeekFrom::Start(self.whole));
+                let _ = self.out.cut_off(self.whole);
                 Err(error)
             }
         }
@@ -160,7 +178,7 @@ pub enum NotSamples {
 pub struct Damage {
     /// Samples that were kept and are gone, as far as later frames tell.
     pub samples: u64,
-    /// Bytes that are no part of a whole frame.
+    /// Bytes that are no part of a whole frame, or stand behind the end.
     pub bytes: u64,
     /// Its end is missing: how many samples there were nobody knows.
     pub torn: bool,
@@ -184,7 +202,11 @@ pub struct Reader<R> {
     /// The samples of a frame that was read to find the names.
     first: Option<Vec<Sampled>>,
     read: u64,
+    /// Bytes that were looked at as a frame, and were none.
+    in_vain: u64,
     damage: Damage,
+    /// The file has no more than what is ahead.
+    ended: bool,
     over: bool,
 }
 
@@ -208,7 +230,9 @@ impl<R: Read> Reader<R> {
             names: None,
             first: None,
             read: 0,
+            in_vain: 0,
             damage: Damage { torn: true, ..Damage::default() },
+            ended: false,
             over: false,
         };
         if !reader.have(MAGIC.len() + 1)? || reader.ahead[..MAGIC.len()] != MAGIC[..] {
@@ -246,7 +270,11 @@ impl<R: Read> Reader<R> {
     fn more(&mut self) -> io::Result<Option<Vec<Sampled>>> {
         while !self.over {
             let Some(frame) = self.frame()? else {
-                if !self.skip()? {
+                let patience =
+                    self.damage.bytes.saturating_mul(IN_VAIN_EACH).saturating_add(IN_VAIN);
+                if self.in_vain > patience {
+                    self.leave_out_the_rest()?;
+                } else if !self.skip()? {
                     self.over = true;
                 }
                 continue;
@@ -267,10 +295,15 @@ impl<R: Read> Reader<R> {
                 _ => None,
             };
             self.at = end;
-            self.damage.samples += frame.before.saturating_sub(self.read);
+            let missing = frame.before.saturating_sub(self.read);
+            self.damage.samples = self.damage.samples.saturating_add(missing);
             self.read = self.read.max(frame.before);
+            if self.over {
+                // Whatever stands behind the end was not written by a drill.
+                self.leave_out_the_rest()?;
+            }
             if let Some(block) = block {
-                self.read += block.len() as u64;
+                self.read = self.read.saturating_add(block.len() as u64);
                 return Ok(Some(block));
             }
         }
@@ -295,6 +328,9 @@ impl<R: Read> Reader<R> {
         let (head, payload) =
             (self.at + MARKER.len()..self.at + 21, self.at + FRAME..self.at + FRAME + length);
         let is_whole = u64::from(checksum(&self.ahead[head], &self.ahead[payload.clone()])) == sum;
+        if !is_whole {
+            self.in_vain = self.in_vain.saturating_add(length as u64);
+        }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         Ok(is_whole.then_some(Frame { kind, count, before, payload }))
     }
@@ -320,6 +356,15 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Leaves out all that there is.
+    fn leave_out_the_rest(&mut self) -> io::Result<()> {
+        self.over = true;
+        while self.have(1)? {
+            self.pass(self.ahead.len() - self.at);
+        }
+        Ok(())
+    }
+
     /// Leaves out bytes that are no part of a whole frame.
     fn pass(&mut self, bytes: usize) {
         self.damage.bytes += bytes as u64;
@@ -332,14 +377,15 @@ impl<R: Read> Reader<R> {
         if self.ahead.len() - self.at >= count {
             return Ok(true);
         }
-        self.ahead.drain(..self.at);
-        self.at = 0;
-        while self.ahead.len() < count {
-            if self.from.by_ref().take(PIECE).read_to_end(&mut self.ahead)? == 0 {
-                return Ok(false);
-            }
+        // Only when that moves less than was used: each byte is moved a few times, however often somebody asks.
+        if self.at >= self.ahead.len() - self.at {
+            self.ahead.drain(..self.at);
+            self.at = 0;
         }
-        Ok(true)
+        while !self.ended && self.ahead.len() - self.at < count {
+            self.ended = self.from.by_ref().take(PIECE).read_to_end(&mut self.ahead)? == 0;
+        }
+        Ok(self.ahead.len() - self.at >= count)
     }
 }
 

@@ -15,6 +15,11 @@ impl Disk for Cursor<Vec<u8>> {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn cut_off(&mut self, length: u64) -> io::Result<()> {
+        self.get_mut().truncate(length as usize);
+        Ok(())
+    }
 }
 
 fn names() -> SampleNames {
@@ -62,6 +67,10 @@ fn written(samples: &[Sampled]) -> Vec<u8> {
 impl<D: Disk> Disk for &mut D {
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
+    }
+
+    fn cut_off(&mut self, length: u64) -> io::Result<()> {
+        (**self).cut_off(length)
     }
 }
 
@@ -211,6 +220,75 @@ fn damage_costs_the_frame_that_it_hit_and_is_told() {
     assert!(lost.len() > 2 && lost.iter().all(|lost| *lost < 4_000), "{lost:?}");
 }
 
+/// A frame as somebody else would make it; its checksum is right unless it is not `whole`.
+fn frame(
+    whole: bool,
+    (kind, count, before): (u8, u32, u64),
+    length: u32,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut frame = b"\xfdFRM".to_vec();
+    frame.push(kind);
+    frame.extend_from_slice(&count.to_le_bytes());
+    frame.extend_from_slice(&before.to_le_bytes());
+    frame.extend_from_slice(&length.to_le_bytes());
+    let sum = crc32fast::hash(&[&frame[4..], payload].concat());
+    frame.extend_from_slice(&(if whole { sum } else { !sum }).to_le_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+#[test]
+fn what_stands_behind_the_end_is_damage() {
+    let samples = ordinary(300);
+    let whole = written(&samples);
+    for behind in [&b"x"[..], &whole[8..], &whole, &frame(true, (3, 0, 0), 0, b"")] {
+        let (all, damage) = read(&[&whole, behind].concat());
+        assert_eq!(all, samples);
+        assert_eq!(damage, Damage { samples: 0, bytes: behind.len() as u64, torn: false });
+    }
+}
+
+#[test]
+fn a_last_frame_that_did_not_fit_leaves_nothing_behind_the_end() {
+    let samples = ordinary(300);
+    let mut writes = 0;
+    // Magic, version, names; then the only frame of samples fails half-way, and the end is shorter than that.
+    let (record, bytes) = fed(&samples, move || {
+        writes += 1;
+        if writes == 4 { Err(1_000) } else { Ok(()) }
+    });
+    assert_eq!((record.kept, record.lost), (0, 300), "{record:?}");
+    assert_eq!(read(&bytes), (Vec::new(), Damage::default()));
+}
+
+#[test]
+fn numbers_that_nobody_would_write_do_no_harm() {
+    let whole = written(&ordinary(1));
+    let bounds: Vec<usize> =
+        (8..whole.len()).filter(|at| whole[*at..].starts_with(b"\xfdFRM")).collect();
+    let (head, samples) = (&whole[..bounds[1]], &whole[bounds[1] + 25..bounds[2]]);
+    let one = |before| frame(true, (2, 1, before), samples.len() as u32, samples);
+    let end = |before| frame(true, (3, 0, before), 0, b"");
+    let (all, damage) = read(&[head, &one(u64::MAX), &one(u64::MAX), &end(u64::MAX)].concat());
+    assert_eq!((all.len(), damage.samples, damage.torn), (2, u64::MAX, false));
+    let later = frame(true, (9, 0, u64::MAX), 0, b"");
+    let (_, damage) = read(&[head, &one(5), &later, &end(0)].concat());
+    assert_eq!(damage.samples, u64::MAX - 1);
+}
+
+#[test]
+fn frames_that_are_none_take_no_more_time_than_their_length() {
+    // Each claims all that follows. To believe them one after another would take the square of their number, hours:
+    // the shorter claims lie within the file and are checked, the longer ones ask for more than there is.
+    for (number, kind, claim) in [(300_000, 2, 4 << 20), (400_000, 1, 40 << 20)] {
+        let bytes = frame(false, (kind, 1, 0), claim, b"").repeat(number);
+        let (all, damage) = read(&[&written(&[])[..8], &bytes].concat());
+        let lost = Damage { samples: 0, bytes: bytes.len() as u64, torn: true };
+        assert_eq!((all.len(), damage), (0, lost));
+    }
+}
+
 #[test]
 fn a_file_of_something_else_or_of_a_later_version_says_so() {
     let said = |bytes: &[u8]| Reader::new(bytes).unwrap_err().to_string();
@@ -262,6 +340,10 @@ impl<F> Seek for Moody<F> {
 impl<F: FnMut() -> Result<(), usize> + Send> Disk for Moody<F> {
     fn sync(&mut self) -> io::Result<()> {
         (self.fate)().map_err(|_| io::Error::from(io::ErrorKind::StorageFull))
+    }
+
+    fn cut_off(&mut self, length: u64) -> io::Result<()> {
+        self.file.lock().unwrap().cut_off(length)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::journal::{Entry, Run};
 /// Says on stderr how to put back what the run of `journal` may have cut.
 pub(super) fn show(journal: &Path) {
     match state::find(journal).map(|found| found.run) {
-        Ok(Ok(run)) => output::say(format_args!("{}", text(&run).trim_end())),
+        Ok(Ok(run)) => output::say_lines(text(&run).trim_end()),
         Ok(Err(error)) => output::say(format_args!("{}: {error}", journal.display())),
         Err(error) => output::say(format_args!("{}: {error}", journal.display())),
     }

@@ -51,12 +51,15 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             checked
         });
         match args.format {
-            Form::Table => output::data(report::placement(&checked, output::style()).as_bytes()),
+            Form::Table => {
+                let text = report::placement(&checked, output::style());
+                exit = exit.if_printed(output::data(text.as_bytes()));
+            }
             Form::Json => all.push(checked),
         }
     }
     if args.format == Form::Json {
-        form::json(report::checks(&all));
+        exit = exit.if_printed(form::json(report::checks(&all)));
     }
     exit
 }

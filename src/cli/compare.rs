@@ -33,11 +33,8 @@ fn told(args: &CompareArgs) -> Result<Exit, String> {
     let state = State::of(&args.state)?;
     let read = |run: &str| runs::resolve(&state, run).and_then(|path| runs::read(&path));
     let comparison = past::compare(&read(&args.before)?, &read(&args.after)?);
-    match args.format {
+    Ok(match args.format {
         Form::Json => form::json(report::pretty(&comparison)),
-        Form::Table => {
-            output::data(report::comparison(&comparison, output::style()).as_bytes());
-        }
-    }
-    Ok(Exit::Pass)
+        Form::Table => output::data(report::comparison(&comparison, output::style()).as_bytes()),
+    })
 }

@@ -194,7 +194,12 @@ mod tests {
     }
 
     fn look() -> DrillEvent {
-        DrillEvent::Watched { at: Offset::from_millis(8), services: Vec::new() }
+        DrillEvent::Watched {
+            at: Offset::from_millis(8),
+            services: Vec::new(),
+            guardrails: Vec::new(),
+            loads: Vec::new(),
+        }
     }
 
     /// A reader that reads only what it is let, and all once nobody lets it any more.
@@ -263,6 +268,7 @@ mod tests {
             lost,
             datacenters: Vec::new(),
             services: Vec::new(),
+            at_most: Duration::ZERO,
         });
         events.end(Verdict::Pass);
     }

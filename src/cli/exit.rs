@@ -22,6 +22,13 @@ pub enum Exit {
     NotRestored = 6,
 }
 
+impl Exit {
+    /// This one; if it is a success, only if `printed` is one too.
+    pub(super) fn if_printed(self, printed: Exit) -> Exit {
+        if self == Exit::Pass { printed } else { self }
+    }
+}
+
 /// The table for `--help`.
 pub(super) const HELP: &str = "\
 Exit codes:

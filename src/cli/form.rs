@@ -14,11 +14,15 @@ pub(super) enum Form {
     Json,
 }
 
-/// Prints what was made as JSON.
-pub(super) fn json(made: Result<Vec<u8>, impl std::fmt::Display>) {
+/// Prints what was made as JSON. As [`output::data`].
+#[must_use]
+pub(super) fn json(made: Result<Vec<u8>, impl std::fmt::Display>) -> Exit {
     match made {
         Ok(bytes) => output::data(&bytes),
-        Err(error) => output::say(format_args!("error: the JSON could not be made: {error}")),
+        Err(error) => {
+            output::say(format_args!("error: the JSON could not be made: {error}"));
+            Exit::Usage
+        }
     }
 }
 

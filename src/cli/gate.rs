@@ -1,7 +1,8 @@
 //! `firedrill gate`: whether the last drills let a release go out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,11 +10,11 @@ use clap::Args;
 use super::form::Form;
 use super::history::say_left_out;
 use super::runs::{self, Past};
-use super::state::{self, State};
-use super::{Exit, StateArgs, VarArgs, form, input, output};
+use super::state::{self, Journals, State};
+use super::{Exit, StateArgs, VarArgs, form, input, output, seal};
 use crate::model::{Name, Summary};
-use crate::past::{self, Rules, Wanted, latest};
-use crate::report;
+use crate::past::{self, Chosen, Known, Other, Rules, Wanted};
+use crate::{plan, report};
 
 /// Options of `firedrill gate`.
 #[derive(Debug, Args)]
@@ -28,7 +29,8 @@ pub(super) struct GateArgs {
     /// The last drill of each plan is at most so old, as 30d
     #[arg(long, value_name = "AGE", value_parser = input::age)]
     max_age: Option<Duration>,
-    /// Its recovery was no slower than three of four of the earlier drills like it that passed
+    /// Its recovery is not shown to be slower than the earlier drills like it that passed explain: beyond their 75th
+    /// percentile by more than they vary
     #[arg(long)]
     within_p75: bool,
     /// Every service of the plans was measured in a drill that passed
@@ -53,63 +55,154 @@ fn told(args: &GateArgs) -> Result<Exit, String> {
     let state = State::of(&args.state)?;
     let Past { runs, lost } = runs::past(&state)?;
     lost.iter().for_each(say_left_out);
-    let wanted = wanted(args, &runs)?;
+    let cut = traffic_cut(&state)?;
+    // Without one nothing can be compared, which the gate says where it matters.
+    let plans = Plans { vars: &args.vars, key: seal::key(&state.key()).ok(), runs: &runs };
+    let wanted = plans.wanted(args)?;
     let rules =
         Rules { max_age: args.max_age, within_p75: args.within_p75, require_all: args.require_all };
-    let gate = past::decide(&wanted, &runs, &lost, &rules, state::now());
-    match args.format {
+    let known = Known { runs: &runs, lost: &lost, cut: &cut };
+    let gate = past::decide(&wanted, known, &rules, state::now());
+    let printed = match args.format {
         Form::Json => form::json(report::pretty(&gate)),
         Form::Table => output::data(report::gate(&gate, output::style()).as_bytes()),
-    }
-    Ok(if gate.open { Exit::Pass } else { Exit::Fail })
+    };
+    // A gate whose answer nobody could be given is not open; a closed one stays closed.
+    let decided = if gate.open { Exit::Pass } else { Exit::Fail };
+    Ok(decided.if_printed(printed))
 }
 
-/// The plans that were asked for, each once, as they are now.
-fn wanted(args: &GateArgs, runs: &[Summary]) -> Result<Vec<Wanted>, String> {
-    let mut last: BTreeMap<&Name, &Summary> = BTreeMap::new();
-    for run in runs {
-        let known = last.entry(&run.plan).or_insert(run);
-        *known = latest(known, run);
-    }
-    let asked: Vec<&String> = args.plans.iter().chain(&args.more).collect();
-    if asked.is_empty() {
-        return Ok(last.values().map(|run| drilled(run, &args.vars)).collect());
-    }
-    let mut wanted = Vec::new();
-    let mut seen = BTreeSet::new();
-    for asked in asked.into_iter().filter(|asked| seen.insert(*asked)) {
-        let path = Path::new(asked);
-        wanted.push(match last.get(&Name::from(asked.as_str())) {
-            Some(run) if !path.exists() => drilled(run, &args.vars),
-            None if !path.exists() => {
-                return Err(format!(
-                    "there is no plan file {asked}, and no run of a plan of that name"
-                ));
-            }
-            _ => read(path, &args.vars)?,
-        });
-    }
-    Ok(wanted)
-}
-
-/// The plan of a run as it is now, in the file that it was read from then.
-fn drilled(run: &Summary, vars: &VarArgs) -> Wanted {
-    let now = read(Path::new(&run.file), vars).and_then(|wanted| match wanted.plan == run.plan {
-        true => Ok(wanted),
-        false => Err(format!("{} now holds the plan {}", run.file, wanted.plan)),
+/// What `firedrill status` would have a person do first: nothing is released into a world that is still cut.
+fn traffic_cut(state: &State) -> Result<Vec<String>, String> {
+    let Journals { found, shut } = state.journals_of_all()?;
+    let status = state.command("status");
+    let cut = found.iter().filter_map(|found| {
+        let what = match (found.is_left(), found.is_being_restored()) {
+            (true, _) => "may have left traffic cut",
+            (_, true) => "lost its drill, and its traffic is still being put back",
+            _ => return None,
+        };
+        Some(format!("{} {what}; `{status}` says more", found.id))
     });
-    now.unwrap_or_else(|error| Wanted {
+    let unknown = shut.iter().map(ToString::to_string);
+    Ok(cut.chain(unknown).collect())
+}
+
+/// What plans are read with.
+struct Plans<'a> {
+    vars: &'a VarArgs,
+    /// What values of the environment are sealed with; `None`: there is no key.
+    key: Option<Vec<u8>>,
+    runs: &'a [Summary],
+}
+
+impl Plans<'_> {
+    /// The plans that were asked for, each once, as they are now.
+    fn wanted(&self, args: &GateArgs) -> Result<Vec<Wanted>, String> {
+        let names: BTreeSet<&Name> = self.runs.iter().map(|run| &run.plan).collect();
+        let asked: Vec<&String> = args.plans.iter().chain(&args.more).collect();
+        let mut wanted: Vec<Wanted> = Vec::new();
+        if asked.is_empty() {
+            wanted.extend(names.iter().flat_map(|name| self.drilled(name)));
+        }
+        let mut seen = BTreeSet::new();
+        for asked in asked.into_iter().filter(|asked| seen.insert(*asked)) {
+            let path = Path::new(asked);
+            match names.get(&Name::from(asked.as_str())) {
+                Some(name) if !path.exists() => wanted.extend(self.drilled(name)),
+                None if !path.exists() => {
+                    return Err(format!(
+                        "there is no plan file {asked}, and no run of a plan of that name"
+                    ));
+                }
+                _ => wanted.push(self.read(path)?),
+            }
+        }
+        self.tell_apart(&mut wanted);
+        Ok(wanted)
+    }
+
+    /// The plans of that name as they are now, in the files that they were drilled from. A file that is gone, or holds
+    /// another plan now, has none, unless it is so of all of them.
+    fn drilled(&self, name: &Name) -> Vec<Wanted> {
+        let mut seen = BTreeSet::new();
+        let mut found = Vec::new();
+        for run in self.by_file(name).into_values() {
+            let path = Path::new(&run.file);
+            if matches!(path.try_exists(), Ok(false)) {
+                continue;
+            }
+            match self.read(path) {
+                Ok(now) if now.plan != *name => {}
+                Ok(now) if seen.insert(whereabouts(&now.file)) => found.push(now),
+                Ok(_) => {}
+                Err(error) => found.push(unread(run, &error)),
+            }
+        }
+        let last = self.runs.iter().filter(|run| run.plan == *name);
+        let last = last.max_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
+        if let (Some(last), true) = (last, found.is_empty()) {
+            let now = self.read(Path::new(&last.file));
+            let error = match now {
+                Ok(now) => format!("{} now holds the plan {}", last.file, now.plan),
+                Err(error) => error,
+            };
+            found.push(unread(last, &error));
+        }
+        found
+    }
+
+    /// A run of each file that a plan of that name was drilled from.
+    fn by_file(&self, name: &Name) -> BTreeMap<&str, &Summary> {
+        let named = self.runs.iter().filter(|run| run.plan == *name);
+        named.map(|run| (run.file.as_str(), run)).collect()
+    }
+
+    /// Says of each of `wanted` which other files hold a plan of its name now.
+    fn tell_apart(&self, wanted: &mut [Wanted]) {
+        let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
+        let drilled = names.iter().flat_map(|name| self.by_file(name).into_keys());
+        let mut there: Vec<Wanted> =
+            drilled.filter_map(|file| self.read(Path::new(file)).ok()).collect();
+        there.extend(wanted.iter().cloned());
+        for wanted in wanted {
+            let here = whereabouts(&wanted.file);
+            let others = there.iter().filter(|other| other.plan == wanted.plan);
+            let others = others.filter(|other| whereabouts(&other.file) != here);
+            let other = |other: &Wanted| {
+                Some(Other { file: other.file.clone(), hash: other.hash.clone().ok()? })
+            };
+            wanted.others = others.filter_map(other).collect();
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<Wanted, String> {
+        let (file, outline) = input::outline(path, self.vars)?;
+        let hash = file.hash.ok_or_else(|| format!("{} has no digest", file.path));
+        let chosen = Chosen {
+            names: outline.chosen.names().cloned().collect(),
+            sealed: self.key.as_ref().map(|key| plan::seal(key, &outline.chosen)),
+        };
+        let (plan, services) = (outline.name, outline.services);
+        let (file, vars) = (file.path, file.vars);
+        Ok(Wanted { plan, file, hash, vars, chosen, services, others: Vec::new() })
+    }
+}
+
+/// Where a file is, however it is called.
+fn whereabouts(file: &str) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| PathBuf::from(file))
+}
+
+/// The plan of a run whose file cannot be read any more.
+fn unread(run: &Summary, error: &str) -> Wanted {
+    Wanted {
         plan: run.plan.clone(),
         file: run.file.clone(),
         hash: Err(format!("{error}; give the gate the path of the plan")),
         vars: BTreeMap::new(),
+        chosen: Chosen::default(),
         services: run.measured.clone(),
-    })
-}
-
-fn read(path: &Path, vars: &VarArgs) -> Result<Wanted, String> {
-    let (file, outline) = input::outline(path, vars)?;
-    let hash = file.hash.ok_or_else(|| format!("{} has no digest", file.path));
-    let (plan, services) = (outline.name, outline.services);
-    Ok(Wanted { plan, file: file.path, hash, vars: file.vars, services })
+        others: Vec::new(),
+    }
 }

@@ -18,7 +18,7 @@ const LARGEST: u64 = 1024 * 1024;
 /// parses.
 pub(super) fn tell(record: &RunRecord) {
     let Some(summary) = summary(|name| std::env::var_os(name)) else { return };
-    report::annotations(record).iter().for_each(output::say);
+    report::annotations(record).iter().for_each(output::command);
     let Some(path) = summary else { return };
     let added = add(&path, report::markdown(record).as_bytes(), LARGEST);
     if let Err(error) = added {

@@ -50,15 +50,14 @@ fn told(args: &HistoryArgs) -> Result<Exit, String> {
     let last = args.last.map_or(every, NonZeroUsize::get);
     let history = past::history(runs, lost, plan.as_ref(), last);
     history.left_out.iter().for_each(say_left_out);
-    match args.format {
+    Ok(match args.format {
         Form::Json => form::json(report::pretty(&history)),
         Form::Table if history.runs.is_empty() => {
             let of = plan.map_or(String::new(), |plan| format!(" of {plan}"));
-            output::line(&printable(&format!("no run{of} is kept in {}", state.place())));
+            output::line(&printable(&format!("no run{of} is kept in {}", state.place())))
         }
         Form::Table => output::data(report::history(&history, output::style()).as_bytes()),
-    }
-    Ok(Exit::Pass)
+    })
 }
 
 /// Says on stderr that a run is left out.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, input, output};
+use super::whole::Kind;
+use super::{Exit, form, input, output, whole};
 use crate::init::{Answers, Question, System};
 use crate::model::printable;
 use crate::plan::{self, Finding, Inputs, Severity};
@@ -108,16 +109,10 @@ impl InitArgs {
 
 /// Asks what no option says, if somebody is there, and writes the plan.
 pub(super) fn init(args: &InitArgs) -> Exit {
-    match made(args) {
-        Ok(()) => Exit::Pass,
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            Exit::Usage
-        }
-    }
+    form::end(made(args))
 }
 
-fn made(args: &InitArgs) -> Result<(), String> {
+fn made(args: &InitArgs) -> Result<Exit, String> {
     let to_stdout = args.file == Path::new("-");
     if !to_stdout && !args.force {
         refuse_what_is_there(&args.file)?;
@@ -147,14 +142,13 @@ fn made(args: &InitArgs) -> Result<(), String> {
         return Err(format!("the answers make no plan: {}", in_a_line(&finding)));
     }
     if to_stdout {
-        output::data(text.as_bytes());
-        return Ok(());
+        return Ok(output::data(text.as_bytes()));
     }
-    output::write_whole(&args.file, text.as_bytes())
+    whole::write(&args.file, Kind::Report, text.as_bytes())
         .map_err(|error| format!("{} could not be written: {error}", args.file.display()))?;
     let file = printable(&args.file.display().to_string());
     output::say(format_args!("{file} is written; next: firedrill preview {file}"));
-    Ok(())
+    Ok(Exit::Pass)
 }
 
 fn refuse_what_is_there(file: &Path) -> Result<(), String> {

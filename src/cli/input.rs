@@ -6,48 +6,48 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{VarArgs, output};
+use super::{VarArgs, output, source};
 use crate::model::PlanFile;
 use crate::plan::{self, Inputs, Outcome, Outline};
 
 /// A plan larger than this is refused before it is read: room for some 100,000 probes.
 const LARGEST: u64 = 32 * 1024 * 1024;
 
-/// A plan as it was found: its text, and what the parser says of it.
+/// A plan as it was found: its text, secrets masked, and what the parser says of it.
 pub(super) struct Parsed {
     pub file: String,
-    /// The same for the record: what a later reader tells it by.
-    pub source: PlanFile,
     pub text: Vec<u8>,
     pub outcome: Outcome,
 }
 
 /// Reads and parses the plan in `path`. An error is a sentence for people.
 pub(super) fn read(path: &Path, vars: &VarArgs) -> Result<Parsed, String> {
-    let (file, text) = (path.display().to_string(), text(path)?);
+    let (file, text) = (path.display().to_string(), text(path, any)?);
     let vars = values(vars);
     let env = |name: &str| std::env::var(name).ok();
     let outcome = plan::parse(&file, &text, &Inputs { vars: &vars, env: &env });
-    Ok(Parsed { source: plan::plan_file(&file, &text, &vars), file, text, outcome })
+    // Whatever is drawn of it from here on.
+    let text = outcome.masked(&text);
+    Ok(Parsed { file, text, outcome })
 }
 
-/// Reads as much of the plan in `path` as can be told without its secrets. An error is a sentence for people.
+/// Reads as much of the plan in the file `path` as can be told without its secrets: records name files, and whatever
+/// is there by now must neither hang nor go on for ever. An error is a sentence for people.
 pub(super) fn outline(path: &Path, vars: &VarArgs) -> Result<(PlanFile, Outline), String> {
-    let (file, text) = (path.display().to_string(), text(path)?);
+    let (file, text) =
+        (path.display().to_string(), text(path, |path| source::bytes(path, LARGEST))?);
     let vars = values(vars);
     let env = |name: &str| std::env::var(name).ok();
-    let outline = plan::outline(&file, &text, &Inputs { vars: &vars, env: &env });
-    let outline = outline
-        .ok_or_else(|| format!("{file} is no plan; `firedrill check {file}` says what is wrong"))?;
-    Ok((plan::plan_file(&file, &text, &vars), outline))
+    plan::outline(&file, &text, &Inputs { vars: &vars, env: &env })
+        .ok_or_else(|| format!("{file} is no plan; `firedrill check {file}` says what is wrong"))
 }
 
 fn values(vars: &VarArgs) -> BTreeMap<String, String> {
     vars.vars.iter().cloned().collect()
 }
 
-fn text(path: &Path) -> Result<Vec<u8>, String> {
-    bytes(path).map_err(|error| {
+fn text(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Result<Vec<u8>, String> {
+    read(path).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::NotFound => "; give the path of a plan, such as drills/quickstart.yaml",
             io::ErrorKind::IsADirectory => "; give the plans in it, such as DIR/*.yaml",
@@ -57,7 +57,8 @@ fn text(path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+/// What a person names may be a pipe too, as `<(envsubst < plan.yaml)`.
+fn any(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     // One byte more than allowed, so that the parser sees that it is too large.
     File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;

@@ -7,7 +7,8 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, Exit, exit, output};
+use super::whole::Kind;
+use super::{Cli, Exit, exit, output, whole};
 
 /// Options of `firedrill completions`.
 #[derive(Debug, Args)]
@@ -45,18 +46,17 @@ fn described() -> Command {
 pub(super) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut described(), "firedrill", &mut script);
-    output::data(&script);
-    Exit::Pass
+    output::data(&script)
 }
 
 /// Prints or writes the man pages.
 pub(super) fn man(args: &ManArgs) -> Exit {
     let written = match &args.directory {
         None => page(described()).map(|page| output::data(&page)),
-        Some(directory) => pages(directory),
+        Some(directory) => pages(directory).map(|()| Exit::Pass),
     };
     match written {
-        Ok(()) => Exit::Pass,
+        Ok(exit) => exit,
         Err(error) => {
             output::say(format_args!("error: the man pages could not be written: {error}"));
             Exit::Usage
@@ -72,11 +72,11 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 
 fn pages(directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    let whole = described();
-    for command in whole.get_subcommands().cloned().chain([whole.clone()]) {
+    let all = described();
+    for command in all.get_subcommands().cloned().chain([all.clone()]) {
         // As built: `firedrill-run` for a page of its own, which the first page names.
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        output::write_whole(&directory.join(format!("{name}.1")), &page(command)?)?;
+        whole::write(&directory.join(format!("{name}.1")), Kind::Report, &page(command)?)?;
     }
     Ok(())
 }

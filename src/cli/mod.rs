@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod alarm;
 mod by_hand;
 mod check;
 mod compare;
@@ -14,6 +15,7 @@ mod init;
 mod input;
 mod leash;
 mod manual;
+mod notify;
 mod output;
 mod preview;
 mod reach;
@@ -22,11 +24,15 @@ mod restore;
 mod run;
 mod runs;
 mod schema;
+mod seal;
 mod settle;
 mod signals;
+mod source;
 mod state;
 mod status;
+mod telling;
 mod watchdog;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -70,6 +76,8 @@ enum Command {
     /// Write a commented plan to begin with; asks a few things on a terminal
     // Boxed, for it is far larger than the others.
     Init(Box<init::InitArgs>),
+    /// Send those whom the plan's `notify` names a message that is marked as a test
+    Notify(notify::NotifyArgs),
     /// Print the JSON Schema of a plan or a run record
     Schema(schema::SchemaArgs),
     /// Print the script that completes commands in a shell
@@ -108,7 +116,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     // By itself it would be written at once, and wait for a stderr that stands still.
-    std::panic::set_hook(Box::new(|panic| output::say(format_args!("firedrill {panic}"))));
+    std::panic::set_hook(Box::new(|panic| output::say_lines(format_args!("firedrill {panic}"))));
     // A drill and its watchdog have traffic to put back while they talk.
     if !matches!(cli.command, Command::Run(_) | Command::Watchdog(_)) {
         output::be_patient();
@@ -116,7 +124,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     if cli.ascii {
         output::be_ascii();
     }
-    let exit = match cli.command {
+    with_last_words(|| obey(cli.command), output::last_words)
+}
+
+fn obey(command: Command) -> Exit {
+    match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Preview(args) => preview::preview(&args),
@@ -126,12 +138,43 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Compare(args) => compare::compare(&args),
         Command::Gate(args) => gate::gate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Notify(args) => notify::notify(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Init(args) => init::init(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
         Command::Watchdog(args) => watchdog::watchdog(&args),
-    };
-    output::last_words();
-    exit
+    }
+}
+
+/// What `work` gives. Even when it panics, `last_words` are said first: what the panic says is among them.
+fn with_last_words<T>(work: impl FnOnce() -> T, last_words: fn()) -> T {
+    struct Last(fn());
+    impl Drop for Last {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    let _last = Last(last_words);
+    work()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_said_even_by_a_command_that_panics() {
+        static SAID: AtomicUsize = AtomicUsize::new(0);
+        let say = || {
+            SAID.fetch_add(1, Relaxed);
+        };
+        assert_eq!(with_last_words(|| 7, say), 7);
+        assert_eq!(SAID.load(Relaxed), 1);
+        let ended = std::panic::catch_unwind(|| with_last_words(|| panic!("for a test"), say));
+        assert!(ended.is_err(), "it goes on, so that the process ends with 101");
+        assert_eq!(SAID.load(Relaxed), 2);
+    }
 }

@@ -8,7 +8,9 @@ use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::model::RunRecord;
+use super::Exit;
+use super::whole::{Kind, Pending};
+use crate::model::{RunRecord, printable_line};
 use crate::report::{self, TableStyle};
 
 /// A report that was asked for: `FORMAT` or `FORMAT=PATH`.
@@ -60,6 +62,13 @@ impl Format {
     }
 }
 
+impl Asked {
+    /// Where it goes, if not to stdout.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+}
+
 /// Parses what `--report` takes.
 pub(super) fn report(text: &str) -> Result<Asked, String> {
     let (format, path) = match text.split_once('=') {
@@ -68,6 +77,18 @@ pub(super) fn report(text: &str) -> Result<Asked, String> {
         None => (text, None),
     };
     Ok(Asked { format: Format::named(format)?, path })
+}
+
+/// The stream of ours that `path` names, by its number, if it names one.
+fn open_stream(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        path => {
+            let number = ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|it| path.strip_prefix(it));
+            number?.parse().ok()
+        }
+    }
 }
 
 /// The reports of a run, opened before anything is touched.
@@ -85,9 +106,12 @@ enum Sink {
 impl Sink {
     fn open(path: &Path) -> Result<Sink, String> {
         let is_device = fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
-        let sink = match is_device {
-            true => OpenOptions::new().write(true).open(path).map(Sink::Device),
-            false => Pending::create(path).map(Sink::File),
+        let sink = match open_stream(path) {
+            Some(1) => return Ok(Sink::Stdout),
+            // Whoever led it into a file wants what is in there to stay.
+            Some(_) => OpenOptions::new().append(true).open(path).map(Sink::Device),
+            None if is_device => OpenOptions::new().write(true).open(path).map(Sink::Device),
+            None => Pending::create(path, Kind::Report).map(Sink::File),
         };
         sink.map_err(|error| {
             let path = path.display();
@@ -225,8 +249,7 @@ fn style_of(to_stdout: bool) -> TableStyle {
         // A terminal that nobody has sized, as in a container, says 0.
         let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|size| size.ws_col > 0);
         let width = size.map_or(80, |size| size.ws_col);
-        let ascii = ASCII.load(Relaxed) || !locale_is_utf8();
-        return TableStyle { width, color: color(&stdout), ascii };
+        return TableStyle { width, color: color(&stdout), ascii: ascii(&stdout) };
     }
     // The same whoever calls, so that a report drawn again is the same to the byte.
     TableStyle { ascii: ASCII.load(Relaxed), ..TableStyle::FILE }
@@ -234,6 +257,11 @@ fn style_of(to_stdout: bool) -> TableStyle {
 
 /// Whether every table keeps to ASCII.
 static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// Whether what goes to `stream` keeps to ASCII: it was asked for, or a terminal shows no more.
+pub(super) fn ascii(stream: &impl IsTerminal) -> bool {
+    ASCII.load(Relaxed) || (stream.is_terminal() && !locale_is_utf8())
+}
 
 /// From now on every table keeps to ASCII.
 pub(super) fn be_ascii() {
@@ -297,11 +325,30 @@ pub(super) fn be_patient() {
     PATIENT.store(true, Relaxed);
 }
 
-/// Says something on stderr, from a thread of its own: a terminal that was stopped, or a pipe that nobody reads, must
-/// not keep traffic cut. Nobody may be listening any more, which must not end a drill either.
+/// Says something on stderr, in one line, from a thread of its own: a terminal that was stopped, or a pipe that nobody
+/// reads, must not keep traffic cut. Nobody may be listening any more, which must not end a drill either. Whatever names
+/// are in it, it steers no terminal and no CI runner.
 pub(super) fn say(line: impl std::fmt::Display) {
+    give(printable_line(&line.to_string()));
+}
+
+/// As [`say`], for a text whose line breaks are our own.
+pub(super) fn say_lines(text: impl std::fmt::Display) {
+    give(lines(&text.to_string()));
+}
+
+/// As [`say`], for a line that is meant to steer a CI runner: what is in it has been escaped.
+pub(super) fn command(line: impl std::fmt::Display) {
+    give(line.to_string());
+}
+
+/// Each line of a text, made safe to show.
+fn lines(text: &str) -> String {
+    text.lines().map(printable_line).collect::<Vec<_>>().join("\n")
+}
+
+fn give(line: String) {
     let write = |line: &str| drop(writeln!(io::stderr(), "{line}"));
-    let line = line.to_string();
     match TALKER.get_or_init(|| Talker::start(write).ok()) {
         Some(talker) => talker.give(line, PATIENT.load(Relaxed)),
         None => write(&line),
@@ -372,68 +419,22 @@ impl Talker {
     }
 }
 
-/// Prints a line of data on stdout.
-pub(super) fn line(text: &str) {
-    data(format!("{text}\n").as_bytes());
+/// Prints lines on stdout, in which names of others may be. As [`data`].
+#[must_use]
+pub(super) fn line(text: &str) -> Exit {
+    data(format!("{}\n", lines(text)).as_bytes())
 }
 
-/// Prints data on stdout.
-pub(super) fn data(bytes: &[u8]) {
-    if let Err(error) = stdout(|out| out.write_all(bytes)) {
-        say(format_args!("error: stdout could not be written: {error}"));
-    }
-}
-
-/// A file that appears under its name only when it is whole.
-struct Pending {
-    path: PathBuf,
-    partial: PathBuf,
-    finished: bool,
-}
-
-impl Pending {
-    fn create(path: &Path) -> io::Result<Pending> {
-        // Through links: what they lead to is what gets the new contents.
-        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let name = path
-            .file_name()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::IsADirectory, "it names no file"))?;
-        if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
-        }
-        if path.exists() {
-            OpenOptions::new().write(true).open(path)?;
-        }
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}", std::process::id()));
-        let partial = path.with_file_name(hidden);
-        OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
-        Ok(Pending { path: path.to_owned(), partial, finished: false })
-    }
-
-    fn finish(mut self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).open(&self.partial)?;
-        fill(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&self.partial, &self.path)?;
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Nothing was promised under this name; a leftover would only puzzle.
-            let _ = fs::remove_file(&self.partial);
+/// Prints data on stdout. What could not be printed is said, and is no success.
+#[must_use]
+pub(super) fn data(bytes: &[u8]) -> Exit {
+    match stdout(|out| out.write_all(bytes)) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            say(format_args!("error: stdout could not be written: {error}"));
+            Exit::Usage
         }
     }
-}
-
-/// Writes `bytes` to `path`, whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    Pending::create(path)?.finish(|out| out.write_all(bytes))
 }
 
 #[cfg(test)]

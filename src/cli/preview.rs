@@ -57,14 +57,10 @@ pub(super) fn preview(args: &PreviewArgs) -> Exit {
     match args.format {
         form::Form::Table => {
             let text = report::preview(plan, &checked, &controls, &ahead, output::style());
-            output::data(text.as_bytes());
+            output::data(text.as_bytes())
         }
-        form::Form::Json => match report::preview_json(plan, &checked, &controls, &ahead) {
-            Ok(bytes) => output::data(&bytes),
-            Err(error) => output::say(format_args!("error: the JSON could not be made: {error}")),
-        },
+        form::Form::Json => form::json(report::preview_json(plan, &checked, &controls, &ahead)),
     }
-    Exit::Pass
 }
 
 /// Every control that the plan cuts through, as it is now.

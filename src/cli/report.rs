@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::output::{self, Asked, Export, Reports};
 use super::state::State;
-use super::{Exit, StateArgs, runs};
+use super::{Exit, StateArgs, runs, source, whole};
 use crate::archive::{self, Damage, Reader};
 use crate::model::{RunRecord, SampleNames};
 use crate::report::Csv;
@@ -33,6 +33,16 @@ enum Wanted {
     Samples(Option<PathBuf>),
 }
 
+impl Wanted {
+    /// Where it goes, if not to stdout.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Wanted::Report(report) => report.path(),
+            Wanted::Samples(path) => path.as_deref(),
+        }
+    }
+}
+
 fn wanted(text: &str) -> Result<Wanted, String> {
     match text.split_once('=') {
         None if text == "csv" => Ok(Wanted::Samples(None)),
@@ -54,8 +64,9 @@ pub(super) fn report(args: &ReportArgs) -> Exit {
 
 fn draw(args: &ReportArgs) -> Result<Exit, String> {
     let path = runs::resolve(&State::of(&args.state)?, &args.run)?;
-    let bytes = std::fs::read(&path).map_err(|error| broken(&path, error))?;
+    let bytes = source::bytes(&path, runs::LARGEST).map_err(|error| broken(&path, error))?;
     let record = RunRecord::read(&bytes).map_err(|error| broken(&path, error))?;
+    whole::distinct(args.formats.iter().filter_map(Wanted::path))?;
     let (mut asked, mut exports) = (Vec::new(), Vec::new());
     for wanted in &args.formats {
         match wanted {
@@ -111,7 +122,7 @@ struct Samples {
 impl Samples {
     /// Opens the samples at `path`, which must be those of `record`.
     fn open(path: &Path, record: &RunRecord) -> Result<Samples, String> {
-        let file = match File::open(path) {
+        let file = match source::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let place = path.parent().unwrap_or(path).display();

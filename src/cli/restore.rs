@@ -294,7 +294,7 @@ pub(super) fn told(run: &Run, outcomes: &[Outcome]) -> bool {
     for outcome in outcomes {
         let entry = run.controls.iter().find(|entry| entry.control.name == outcome.control);
         let Some(entry) = entry else { continue };
-        output::say(format_args!("{}", sentence(run, entry, outcome).trim_end()));
+        output::say_lines(sentence(run, entry, outcome).trim_end());
     }
     outcomes.iter().all(Outcome::is_good) && run.lost().next().is_none()
 }

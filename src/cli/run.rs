@@ -1,9 +1,11 @@
 //! `firedrill run`: the drill.
 
+use std::fs::DirBuilder;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
@@ -15,7 +17,9 @@ use super::output::{self, Asked, Reports};
 use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, VarArgs, environment, input, state};
+use super::telling::Telling;
+use super::whole::{self, Kind};
+use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
@@ -24,7 +28,7 @@ use crate::model::{
     RunRecord, SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
-use crate::screen::{Screen, ScreenKind};
+use crate::screen::{Mode, Screen, ScreenKind, Style};
 use crate::traffic;
 
 /// Options of `firedrill run`.
@@ -58,40 +62,46 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return refuse(&error),
     };
     input::show_findings(&parsed);
-    let file = parsed.source;
+    let (mut file, chosen) = (parsed.outcome.source, parsed.outcome.chosen);
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
-    let opened = Reports::open(&args.reports, events::to_stdout(args.events.as_deref()))
+    let events_are_data = events::to_stdout(args.events.as_deref());
+    let events_path = args.events.as_deref().filter(|_| !events_are_data);
+    let paths = args.reports.iter().filter_map(Asked::path).chain(events_path);
+    let opened = whole::distinct(paths)
+        .and_then(|()| Reports::open(&args.reports, events_are_data))
         .and_then(|reports| Ok((reports, Events::open(args.events.as_deref())?)));
     let (reports, mut events) = match opened {
         Ok(opened) => opened,
         Err(error) => return refuse(&error),
     };
-    let run = state::run_id();
+    let closed = closed_now(&plan);
     // Nobody is asked to confirm what the calendar forbids.
-    let (mut record, directory) = match closed_now(&plan) {
-        Some(why) => (not_started(&plan, file, run, why), None),
+    if closed.is_none()
+        && let Err(error) = confirm(&plan, args.yes)
+    {
+        return refuse(&error);
+    }
+    // Now: whoever confirms takes a while, and runs are told apart by when they began.
+    let run = state::run_id();
+    let telling = Telling::of(&plan, &run, args.state.state_dir.as_deref());
+    file.env = seal::sealed(&args.state, &chosen);
+    let mut record = match closed {
+        Some(why) => not_started(&plan, file, run, why),
         None => {
-            if let Err(error) = confirm(&plan, args.yes) {
-                return refuse(&error);
-            }
-            match drill(args, &plan, &file, &run, events.listener()) {
-                Ok((record, directory)) => (record, Some(directory)),
-                Err(error) => {
-                    output::say(format_args!("error: {error}"));
-                    (not_started(&plan, file, run, Why::new("not-ready", error)), None)
-                }
-            }
+            drill(args, &plan, &file, &run, events.listener(), &telling).unwrap_or_else(|error| {
+                output::say(format_args!("error: {error}"));
+                not_started(&plan, file, run, Why::new("not-ready", error))
+            })
         }
     };
     record.environment = Some(environment::of(&record));
     events.end(record.verdict);
+    record.notifications = telling.end(&record);
     // What cannot be written is said, and does not change the verdict.
     let _ = reports.write(&record);
     github::tell(&record);
     // Last: its disk may hang.
-    if let Some(directory) = directory {
-        keep(&directory, &record);
-    }
+    keep(&args.state, &record);
     if let (Verdict::NotRestored, Some(state)) = (record.verdict, &args.state.state_dir) {
         let (run, state) = (&record.run, state.display());
         output::say(format_args!("firedrill restore {run} --state-dir {state}"));
@@ -134,14 +144,15 @@ fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
     }
 }
 
-/// Runs the drill; with its record comes the run's directory.
+/// Runs the drill.
 fn drill(
     args: &RunArgs,
     plan: &Plan,
     file: &PlanFile,
     run: &str,
-    mut events: Listener,
-) -> Result<(RunRecord, PathBuf), String> {
+    events: Listener,
+    telling: &Telling,
+) -> Result<RunRecord, String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
     refuse_while_cut(&state)?;
@@ -164,19 +175,13 @@ fn drill(
     })?;
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
-    let at_most = plan.timing.at_most;
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
-        let mut screen = screen(args.quiet);
-        let (mut screen, shown) = aside(move |event| screen.show(event))
-            .map_err(|error| format!("the screen could not be started: {error}"))?;
-        let listener = Box::new(move |event: &DrillEvent| {
-            screen(event);
-            events(event);
-        });
+        let (screen, shown, mode) = start_screen(args.quiet)?;
+        let listener = each_of([screen, events, telling.listener()]);
         // Last, because it takes a drill that goes away without a word for one that died.
-        let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
+        let (leash, guardian) = Leash::start(&path, &plan, &leases, stop.clone())?;
         let names = SampleNames::of(&plan, run);
         let (mut feed, keeper) = archive::keep(directory.join(archive::FILE), names);
         let charge = Charge {
@@ -193,15 +198,19 @@ fn drill(
             sampled: Box::new(move |sampled: &Sampled| feed.push(sampled)),
         };
         let mut record = conduct(charge).await;
+        // It is under way while the rest is waited for.
+        telling.verdict(&record);
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
+        // Its thread may hang on a stopped terminal.
+        mode.put_back();
         Ok::<_, String>((record, leash))
     })?;
     // A look at a kill switch on a dead network disk may hang for ever: nobody waits for it.
     runtime.shutdown_background();
     leash.wait();
-    Ok((record, directory))
+    Ok(record)
 }
 
 /// Holds that no earlier run left traffic cut: what a drill measures then is not the plan's world, and its
@@ -272,23 +281,39 @@ fn absolute(plan: &mut Plan) {
     }
 }
 
+/// Tells each of `listeners`, in order.
+fn each_of(mut listeners: [Listener; 3]) -> Listener {
+    Box::new(move |event: &DrillEvent| listeners.iter_mut().for_each(|listener| listener(event)))
+}
+
 /// Events that may wait for a screen that is slow; more are not shown.
 const WAITING: usize = 4096;
 
 /// How long the end of a drill waits for what is still to be shown.
 const LAST_SHOWN: Duration = Duration::from_secs(1);
 
-/// Shows events in a thread of its own, which ends when the listener is dropped: a terminal that was
+/// How often a screen to which nothing is told shows that the drill lives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows events, and `None` now and then between them, in a thread of its own, which ends when the listener is dropped: a terminal that was
 /// stopped (Ctrl-S), or a pipe that nobody reads, must not keep a drill from its restore, nor from its verdict.
 /// Disconnected when all is shown.
 fn aside(
-    mut show: impl FnMut(&DrillEvent) + Send + 'static,
+    mut show: impl FnMut(Option<&DrillEvent>) + Send + 'static,
 ) -> io::Result<(Listener, Receiver<()>)> {
     let (tell, told) = sync_channel::<DrillEvent>(WAITING);
     let (end, ended) = sync_channel(1);
     let work = move || {
         let _end: SyncSender<()> = end;
-        told.iter().for_each(|event| show(&event));
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(event) => show(Some(&event)),
+                Err(RecvTimeoutError::Timeout) => show(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Before the word that all is shown: it clears what it drew.
+        drop(show);
     };
     std::thread::Builder::new().name("screen".to_owned()).spawn(work)?;
     let listener = Box::new(move |event: &DrillEvent| {
@@ -298,6 +323,19 @@ fn aside(
     Ok((listener, ended))
 }
 
+/// Starts the screen: who tells it, how to wait for the end of what it shows, and the terminal's mode.
+fn start_screen(quiet: bool) -> Result<(Listener, Receiver<()>, Mode), String> {
+    let mut screen = screen(quiet);
+    let mode = screen.mode();
+    let show = move |event: Option<&DrillEvent>| match event {
+        Some(event) => screen.show(event),
+        None => screen.tick(),
+    };
+    let (tell, shown) =
+        aside(show).map_err(|error| format!("the screen could not be started: {error}"))?;
+    Ok((tell, shown, mode))
+}
+
 fn screen(quiet: bool) -> Screen {
     let stderr = io::stderr();
     let kind = match (quiet, stderr.is_terminal()) {
@@ -305,21 +343,27 @@ fn screen(quiet: bool) -> Screen {
         (false, true) => ScreenKind::Live,
         (false, false) => ScreenKind::Plain,
     };
-    Screen::new(kind, output::color(&stderr))
+    Screen::new(kind, Style { color: output::color(&stderr), ascii: output::ascii(&stderr) })
 }
 
-/// Keeps the run record beside the journal, for later reports.
-fn keep(directory: &Path, record: &RunRecord) {
-    let kept = report::json(record)
-        .map_err(io::Error::from)
-        .and_then(|bytes| output::write_whole(&directory.join(RECORD), &bytes));
+/// Keeps the run record, for later reports and for the gate: beside the journal, or alone where the drill was refused
+/// before it had one. Without it the drill before would count as the last one.
+fn keep(args: &StateArgs, record: &RunRecord) {
+    let kept = State::of(args).and_then(|state| {
+        let directory = state.run(&record.run);
+        let place = |error| format!("{}: {error}", directory.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(place)?;
+        let bytes = report::json(record).map_err(|error| place(error.into()))?;
+        whole::write(&directory.join(RECORD), Kind::Private, &bytes).map_err(place)?;
+        // Without it, it is made when it is needed.
+        let _ = runs::index(&directory);
+        Ok(())
+    });
     if let Err(error) = kept {
-        let place = directory.display();
-        output::say(format_args!("warning: the run record could not be kept in {place}: {error}"));
-        return;
+        output::say(format_args!(
+            "warning: the run record could not be kept in {error}; `gate` and `history` cannot see this run"
+        ));
     }
-    // Without it, it is made when it is needed.
-    let _ = runs::index(directory);
 }
 
 /// Fewer file descriptors are not even enough for a drill of one probe.
@@ -342,7 +386,7 @@ fn raise_file_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{RecvError, RecvTimeoutError};
+    use std::sync::mpsc::RecvError;
 
     use super::*;
     use crate::model::Offset;
@@ -352,7 +396,10 @@ mod tests {
         let event = DrillEvent::Stopping { at: Offset::ZERO, why: Why::new("signal", "SIGINT") };
         let (resume, stopped) = std::sync::mpsc::channel::<()>();
         let (count, counted) = std::sync::mpsc::channel();
-        let (mut listener, shown) = aside(move |_| {
+        let (mut listener, shown) = aside(move |event: Option<&DrillEvent>| {
+            if event.is_none() {
+                return;
+            }
             let _ = stopped.recv();
             let _ = count.send(());
         })

@@ -1,14 +1,17 @@
 //! Past runs in the state directory: found by what a person calls them, and read in short.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::history::say_left_out;
+use super::source::{contents, open};
 use super::state::{self, Found, State};
-use crate::journal::Unusable;
+use super::whole::{self, Kind};
+use crate::journal::{self, Unusable};
 use crate::model::{LostRun, Summary};
-use crate::past::{self, Indexed, Stamp, Whole};
+use crate::past::{self, Indexed, Stamp, Whole, order};
 
 /// The run record's name in the directory of its run.
 pub(super) const RECORD: &str = "record.json";
@@ -17,7 +20,7 @@ pub(super) const RECORD: &str = "record.json";
 const INDEX: &str = "summary.json";
 
 /// No record is larger, in bytes: whatever is there is not read into memory.
-const LARGEST: u64 = 1 << 30;
+pub(super) const LARGEST: u64 = 1 << 30;
 
 /// The record of the run that a person calls `run`: `last`, its id, the beginning of its id if there is only one such, or the path of
 /// a record or of the directory that it is in.
@@ -30,11 +33,10 @@ pub(super) fn resolve(state: &State, run: &str) -> Result<PathBuf, String> {
     if !matches!(path.components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
         return at(path).ok_or_else(|| unknown(state, run));
     }
-    let ids = kept(state)?;
     if run == "last" {
-        let last = ids.last().ok_or_else(|| format!("no run is kept in {}", state.place()))?;
-        return Ok(state.run(last).join(RECORD));
+        return last(state);
     }
+    let ids = kept(state)?;
     if ids.iter().any(|id| id == run) {
         return Ok(state.run(run).join(RECORD));
     }
@@ -47,6 +49,27 @@ pub(super) fn resolve(state: &State, run: &str) -> Result<PathBuf, String> {
             begins.len()
         )),
     }
+}
+
+/// The record of the latest run, in the order of the history. Runs that might be later and cannot be read are said.
+fn last(state: &State) -> Result<PathBuf, String> {
+    let mut last: Option<(Summary, PathBuf)> = None;
+    let mut left_out = Vec::new();
+    for directory in directories(state)? {
+        match summary(&directory) {
+            Ok(run) if last.as_ref().is_none_or(|(last, _)| order(last) < order(&run)) => {
+                last = Some((run, directory));
+            }
+            Ok(_) | Err(Without::Record) => {}
+            Err(why) => left_out.extend(lost(&directory, why)),
+        }
+    }
+    let later = |lost: &&LostRun| {
+        lost.at.is_none_or(|at| last.as_ref().is_none_or(|(last, _)| at >= last.started_at))
+    };
+    left_out.iter().filter(later).for_each(say_left_out);
+    let (_, directory) = last.ok_or_else(|| format!("no run is kept in {}", state.place()))?;
+    Ok(directory.join(RECORD))
 }
 
 /// The record at `path`, or in the directory that it is.
@@ -98,14 +121,14 @@ fn id(directory: &Path) -> String {
 pub(super) fn read(path: &Path) -> Result<Whole, String> {
     let broken = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let mut file = open(path).map_err(|error| broken(&error))?;
-    let bytes = contents(&mut file).map_err(|error| broken(&error))?;
+    let bytes = contents(&mut file, LARGEST).map_err(|error| broken(&error))?;
     past::whole(&bytes).map_err(|error| broken(&error))
 }
 
 /// The past runs of a state directory.
 #[derive(Default)]
 pub(super) struct Past {
-    /// Those whose records can be read.
+    /// Those whose records can be read, each once.
     pub runs: Vec<Summary>,
     /// Those of which there is none, or none that can be read.
     pub lost: Vec<LostRun>,
@@ -118,12 +141,16 @@ pub(super) struct Past {
 pub(super) fn past(state: &State) -> Result<Past, String> {
     state.must_be_there()?;
     let mut past = Past::default();
+    let mut summaries = Vec::new();
     for directory in directories(state)? {
         match summary(&directory) {
-            Ok(summary) => past.runs.push(summary),
+            Ok(summary) => summaries.push(summary),
             Err(why) => past.lost.extend(lost(&directory, why)),
         }
     }
+    let (runs, disputed) = past::distinct(summaries);
+    past.runs = runs;
+    past.lost.extend(disputed);
     Ok(past)
 }
 
@@ -143,11 +170,11 @@ fn summary(directory: &Path) -> Result<Summary, Without> {
     };
     let mut record = open(&directory.join(RECORD)).map_err(unreadable)?;
     let stamp = stamp(&record).map_err(unreadable)?;
-    let indexed = open(&directory.join(INDEX)).and_then(|mut file| contents(&mut file));
+    let indexed = open(&directory.join(INDEX)).and_then(|mut file| contents(&mut file, LARGEST));
     if let Some(summary) = indexed.ok().and_then(|bytes| Indexed::read(&bytes, stamp)) {
         return Ok(summary);
     }
-    let bytes = contents(&mut record).map_err(unreadable)?;
+    let bytes = contents(&mut record, LARGEST).map_err(unreadable)?;
     let summary = past::summary(&bytes).map_err(|error| Without::Readable(error.to_string()))?;
     // In a directory that may only be read, it is made each time.
     let _ = write_index(directory, &Indexed::new(stamp, summary.clone()));
@@ -161,55 +188,29 @@ fn summary(directory: &Path) -> Result<Summary, Without> {
 pub(super) fn index(directory: &Path) -> io::Result<()> {
     let mut record = open(&directory.join(RECORD))?;
     let stamp = stamp(&record)?;
-    let summary = past::summary(&contents(&mut record)?)
+    let summary = past::summary(&contents(&mut record, LARGEST)?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     write_index(directory, &Indexed::new(stamp, summary))
 }
 
 /// Not synced: one that a crash tore is made anew.
 fn write_index(directory: &Path, index: &Indexed) -> io::Result<()> {
-    let partial = directory.join(format!(".{INDEX}.{}", std::process::id()));
-    let written = fs::write(&partial, index.bytes()?)
-        .and_then(|()| fs::rename(&partial, directory.join(INDEX)));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// Opens a file, and nothing that could hang or never end.
-fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
-    }
-}
-
-fn contents(file: &mut File) -> io::Result<Vec<u8>> {
-    let length = file.metadata()?.len();
-    if length > LARGEST {
-        let text = format!("it has {length} bytes, of {LARGEST} that a record may have");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    whole::write(&directory.join(INDEX), Kind::Index, &index.bytes()?)
 }
 
 fn stamp(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
-    let modified = (metadata.mtime(), metadata.mtime_nsec());
-    Ok(Stamp { length: metadata.len(), modified })
+    Ok(Stamp {
+        length: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+    })
 }
 
-/// What is to be said of a run without a summary; nothing of a directory that is none of ours, or of a run that ended
-/// before it touched anything.
+/// What is to be said of a run without a summary; nothing of a directory that is none of ours.
 fn lost(directory: &Path, without: Without) -> Option<LostRun> {
-    let journal = state::find(directory).ok();
+    let journal = state::find(&directory.join(journal::FILE)).ok();
     let live = journal.as_ref().is_some_and(|found| found.live);
     let opened = match &journal {
         Some(Found { run: Ok(run), .. }) => Some(&run.opened),
@@ -217,9 +218,13 @@ fn lost(directory: &Path, without: Without) -> Option<LostRun> {
     };
     let why = match (without, &journal) {
         (Without::Readable(why), _) => why,
-        (Without::Record, None) => return None,
+        // One that was refused keeps a record alone; where that is gone too, its directory tells by its name.
+        (Without::Record, None) if begun(&id(directory)).is_none() => return None,
+        (Without::Record, None) => "it left neither a record nor a journal".to_owned(),
         (Without::Record, Some(_)) if live => "it is still going on".to_owned(),
-        (Without::Record, Some(Found { run: Err(Unusable::Empty), .. })) => return None,
+        (Without::Record, Some(Found { run: Err(Unusable::Empty), .. })) => {
+            "it ended before it began, and left no record".to_owned()
+        }
         (Without::Record, Some(_)) => {
             "it left no record, as when its drill died or its disk was full".to_owned()
         }

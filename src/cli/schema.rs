@@ -28,5 +28,4 @@ pub(super) fn schema(args: &SchemaArgs) -> Exit {
         Of::Plan => output::data(include_str!("../../docs/plan.schema.json").as_bytes()),
         Of::Record => output::data(report::record_schema().as_bytes()),
     }
-    Exit::Pass
 }

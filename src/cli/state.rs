@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use futures_util::future::join_all;
 
-use super::StateArgs;
+use super::{StateArgs, source};
 use crate::clock::Clock;
 use crate::journal::{FILE, Hand, Run, Unusable};
 use crate::lease::{Holder, Lease, Leases, LockFiles, NotTaken};
@@ -111,6 +111,11 @@ impl State {
         self.root.join("runs")
     }
 
+    /// The key that values of the environment are sealed with.
+    pub fn key(&self) -> PathBuf {
+        self.root.join("env.key")
+    }
+
     /// How to call `command` so that it looks into this directory.
     pub fn command(&self, command: &str) -> String {
         match self.given {
@@ -165,6 +170,18 @@ impl State {
     /// # Errors
     /// A sentence for people, when the directory cannot be read: what it holds might matter.
     pub fn journals(&self) -> Result<Journals, String> {
+        self.journals_that(owned)
+    }
+
+    /// Every journal, those of other users too, for who does not act on what they say.
+    ///
+    /// # Errors
+    /// As [`State::journals`].
+    pub fn journals_of_all(&self) -> Result<Journals, String> {
+        self.journals_that(|_| Ok(()))
+    }
+
+    fn journals_that(&self, may_be_read: fn(&Path) -> io::Result<()>) -> Result<Journals, String> {
         let runs = self.runs();
         let (mut found, mut shut) = (Vec::new(), Vec::new());
         let entries = match fs::read_dir(&runs) {
@@ -177,7 +194,7 @@ impl State {
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&runs, &error))?;
             let journal = entry.path().join(FILE);
-            match owned(&journal).and_then(|()| find(&journal)) {
+            match may_be_read(&journal).and_then(|()| find(&journal)) {
                 Ok(journal) => found.push(journal),
                 // A directory without a journal is none of ours, or its run ended before it began.
                 Err(error)
@@ -221,13 +238,7 @@ fn owned(path: &Path) -> io::Result<()> {
 /// When it cannot be read.
 pub(super) fn find(path: &Path) -> io::Result<Found> {
     let journal = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(&journal)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
-    }
+    let mut file = source::open(&journal)?;
     // Shared, so that two who look do not see each other.
     let live = matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
     let run = Run::read_from(&mut file)?;

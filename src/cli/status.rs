@@ -38,19 +38,20 @@ fn list(args: &StatusArgs) -> Result<Exit, String> {
     journals.retain(|found| found.live || found.is_left());
     if journals.is_empty() && shut.is_empty() {
         let runs = if all == 1 { "run" } else { "runs" };
-        output::line(&format!("nothing is cut by the {all} {runs} in {}", state.place()));
-        return Ok(Exit::Pass);
+        let text = format!("nothing is cut by the {all} {runs} in {}", state.place());
+        return Ok(output::line(&text));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let mut left = !shut.is_empty();
+    let (mut left, mut printed) = (!shut.is_empty(), Exit::Pass);
     for found in &journals {
         left |= found.is_left() || found.is_being_restored();
-        output::line(&runtime.block_on(told(args, &state, found)));
+        printed = printed.if_printed(output::line(&runtime.block_on(told(args, &state, found))));
     }
-    Ok(if left { Exit::NotRestored } else { Exit::Pass })
+    let found = if left { Exit::NotRestored } else { Exit::Pass };
+    Ok(found.if_printed(printed))
 }
 
 /// A paragraph about a run.

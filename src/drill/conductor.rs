@@ -125,6 +125,7 @@ impl Conductor {
             lost: plan.lost(),
             datacenters: plan.datacenters.clone(),
             services: plan.measured().map(|service| service.name.clone()).collect(),
+            at_most: plan.timing.at_most,
         });
     }
 

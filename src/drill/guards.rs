@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::guard::Reader;
 use crate::measure::{Gauge, Guard};
 use crate::model::{
-    Guardrail, GuardrailKind, GuardrailReading, GuardrailRecord, Offset, Plan, Sampled, Why,
+    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Plan,
+    Sampled, Why,
 };
 use crate::probe::Connector;
 
@@ -146,6 +147,11 @@ impl OnGuard {
             let guard = lock(guard);
             (!guard.is_clear()).then(|| guard.unclear())
         })
+    }
+
+    /// How they stand.
+    pub fn now(&self) -> Vec<GuardrailNow> {
+        self.guards.iter().map(|guard| lock(guard).now()).collect()
     }
 
     /// What they saw.

@@ -288,6 +288,7 @@ pub fn not_started(plan: &Plan, file: PlanFile, run: String, why: Why) -> RunRec
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
@@ -299,6 +300,7 @@ pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
         file: file.path,
         hash: file.hash,
         text: file.text,
+        env: file.env,
         vars: file.vars,
         datacenters: plan.datacenters.clone(),
         cut: plan.cut.clone(),

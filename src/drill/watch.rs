@@ -191,6 +191,7 @@ impl Watch {
         self.learned += 1;
         self.guards.look(at);
         let services = self.observation.now(at);
-        self.tell(DrillEvent::Watched { at, services });
+        let (guardrails, loads) = (self.guards.now(), self.observation.loads_now(at));
+        self.tell(DrillEvent::Watched { at, services, guardrails, loads });
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Guardrail, GuardrailKind, GuardrailReading, GuardrailRecord, Offset, Shown, Why,
+    Guardrail, GuardrailKind, GuardrailNow, GuardrailReading, GuardrailRecord, Offset, Shown,
+    Standing, Why,
 };
 
 /// What is known of a guardrail.
@@ -115,6 +116,22 @@ impl Guard {
             broken: self.broken.as_ref().map(|(at, _)| *at),
             why: self.broken.as_ref().map(|(_, why)| why.text.clone()),
         }
+    }
+
+    /// How it stands.
+    pub fn now(&self) -> GuardrailNow {
+        let Guardrail { lasting, grace, .. } = self.spec;
+        let standing = match self.beyond_since {
+            _ if self.broken.is_some() => Standing::Broken,
+            _ if self.fault.is_some() => {
+                Standing::Unreadable { since: self.read_at, lasting: grace }
+            }
+            _ if self.reads == 0 => Standing::Unread,
+            Some(since) => Standing::Beyond { since, lasting },
+            None => Standing::Within,
+        };
+        let value = self.last.filter(|value| value.is_finite());
+        GuardrailNow { name: self.spec.name.clone(), kind: self.spec.kind(), standing, value }
     }
 
     fn note(&mut self, now: Offset, value: Option<f64>) {

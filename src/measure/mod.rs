@@ -9,6 +9,7 @@ mod guard;
 mod held;
 mod impact;
 mod ledger;
+mod now;
 mod observation;
 mod outage;
 mod promise;

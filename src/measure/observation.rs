@@ -1,20 +1,21 @@
 //! Everything that was seen so far, and what can be said of it at any moment.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::held::Held;
 use super::impact::impact;
 use super::ledger::Ledger;
+use super::now::Recent;
 use super::outage::{Stable, episodes};
 use super::promise::{Evidence, judge_service, not_back, settled_after, settled_while_cut};
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Plan, ProbeId, ProbeKind,
-    ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceNow, ServiceRecord, Share, Stage,
-    VantageId, Why,
+    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Outcome, Plan, ProbeId,
+    ProbeKind, ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceRecord, Stage, VantageId,
+    Why,
 };
 
 /// For what nobody promised to be back, this part of the longest cut is not waited: ledgers are read back in it.
@@ -41,7 +42,7 @@ pub struct Series {
 /// Everything that was seen so far.
 #[derive(Debug)]
 pub struct Observation {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     /// The stages on the time line. Set a mark before the act that it stands for.
     pub marks: Marks,
     series: BTreeMap<(ProbeId, VantageId), Series>,
@@ -50,13 +51,15 @@ pub struct Observation {
     cells: usize,
     /// When the last sample of any probe ended.
     latest: Offset,
-    recent: Vec<Recent>,
+    pub(super) recent: Vec<Recent>,
+    pub(super) loads_recent: Vec<Recent>,
 }
 
 impl Observation {
     /// Nothing seen yet.
     pub fn new(plan: Arc<Plan>, started: Offset) -> Self {
         let recent = plan.services.iter().map(|_| Recent::default()).collect();
+        let loads_recent = plan.loads.iter().map(|_| Recent::default()).collect();
         let marks = Marks { started, ..Marks::default() };
         let cells = cells(plan.probes().count() + plan.loads.len());
         let load = |load: &LoadSpec| Timeline::new(Vec::new(), load.as_probe().every, cells);
@@ -69,6 +72,7 @@ impl Observation {
             cells,
             latest: Offset::ZERO,
             recent,
+            loads_recent,
         }
     }
 
@@ -80,6 +84,12 @@ impl Observation {
         self.latest = self.latest.max(sample.done);
         if let Some(load) = probe.load().and_then(|place| self.loads.get_mut(place)) {
             load.push(sample, &self.marks);
+            let recent = probe.load().and_then(|place| self.loads_recent.get_mut(place));
+            // What could not be sent was not offered.
+            if let Some(recent) = recent.filter(|_| !matches!(sample.outcome, Outcome::Unknown(_)))
+            {
+                recent.push(sample.done, sample.outcome.is_good(), sample.served_by);
+            }
             return;
         }
         let Some(service) = self.plan.services.get(probe.service as usize) else { return };
@@ -256,46 +266,6 @@ impl Observation {
         loads.map(record).collect()
     }
 
-    /// How the services that have probes were in the second before `at`, in the plan's order.
-    pub fn now(&self, at: Offset) -> Vec<ServiceNow> {
-        self.plan
-            .services
-            .iter()
-            .zip(&self.recent)
-            .enumerate()
-            .filter(|(_, (service, _))| !service.probes.is_empty())
-            .map(|(number, (service, recent))| {
-                let (good, served) = recent.within(at, self.plan.datacenters.len());
-                ServiceNow {
-                    service: service.name.clone(),
-                    good,
-                    served,
-                    state: self.state(number),
-                }
-            })
-            .collect()
-    }
-
-    fn state(&self, service: usize) -> String {
-        let evidence = self.evidence(service);
-        let slowest = |pick: fn(&Evidence) -> Option<crate::model::Recovery>| {
-            evidence
-                .iter()
-                .filter_map(pick)
-                .max_by_key(|found| (found.bounds.high.unwrap_or(Duration::MAX), found.bounds.low))
-        };
-        let (what, found) = match slowest(|evidence| evidence.failback) {
-            Some(failback) => ("failback", Some(failback)),
-            None => ("recovery", slowest(|evidence| evidence.recovery)),
-        };
-        match found {
-            None => String::new(),
-            Some(found) if found.bounds.high.is_some() => format!("{what} {}", found.bounds),
-            Some(found) if found.seamless => format!("{what}: no failure so far"),
-            Some(found) => format!("{what} > {}", crate::model::Shown(found.bounds.low)),
-        }
-    }
-
     pub(super) fn evidence(&self, service: usize) -> Vec<Evidence<'_>> {
         let Some(spec) = self.plan.services.get(service) else { return Vec::new() };
         let stable = self.stable();
@@ -420,45 +390,4 @@ fn unsteady_probe(name: &str, series: &Series, share_wanted: f64) -> Option<Why>
         return Some(Why::new("too-few-samples", text));
     }
     None
-}
-
-/// The samples that ended within the last second, in tenths of it.
-#[derive(Debug, Default)]
-struct Recent {
-    tenths: VecDeque<(u64, Share, BTreeMap<ServedBy, u64>)>,
-}
-
-impl Recent {
-    const TENTH: u64 = 100_000_000;
-
-    fn push(&mut self, done: Offset, good: bool, served_by: ServedBy) {
-        let tenth = done.as_nanos() / Self::TENTH;
-        if self.tenths.back().is_none_or(|(newest, ..)| *newest < tenth) {
-            self.tenths.push_back((tenth, Share::default(), BTreeMap::new()));
-        }
-        while self.tenths.len() > 11 {
-            self.tenths.pop_front();
-        }
-        // Ended a moment before one that came first: near enough for a picture of the last second.
-        if let Some((_, share, served)) = self.tenths.back_mut() {
-            share.whole += 1;
-            share.part += u64::from(good);
-            *served.entry(served_by).or_default() += 1;
-        }
-    }
-
-    fn within(&self, at: Offset, datacenters: usize) -> (Share, Vec<u64>) {
-        let oldest = (at.as_nanos() / Self::TENTH).saturating_sub(10);
-        let mut good = Share::default();
-        let mut served = vec![0; datacenters];
-        for (_, share, by) in self.tenths.iter().filter(|(tenth, ..)| *tenth >= oldest) {
-            good.part += share.part;
-            good.whole += share.whole;
-            for (place, count) in served.iter_mut().zip(0..) {
-                let id = crate::model::DatacenterId(count);
-                *place += by.get(&ServedBy::Datacenter(id)).copied().unwrap_or(0);
-            }
-        }
-        (good, served)
-    }
 }

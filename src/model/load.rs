@@ -58,16 +58,35 @@ impl Ramp {
         let at = Duration::try_from_secs_f64(at).ok().filter(|_| !over)?;
         Some(self.after + at)
     }
+
+    /// Requests a second that it wants, so long after the mark that it is counted from.
+    pub fn wanted(&self, since: Duration) -> f64 {
+        let Some(since) = since.checked_sub(self.after) else { return 0.0 };
+        match self.lasting {
+            Some(lasting) if since >= self.rise.saturating_add(lasting) => 0.0,
+            _ if since < self.rise => self.rate * since.as_secs_f64() / self.rise.as_secs_f64(),
+            _ => self.rate,
+        }
+    }
 }
 
 impl LoadSpec {
     /// From when on it is at its top; `None` before the mark that it is counted from.
     pub fn full_from(&self, marks: &Marks) -> Option<Offset> {
-        let from = match self.from {
+        self.counted_from(marks).map(|from| from.plus(self.ramp.after).plus(self.ramp.rise))
+    }
+
+    /// The mark that it is counted from; `None` before it.
+    fn counted_from(&self, marks: &Marks) -> Option<Offset> {
+        match self.from {
             LoadFrom::Baseline => Some(marks.started),
             LoadFrom::Cut => marks.cut_issued,
-        };
-        from.map(|from| from.plus(self.ramp.after).plus(self.ramp.rise))
+        }
+    }
+
+    /// Requests a second that it wants at `now`.
+    pub fn wanted(&self, marks: &Marks, now: Offset) -> f64 {
+        self.counted_from(marks).map_or(0.0, |from| self.ramp.wanted(now.since(from)))
     }
 
     /// What one of its requests is, as a probe of the period that it has at the top.
@@ -94,6 +113,16 @@ mod tests {
         let after = Duration::from_secs(1);
         let lasting = lasting.map(Duration::from_secs);
         Ramp { after, rise: Duration::from_secs(rise), rate: 100.0, lasting }
+    }
+
+    #[test]
+    fn what_it_wants_follows_its_ramp() {
+        let wanted = |millis| ramp(2, Some(3)).wanted(Duration::from_millis(millis));
+        assert_eq!(
+            [0, 999, 2000, 3000, 5999, 6000].map(wanted),
+            [0.0, 0.0, 50.0, 100.0, 100.0, 0.0]
+        );
+        assert_eq!(ramp(0, None).wanted(Duration::from_secs(1)), 100.0);
     }
 
     #[test]

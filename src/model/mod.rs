@@ -3,6 +3,7 @@
 //! Values only: nothing here reads a clock, opens a file or waits. Every other room imports these
 //! types and none of them imports another room.
 
+mod ascii;
 mod calendar;
 mod control;
 mod course;
@@ -16,6 +17,7 @@ mod ledger;
 mod ledger_spec;
 mod load;
 mod names;
+mod notify;
 mod past;
 mod placement;
 mod plan;
@@ -24,10 +26,12 @@ mod preview;
 mod printable;
 mod record;
 mod sample;
+mod template;
 mod text;
 mod time;
 mod topology;
 
+pub use ascii::*;
 pub use calendar::*;
 pub use control::*;
 pub use course::*;
@@ -41,6 +45,7 @@ pub use ledger::*;
 pub use ledger_spec::*;
 pub use load::*;
 pub use names::*;
+pub use notify::*;
 pub use past::*;
 pub use placement::*;
 pub use plan::*;
@@ -49,6 +54,7 @@ pub use preview::*;
 pub use printable::*;
 pub use record::*;
 pub use sample::*;
+pub use template::*;
 pub use text::*;
 pub use time::*;
 pub use topology::*;

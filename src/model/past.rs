@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bounds, CountBounds, Judgement, Mode, Name, Promise, UserMinutes, Verdict, Why, optional_millis,
+    Bounds, CountBounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why,
+    optional_millis,
 };
 
 /// A past run in a few hundred bytes.
@@ -25,6 +26,9 @@ pub struct Summary {
     pub hash: Option<String>,
     /// The values given by `--var` that the plan asked for.
     pub vars: BTreeMap<String, String>,
+    /// The values of the environment that chose what was drilled, sealed; `None`: it asks for none, or they were not
+    /// kept.
+    pub env: Option<Sealed>,
     /// How it ended.
     pub verdict: Verdict,
     /// Whether it was the lab that was drilled.
@@ -37,6 +41,8 @@ pub struct Summary {
     pub slowest: Option<Slowest>,
     /// The services whose recovery was measured.
     pub measured: Vec<Name>,
+    /// What its record says against its verdict, in a sentence: a record that contradicts itself proves nothing.
+    pub contradiction: Option<String>,
 }
 
 /// The slowest service of a drill, which is as good as that.
@@ -54,11 +60,16 @@ impl Summary {
         self.slowest.as_ref().and_then(|slowest| slowest.recovery)
     }
 
+    /// Whether it passed, and nothing in its record says otherwise.
+    pub fn has_passed(&self) -> bool {
+        self.verdict == Verdict::Pass && self.contradiction.is_none()
+    }
+
     /// Whether the recovery times of the two can be held against each other: the same plan by its name, the same cut
-    /// in the same way, and both in the lab or neither.
+    /// in the same way, both in the lab or neither, and the same system as far as the environment chose it.
     pub fn is_like(&self, other: &Summary) -> bool {
         (&self.plan, self.lab, &self.cut) == (&other.plan, other.lab, &other.cut)
-            && self.mode == other.mode
+            && (self.mode, &self.env) == (other.mode, &other.env)
     }
 }
 
@@ -267,6 +278,8 @@ pub struct ComparedLoss {
 pub struct Gate {
     /// Whether it is open.
     pub open: bool,
+    /// Why it is closed whatever the plans are; empty if nothing says so.
+    pub objections: Vec<Why>,
     /// The plans that were asked for.
     pub plans: Vec<GatedPlan>,
     /// The services of these plans that no passed drill has measured.

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, LedgerRecord, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof,
-    Provider, Recovery, SamplesRecord, Stage, Verdict, Why, millis, printable,
+    Latency, LedgerRecord, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts,
+    PromiseResult, Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis,
+    printable,
 };
 
 /// Everything a drill saw and decided.
@@ -58,6 +59,9 @@ pub struct RunRecord {
     /// What became of the samples. Records of older versions have none, nor has one of a drill that did not begin.
     #[serde(default)]
     pub samples: Option<SamplesRecord>,
+    /// Who was told of the drill, and what became of each message. Records of older versions have none.
+    #[serde(default)]
+    pub notifications: Vec<NotificationRecord>,
 }
 
 impl RunRecord {
@@ -67,16 +71,16 @@ impl RunRecord {
     /// Reads a record, as it was kept or written as JSON.
     ///
     /// # Errors
-    /// When it is of a newer format, or none at all.
+    /// When it is of another format, or none at all.
     pub fn read(bytes: &[u8]) -> Result<RunRecord, NotARecord> {
         #[derive(Deserialize)]
         struct Formed {
-            format: u32,
+            format: u64,
         }
-        // The format first: of a newer one the rest may be anything.
+        // The format first: of another one the rest may be anything.
         let formed: Formed = serde_json::from_slice(bytes).map_err(NotARecord::Damaged)?;
-        if formed.format > RunRecord::FORMAT {
-            return Err(NotARecord::Newer(formed.format));
+        if formed.format != u64::from(RunRecord::FORMAT) {
+            return Err(NotARecord::OtherFormat(formed.format));
         }
         serde_json::from_slice(bytes).map_err(NotARecord::Damaged)
     }
@@ -87,8 +91,8 @@ impl RunRecord {
 pub enum NotARecord {
     /// It is none, or was changed since it was written.
     Damaged(serde_json::Error),
-    /// It has this format, which is newer than [`RunRecord::FORMAT`].
-    Newer(u32),
+    /// It has this format, which is not [`RunRecord::FORMAT`].
+    OtherFormat(u64),
 }
 
 impl fmt::Display for NotARecord {
@@ -101,9 +105,9 @@ impl fmt::Display for NotARecord {
                     printable(&error.to_string())
                 )
             }
-            NotARecord::Newer(format) => write!(
+            NotARecord::OtherFormat(format) => write!(
                 f,
-                "it has the format {format}, and this firedrill reads up to {}; use the firedrill that wrote it",
+                "it has the format {format}, and this firedrill reads {}; use the firedrill that wrote it",
                 RunRecord::FORMAT
             ),
         }
@@ -131,6 +135,10 @@ pub struct PlanSummary {
     /// The values given by `--var` that it asks for. Records of older versions have none.
     #[serde(default)]
     pub vars: BTreeMap<String, String>,
+    /// The values of `${env:NAME}` that choose what is drilled, sealed. `None`: it asks for none, or there was no key to
+    /// seal them with. Records of older versions have none.
+    #[serde(default)]
+    pub env: Option<Sealed>,
     /// The datacenters; ids are indices into them.
     pub datacenters: Vec<Name>,
     /// What was to be cut, and how.

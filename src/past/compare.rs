@@ -60,6 +60,9 @@ fn notes(before: &Summary, after: &Summary) -> Vec<String> {
         let first = if before.lab { "first" } else { "second" };
         notes.push(format!("the {first} run drilled a lab and the other one did not"));
     }
+    if before.env != after.env {
+        notes.push("the environment may have chosen another system in each".to_owned());
+    }
     for (which, run) in [("first", before), ("second", after)] {
         if run.verdict == Verdict::NotStarted {
             notes.push(format!("the {which} run was not started: it measured nothing"));

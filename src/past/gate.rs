@@ -5,61 +5,50 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::history::{FEWEST, order, usual};
+use super::history::order;
+use super::own::{Chosen, Wanted};
+use super::slower::slower;
 use crate::model::{Gate, GatedPlan, LostRun, Name, Shown, Summary, UnprovenService, Verdict, Why};
+
+/// An id names the second in which its run began.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What a gate asks for beside a last drill that passed and ran the plan as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
     /// The last drill is at most this old.
     pub max_age: Option<Duration>,
-    /// It was not slower than three of four of the earlier ones.
+    /// It is not shown to be slower than the earlier ones explain.
     pub within_p75: bool,
     /// Every service of the plans was measured in a drill that passed.
     pub require_all: bool,
 }
 
-/// A plan as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Its name.
-    pub plan: Name,
-    /// The file that it is in.
-    pub file: String,
-    /// Its SHA-256; or why it cannot be read.
-    pub hash: Result<String, String>,
-    /// The values given by `--var` that it asks for.
-    pub vars: BTreeMap<String, String>,
-    /// Its services, those without probes too.
-    pub services: Vec<Name>,
+/// What is known of the past.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// All past runs, each once.
+    pub runs: &'a [Summary],
+    /// Those of which there is no record that can be read.
+    pub lost: &'a [LostRun],
+    /// What traffic a run of any plan left cut, or is still being put back, a sentence each.
+    pub cut: &'a [String],
 }
 
-/// Decides by all past `runs`, and those that are `lost`.
-pub fn decide(
-    wanted: &[Wanted],
-    runs: &[Summary],
-    lost: &[LostRun],
-    rules: &Rules,
-    now: Timestamp,
-) -> Gate {
+/// Decides by all that is known.
+pub fn decide(wanted: &[Wanted], known: Known, rules: &Rules, now: Timestamp) -> Gate {
     let plans: Vec<GatedPlan> =
-        wanted.iter().map(|wanted| plan(wanted, runs, lost, rules, now)).collect();
-    let unproven = unproven(wanted, runs, rules, now);
+        wanted.iter().map(|wanted| plan(wanted, known, rules, now)).collect();
+    let unproven = unproven(wanted, known.runs, rules, now);
     // Nothing asked is nothing proven.
     let passed = !plans.is_empty() && plans.iter().all(|plan| plan.objections.is_empty());
-    let open = passed && (unproven.is_empty() || !rules.require_all);
-    Gate { open, plans, unproven, all_required: rules.require_all }
+    let open = passed && known.cut.is_empty() && (unproven.is_empty() || !rules.require_all);
+    let objections = known.cut.iter().map(|cut| Why::new("traffic-cut", cut.clone())).collect();
+    Gate { open, objections, plans, unproven, all_required: rules.require_all }
 }
 
-fn plan(
-    wanted: &Wanted,
-    runs: &[Summary],
-    lost: &[LostRun],
-    rules: &Rules,
-    now: Timestamp,
-) -> GatedPlan {
-    let of = runs.iter().filter(|run| run.plan == wanted.plan);
-    let last = of.max_by(|a, b| order(a).cmp(&order(b)));
+fn plan(wanted: &Wanted, known: Known, rules: &Rules, now: Timestamp) -> GatedPlan {
+    let last = wanted.last(known.runs);
     let mut gated = GatedPlan {
         plan: wanted.plan.clone(),
         file: wanted.file.clone(),
@@ -67,7 +56,7 @@ fn plan(
         objections: Vec::new(),
         notes: Vec::new(),
     };
-    for lost in lost.iter().filter(|lost| may_be_later(lost, wanted, last)) {
+    for lost in known.lost.iter().filter(|lost| may_be_later(lost, wanted, last)) {
         match lost.under_way {
             true => gated.notes.push(format!("{} is still going on and does not count", lost.run)),
             false => gated.objections.push(Why::new("lost-run", lost_run(lost))),
@@ -77,11 +66,13 @@ fn plan(
         gated.objections.push(Why::new("never-drilled", "it was never drilled"));
         return gated;
     };
+    let earlier = wanted.own(known.runs).into_iter();
+    let earlier = earlier.filter(|run| run.is_like(last) && order(run) < order(last));
     let objections = [
         passed(last),
         young(last, rules, now),
         same_plan(wanted, last),
-        rules.within_p75.then(|| not_slower(last, runs)).flatten(),
+        rules.within_p75.then(|| slower(last, earlier)).flatten(),
     ];
     gated.objections.extend(objections.into_iter().flatten());
     if last.lab {
@@ -94,7 +85,8 @@ fn plan(
 fn may_be_later(lost: &LostRun, wanted: &Wanted, last: Option<&Summary>) -> bool {
     let of_plan = lost.plan.as_ref().is_none_or(|plan| *plan == wanted.plan);
     let later = match (lost.at, last) {
-        (Some(at), Some(last)) => at > last.started_at,
+        // Its id tells the second and no more: of two that began in one, either may be the later.
+        (Some(at), Some(last)) => at + SECOND > last.started_at,
         _ => true,
     };
     of_plan && later
@@ -109,7 +101,16 @@ fn lost_run(lost: &LostRun) -> String {
 
 fn passed(last: &Summary) -> Option<Why> {
     let text = || format!("its last drill ended {}", last.verdict);
-    (last.verdict != Verdict::Pass).then(|| Why::new("not-passed", text()))
+    match &last.contradiction {
+        _ if last.verdict != Verdict::Pass => Some(Why::new("not-passed", text())),
+        None => None,
+        Some(but) => {
+            let text = format!(
+                "the record of its last drill contradicts itself: it says PASS, although {but}; drill again"
+            );
+            Some(Why::new("contradictory", text))
+        }
+    }
 }
 
 fn young(last: &Summary, rules: &Rules, now: Timestamp) -> Option<Why> {
@@ -135,7 +136,7 @@ fn same_plan(wanted: &Wanted, last: &Summary) -> Option<Why> {
         }
     };
     match &last.hash {
-        Some(then) if then == now => None,
+        Some(then) if then == now => same_choice(&wanted.chosen, last),
         Some(_) if wanted.vars != last.vars => {
             let text = format!(
                 "its last drill ran with {}, and the gate was asked with {}",
@@ -143,6 +144,14 @@ fn same_plan(wanted: &Wanted, last: &Summary) -> Option<Why> {
                 vars(&wanted.vars)
             );
             Some(Why::new("other-vars", text))
+        }
+        Some(_) if wanted.file != last.file => {
+            let text = format!(
+                "the last drill of a plan of this name ran {}, and not what is in the file now: it may have been this \
+                 plan, edited or moved since; drill it again, or give the plans different names",
+                last.file
+            );
+            Some(Why::new("plan-edited", text))
         }
         Some(_) => {
             let text = "the plan was edited after its last drill: as it is now it is not verified";
@@ -156,6 +165,52 @@ fn same_plan(wanted: &Wanted, last: &Summary) -> Option<Why> {
     }
 }
 
+/// What is to be done where values of the environment cannot be compared.
+const CHOOSE: &str = "or let --var choose the system, which is no secret";
+
+/// What stands against the environment: it chose the same system then as it does now.
+fn same_choice(chosen: &Chosen, last: &Summary) -> Option<Why> {
+    let Some(then) = &last.env else {
+        let names = (!chosen.names.is_empty()).then(|| list(chosen.names.iter()))?;
+        let text = format!(
+            "what {names} chose in its last drill was not kept, as by an older firedrill; drill it again, {CHOOSE}"
+        );
+        return Some(Why::new("plan-unknown", text));
+    };
+    let Some(now) = chosen.sealed.as_ref().filter(|now| now.key == then.key) else {
+        let text = format!(
+            "whether {} chose the same system in its last drill is not known: the key that its values were sealed with \
+             is not in this state directory; run the gate where the drill ran, {CHOOSE}",
+            list(then.values.keys())
+        );
+        return Some(Why::new("env-unknown", text));
+    };
+    let names: BTreeSet<&String> = then.values.keys().chain(&chosen.names).collect();
+    let unset = names.iter().filter(|name| !now.values.contains_key(**name));
+    let unset: Vec<&String> = unset.copied().collect();
+    if !unset.is_empty() {
+        let text = format!(
+            "whether {} chose the same system in its last drill is not known: set it as it was in the drill, {CHOOSE}",
+            list(unset.into_iter())
+        );
+        return Some(Why::new("env-unknown", text));
+    }
+    let other: Vec<&String> =
+        names.into_iter().filter(|name| then.values.get(*name) != now.values.get(*name)).collect();
+    (!other.is_empty()).then(|| {
+        let text = format!(
+            "{} had another value in its last drill: that was another system, and this one is not verified",
+            list(other.into_iter())
+        );
+        Why::new("other-env", text)
+    })
+}
+
+/// Variables of the environment, by name alone.
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("${{env:{name}}}")).collect::<Vec<_>>().join(", ")
+}
+
 fn vars(vars: &BTreeMap<String, String>) -> String {
     match vars.is_empty() {
         true => "no --var".to_owned(),
@@ -166,65 +221,36 @@ fn vars(vars: &BTreeMap<String, String>) -> String {
     }
 }
 
-/// The high bound of the last drill may be at most the 75th percentile (nearest rank) of the high bounds of the earlier
-/// drills that are like it and passed.
-fn not_slower(last: &Summary, runs: &[Summary]) -> Option<Why> {
-    let Some(high) = last.recovery().and_then(|recovery| recovery.high) else {
-        let text = "the recovery time of its last drill was not measured to its end";
-        return Some(Why::new("not-measured", text));
-    };
-    let earlier = runs.iter().filter(|run| run.is_like(last) && order(run) < order(last));
-    let usual = usual(earlier);
-    match usual.p75 {
-        None => {
-            let text = format!(
-                "whether it got slower cannot be told: too few earlier drills like it passed ({} of the {FEWEST} needed)",
-                usual.count
-            );
-            Some(Why::new("too-few", text))
-        }
-        Some(limit) if high > limit => {
-            let text = format!(
-                "it is slower than its history allows: recovery took up to {}, and of the {} earlier drills like it that passed three of four took at most {}",
-                Shown(high),
-                usual.count,
-                Shown(limit)
-            );
-            Some(Why::new("slower", text))
-        }
-        Some(_) => None,
-    }
-}
-
-/// The services that no drill of the wanted plans has measured and passed, within the age that is allowed.
+/// The services of each plan that no passed drill of the plan as it is now has measured, within the age that is allowed. One of another
+/// plan proves nothing: a lab's service may have the name of a production's.
 fn unproven(
     wanted: &[Wanted],
     runs: &[Summary],
     rules: &Rules,
     now: Timestamp,
 ) -> Vec<UnprovenService> {
-    let plans: BTreeSet<&Name> = wanted.iter().map(|wanted| &wanted.plan).collect();
-    let mut proven: BTreeMap<&Name, Timestamp> = BTreeMap::new();
-    let passed = |run: &&Summary| run.verdict == Verdict::Pass && plans.contains(&run.plan);
-    for run in runs.iter().filter(passed).filter(|run| run.started_at <= now) {
-        for service in &run.measured {
-            let latest = proven.entry(service).or_insert(run.started_at);
-            *latest = (*latest).max(run.started_at);
-        }
-    }
     let mut unproven: Vec<UnprovenService> = Vec::new();
-    let mut told: BTreeSet<&Name> = BTreeSet::new();
-    for (wanted, service) in
-        wanted.iter().flat_map(|it| it.services.iter().map(move |service| (it, service)))
-    {
-        let last_passed = proven.get(service).copied();
-        let counts = |at: Timestamp| {
+    for wanted in wanted {
+        let mut proven: BTreeMap<&Name, Timestamp> = BTreeMap::new();
+        let counts = |run: &&&Summary| {
+            run.has_passed() && run.started_at <= now && same_plan(wanted, run).is_none()
+        };
+        for run in wanted.own(runs).iter().filter(counts) {
+            for service in &run.measured {
+                let latest = proven.entry(service).or_insert(run.started_at);
+                *latest = (*latest).max(run.started_at);
+            }
+        }
+        let young = |at: Timestamp| {
             let age = Duration::try_from(now.duration_since(at)).unwrap_or_default();
             rules.max_age.is_none_or(|limit| age <= limit)
         };
-        if !last_passed.is_some_and(counts) && told.insert(service) {
-            let (service, plan) = (service.clone(), wanted.plan.clone());
-            unproven.push(UnprovenService { service, plan, last_passed });
+        for service in &wanted.services {
+            let last_passed = proven.get(service).copied();
+            if !last_passed.is_some_and(young) {
+                let (service, plan) = (service.clone(), wanted.plan.clone());
+                unproven.push(UnprovenService { service, plan, last_passed });
+            }
         }
     }
     unproven

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::change::of_time;
-use crate::model::{History, LostRun, Name, Point, Summary, Trend, Verdict};
+use crate::model::{History, LostRun, Name, Point, Summary, Trend};
 
 /// Fewer passed runs say nothing about what is usual: with three, the 75th percentile is simply the slowest of them.
 pub const FEWEST: usize = 4;
@@ -33,11 +33,6 @@ pub fn history(
 /// Runs by time; two of one moment by their ids.
 pub fn order(run: &Summary) -> (jiff::Timestamp, &str) {
     (run.started_at, &run.run)
-}
-
-/// The later of two runs.
-pub fn latest<'a>(one: &'a Summary, other: &'a Summary) -> &'a Summary {
-    if order(one) < order(other) { other } else { one }
 }
 
 /// The trend of each plan among the latest `shown` of `runs`, which are sorted, the latest first.
@@ -83,17 +78,23 @@ pub struct Usual {
 
 /// What is usual among `runs`.
 pub fn usual<'a>(runs: impl Iterator<Item = &'a Summary>) -> Usual {
-    let passed = runs.filter(|run| run.verdict == Verdict::Pass);
-    let mut highs: Vec<Duration> =
-        passed.filter_map(|run| run.recovery().and_then(|recovery| recovery.high)).collect();
-    highs.sort_unstable();
+    let highs = passed(runs);
     let count = highs.len();
-    let p75 = (count >= FEWEST).then(|| rank(&highs)).flatten();
+    let p75 = (count >= FEWEST).then(|| rank(&highs, 3)).flatten();
     Usual { count, p75 }
 }
 
-/// The smallest of the sorted `values` that three of four do not exceed (nearest rank).
-fn rank(values: &[Duration]) -> Option<Duration> {
-    let rank = (values.len() * 3).div_ceil(4);
+/// The high bounds of those of `runs` that passed, sorted; of those whose end was seen.
+pub fn passed<'a>(runs: impl Iterator<Item = &'a Summary>) -> Vec<Duration> {
+    let passed = runs.filter(|run| run.has_passed());
+    let mut highs: Vec<Duration> =
+        passed.filter_map(|run| run.recovery().and_then(|recovery| recovery.high)).collect();
+    highs.sort_unstable();
+    highs
+}
+
+/// The smallest of the sorted `values` that so many `quarters` of them do not exceed (nearest rank).
+pub fn rank(values: &[Duration], quarters: usize) -> Option<Duration> {
+    let rank = (values.len() * quarters).div_ceil(4);
     values.get(rank.checked_sub(1)?).copied()
 }

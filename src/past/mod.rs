@@ -2,13 +2,19 @@
 
 mod change;
 mod compare;
+mod contradiction;
+mod distinct;
 mod gate;
 mod history;
+mod own;
+mod slower;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 pub use compare::compare;
-pub use gate::{Rules, Wanted, decide};
-pub use history::{FEWEST, history, latest};
+pub use distinct::distinct;
+pub use gate::{Known, Rules, decide};
+pub use history::{FEWEST, history, order};
+pub use own::{Chosen, Other, Wanted};
 pub use summary::{Indexed, Stamp, Unreadable, Whole, summary, whole};

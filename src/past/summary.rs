@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bounds, CutOrder, Name, RunRecord, Slowest, Summary, Verdict};
+use super::contradiction::{Control, Grounds, Proof, Service};
+use crate::model::{CutOrder, Marks, Name, RunRecord, Sealed, Slowest, Summary, Verdict, Why};
 
 /// Why a record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,11 @@ struct Skimmed {
     started_at: Timestamp,
     plan: SkimmedPlan,
     verdict: Verdict,
-    services: Vec<SkimmedService>,
+    reasons: Vec<Why>,
+    marks: Marks,
+    services: Vec<Service>,
+    proof: Proof,
+    controls: Vec<Control>,
     lab: Option<serde::de::IgnoredAny>,
 }
 
@@ -49,14 +54,11 @@ struct SkimmedPlan {
     hash: Option<String>,
     #[serde(default)]
     vars: BTreeMap<String, String>,
+    #[serde(default)]
+    env: Option<Sealed>,
     datacenters: Vec<Name>,
     cut: CutOrder,
-}
-
-#[derive(Deserialize)]
-struct SkimmedService {
-    name: Name,
-    recovery: Option<Bounds>,
+    through: Vec<Name>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +105,20 @@ fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
 }
 
 impl Skimmed {
+    fn grounds(&self) -> Grounds<'_> {
+        Grounds {
+            verdict: self.verdict,
+            reasons: &self.reasons,
+            missing: &self.proof.missing,
+            marks: self.marks,
+            through: &self.plan.through,
+            controls: &self.controls,
+            services: &self.services,
+        }
+    }
+
     fn summary(self) -> Summary {
+        let contradiction = self.grounds().contradiction();
         let slowest = self
             .services
             .first()
@@ -118,10 +133,12 @@ impl Skimmed {
             file: self.plan.file,
             hash: self.plan.hash,
             vars: self.plan.vars,
+            env: self.plan.env,
             verdict: self.verdict,
             lab: self.lab.is_some(),
             slowest,
             measured: measured.map(|service| service.name).collect(),
+            contradiction,
         }
     }
 }
@@ -133,6 +150,10 @@ pub struct Stamp {
     pub length: u64,
     /// When it was last written: seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
+    /// When it was last changed in any way, the same: whoever writes cannot set it back.
+    pub changed: (i64, i64),
+    /// Which file it is on its disk.
+    pub inode: u64,
 }
 
 /// The contents of an index file.
@@ -145,7 +166,7 @@ pub struct Indexed {
 
 impl Indexed {
     /// Changes whenever [`Summary`] does: an index of another version is made anew.
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     /// The index of the record that `record` tells apart.
     pub fn new(record: Stamp, summary: Summary) -> Indexed {

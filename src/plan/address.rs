@@ -5,6 +5,7 @@
 use crate::model::{Part, Text};
 
 use super::read::{At, Reader};
+use super::typed;
 
 /// What stands for a lab service's address while its port is not known.
 pub(super) const LAB_STAND_IN: &str = "http://127.0.0.1:1";
@@ -29,11 +30,21 @@ pub(super) fn url(reader: &mut Reader, text: &At<Text>) -> bool {
         false => url_problem(&real),
     };
     if let Some((what, hint)) = problem {
-        let shown = super::finding::quote(&text.value.to_string());
-        reader.findings.error("bad-value", text.span, format!("{shown}: {what}"), hint);
+        let what = match what {
+            USER => what.to_owned(),
+            _ => format!("{}: {what}", super::finding::quote(&text.value.to_string())),
+        };
+        if what == USER {
+            typed::hide(reader, text.span);
+        }
+        reader.findings.error("bad-value", text.span, what, hint);
     }
+    typed::query(reader, text);
     problem.is_none()
 }
+
+/// What is wrong with a URL that holds a password.
+const USER: &str = "a URL of a plan holds no user and password";
 
 /// What is wrong with a URL, and what to write instead.
 fn url_problem(url: &str) -> Option<(&'static str, &'static str)> {
@@ -53,7 +64,7 @@ fn url_problem(url: &str) -> Option<(&'static str, &'static str)> {
     let authority = &rest[..end];
     if authority.contains('@') {
         let hint = "send `headers: { authorization: \"${env:TOKEN}\" }`";
-        return Some(("a URL of a plan holds no user and password", hint));
+        return Some((USER, hint));
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

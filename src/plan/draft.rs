@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{
     Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec,
-    LossBudget, Mode, Name, Networks, Plan, Service, Text, Timing,
+    LossBudget, Mode, Name, Networks, Notification, Plan, Service, Text, Timing,
 };
 
 use super::finding::quote;
@@ -225,6 +225,7 @@ pub(super) struct Draft {
     pub timing: TimingDraft,
     pub guardrails: Vec<Guardrail>,
     pub calendar: Calendar,
+    pub notify: Vec<Notification>,
 }
 
 impl Draft {
@@ -251,6 +252,7 @@ impl Draft {
             timing: self.timing.timing,
             guardrails: self.guardrails,
             calendar: self.calendar,
+            notify: self.notify,
         })
     }
 }

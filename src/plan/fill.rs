@@ -98,7 +98,7 @@ fn variable(reader: &mut Reader, name: &str, span: Span) -> Option<Part> {
 }
 
 fn environment(reader: &mut Reader, name: &str, span: Span) -> Option<Part> {
-    if let Some(value) = (reader.inputs.env)(name) {
+    if let Some(value) = reader.environment(name) {
         return Some(Part::Secret { name: name.to_owned(), value });
     }
     let what = format!("{} has no value", shown(&format!("env:{name}")));

@@ -17,12 +17,14 @@ mod kill_switch;
 mod lab;
 mod ledger;
 mod load;
+mod notify;
 mod placed;
 mod places;
 mod probe;
 mod promised;
 mod read;
 mod render;
+mod seal;
 mod sense;
 mod served_by;
 mod service;
@@ -33,16 +35,17 @@ mod tests;
 mod topology;
 mod traffic;
 mod tree;
+mod typed;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Name, Plan};
+use crate::model::{Name, Plan, PlanFile};
 
-pub use file::plan_file;
 pub use finding::{Finding, Severity};
 pub use places::Objection;
 pub use render::render;
+pub use seal::{Choices, seal};
 pub use syntax::SIZE_LIMIT;
 
 use finding::quote;
@@ -63,10 +66,22 @@ pub struct Outcome {
     pub plan: Option<Plan>,
     /// Everything that is wrong, in the order of the text.
     pub findings: Vec<Finding>,
+    /// What a record keeps of it.
+    pub source: PlanFile,
+    /// The values of `${env:NAME}` wherever the plan says what is drilled: everything but what is sent in headers and
+    /// bodies.
+    pub chosen: Choices,
     places: places::Places,
+    typed: typed::Typed,
 }
 
 impl Outcome {
+    /// The plan's text, the same that was parsed, with nothing in it that must not be drawn. Everything else is where it
+    /// was.
+    pub fn masked(&self, text: &[u8]) -> Vec<u8> {
+        self.typed.masked(text)
+    }
+
     /// Adds what was found when the plan was read already, as errors among the other findings. `text` is the plan's text,
     /// the same that was parsed. The plan stays: whoever objects decides whether it is used.
     pub fn object(&mut self, text: &[u8], objections: Vec<Objection>) {
@@ -82,19 +97,31 @@ pub struct Outline {
     pub name: Name,
     /// Its services, in order; those without probes too.
     pub services: Vec<Name>,
+    /// As [`Outcome::chosen`].
+    pub chosen: Choices,
 }
 
-/// The outline of a plan; `None` if not even a name can be read.
-pub fn outline(file: &str, text: &[u8], inputs: &Inputs) -> Option<Outline> {
-    let draft = drafted(file, text, &mut Reader::new(inputs))?;
+/// The outline of a plan, and what a record keeps of it; `None` if not even a name can be read.
+pub fn outline(file: &str, text: &[u8], inputs: &Inputs) -> Option<(PlanFile, Outline)> {
+    let mut reader = Reader::new(inputs);
+    let (draft, asked) = drafted(file, text, &mut reader);
+    let draft = draft?;
     let services = draft.services.into_iter().map(|draft| draft.service.name);
-    Some(Outline { name: draft.name?, services: services.collect() })
+    let outline =
+        Outline { name: draft.name?, services: services.collect(), chosen: reader.chosen };
+    Some((file::source(file, text, inputs.vars, &asked, &reader.typed), outline))
 }
 
-fn drafted(file: &str, text: &[u8], reader: &mut Reader) -> Option<draft::Draft> {
-    syntax::decode(file, text, &mut reader.findings)
-        .and_then(|text| syntax::tree(file, text, &mut reader.findings))
-        .and_then(|root| decode::draft(reader, &root))
+/// The draft, and the variables that the text asks for.
+fn drafted(
+    file: &str,
+    text: &[u8],
+    reader: &mut Reader,
+) -> (Option<draft::Draft>, BTreeSet<String>) {
+    let text = syntax::decode(file, text, &mut reader.findings);
+    let root = text.and_then(|text| syntax::tree(file, text, &mut reader.findings));
+    let asked = root.as_ref().map(file::asked).unwrap_or_default();
+    (root.and_then(|root| decode::draft(reader, &root)), asked)
 }
 
 /// Reads a plan and reports everything that is wrong with it.
@@ -103,7 +130,7 @@ fn drafted(file: &str, text: &[u8], reader: &mut Reader) -> Option<draft::Draft>
 /// prevent a plan.
 pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
     let mut reader = Reader::new(inputs);
-    let draft = drafted(file, text, &mut reader);
+    let (draft, asked) = drafted(file, text, &mut reader);
     if let Some(draft) = &draft {
         sense::check(draft, &mut reader.findings);
         for name in inputs.vars.keys().filter(|name| !reader.used.contains(*name)) {
@@ -117,5 +144,7 @@ pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
         0 => draft.and_then(draft::Draft::into_plan),
         _ => None,
     };
-    Outcome { plan, findings: reader.findings.finish(text), places }
+    let source = file::source(file, text, inputs.vars, &asked, &reader.typed);
+    let (findings, typed) = (reader.findings.finish(text), reader.typed);
+    Outcome { plan, findings, source, chosen: reader.chosen, places, typed }
 }

@@ -9,6 +9,7 @@ use super::finding::quote;
 use super::ledger;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::tree::Kind;
+use super::typed;
 
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
@@ -49,7 +50,7 @@ pub(super) fn http_with(reader: &mut Reader, value: Value, words: &[&str]) -> Op
     let method = fields.get("method").and_then(|value| method(reader, value));
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let headers = fields.get("headers").map(|value| headers(reader, value)).unwrap_or_default();
-    let body = fields.get("body").and_then(|value| reader.text(value, true));
+    let body = fields.get("body").and_then(|value| reader.credential(value, true));
     let ca = fields.get("ca").and_then(|value| path(reader, value));
     let expected = fields.get("expect");
     let expect = expected.and_then(|value| expect(reader, value));
@@ -75,7 +76,7 @@ pub(super) fn tcp(reader: &mut Reader, value: Value) -> Option<TcpProbe> {
     let fields = reader.fields(value, Label("", "tcp"), &["address", "send", "expect"])?;
     let address = fields.need(reader, "address", "db.example:5432");
     let address = address.and_then(|value| tcp_address(reader, value));
-    let send = fields.get("send").and_then(|value| reader.text(value, true));
+    let send = fields.get("send").and_then(|value| reader.credential(value, true));
     let expect = fields.get("expect").and_then(|value| expected_text(reader, value));
     Some(TcpProbe { address: address?, send: send.map(|at| at.value), expect })
 }
@@ -153,7 +154,12 @@ pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> 
             reader.findings.error("bad-value", entry.at, what, hint);
             continue;
         }
-        let Some(text) = reader.text(Value::of(entry), true) else { continue };
+        let text = match &*name {
+            // A server or a balancer chooses the system by it.
+            "host" => reader.text(Value::of(entry), true),
+            _ => reader.credential(Value::of(entry), true),
+        };
+        let Some(text) = text else { continue };
         // RFC 9110, 5.5: a line break in a value would smuggle in another field.
         if text.value.reveal_plain().chars().any(|c| c.is_control() && c != '\t') {
             let what =
@@ -161,6 +167,7 @@ pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> 
             reader.findings.error("bad-value", text.span, what, "a header field is one line");
             continue;
         }
+        typed::header(reader, &name, Value::of(entry), &text.value);
         headers.push((name, text.value));
     }
     headers

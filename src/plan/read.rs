@@ -11,8 +11,10 @@ use crate::model::{Name, Part, Text};
 use super::Inputs;
 use super::fill::fill;
 use super::finding::{Findings, is_hostile, quote};
+use super::seal::Choices;
 use super::suggest::{instead, nearest};
 use super::tree::{Entry, Kind, Node, Scalar, Span};
+use super::typed::Typed;
 use super::units::{self, LONGEST, Malformed, written};
 
 /// What reading needs and gathers.
@@ -23,8 +25,14 @@ pub(super) struct Reader<'a> {
     pub inputs: &'a Inputs<'a>,
     /// The variables that the plan asked for.
     pub used: HashSet<String>,
+    /// Of the environment, what the plan asked for where it says what is drilled.
+    pub chosen: Choices,
+    /// Whether what is read now is sent to whoever was chosen, and chooses nothing.
+    credential: bool,
     /// The lab's services.
     pub lab: LabNames,
+    /// The secrets that stand in the plan as they are.
+    pub typed: Typed,
 }
 
 /// What `${lab:SERVICE}` may name.
@@ -169,7 +177,15 @@ impl<'a> Reader<'a> {
     /// A reader that found nothing wrong yet.
     pub fn new(inputs: &'a Inputs<'a>) -> Self {
         let findings = Findings::default();
-        Reader { findings, inputs, used: HashSet::new(), lab: LabNames::Absent }
+        Reader {
+            findings,
+            inputs,
+            used: HashSet::new(),
+            chosen: Choices::default(),
+            credential: false,
+            lab: LabNames::Absent,
+            typed: Typed::default(),
+        }
     }
 
     /// Reports that `value` is not what is wanted.
@@ -261,6 +277,29 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(At { value: Text::new(parts), span: value.span() })
+    }
+
+    /// As [`Reader::text`], for what is sent to whoever was chosen: a token, a password, a body. Its values from the
+    /// environment may change from drill to drill, and it is the same system all the same.
+    pub fn credential(&mut self, value: Value, lab: bool) -> Option<At<Text>> {
+        self.choosing_nothing(|reader| reader.text(value, lab))
+    }
+
+    /// What `read` gives, none of which says what is drilled.
+    pub fn choosing_nothing<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.credential, true);
+        let value = read(self);
+        self.credential = before;
+        value
+    }
+
+    /// The value of `name` in the environment.
+    pub fn environment(&mut self, name: &str) -> Option<String> {
+        let value = (self.inputs.env)(name);
+        if !self.credential {
+            self.chosen.add(name, value.clone());
+        }
+        value
     }
 
     fn misplaced(&mut self, value: Value, part: &Part) {

@@ -6,6 +6,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::finding::{Finding, Severity, is_hostile, quote};
+use crate::model::tame;
 
 /// How many findings are shown; those beyond are only counted.
 const SHOWN: usize = 200;
@@ -16,7 +17,7 @@ const AFTER: usize = 160;
 /// Draws findings for people: `error: …`, the place, the line with a caret, and a hint.
 ///
 /// `text` is the plan's text, the same that was parsed. With `color` the output holds ANSI escape
-/// sequences; nothing in the text can add any. At most 200 findings are drawn, the rest counted.
+/// sequences; nothing in the text can add any, nor a command to a CI runner. At most 200 findings are drawn, the rest counted.
 pub fn render(file: &str, text: &[u8], findings: &[Finding], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
@@ -29,7 +30,7 @@ pub fn render(file: &str, text: &[u8], findings: &[Finding], color: bool) -> Str
     if let Some(more @ 1..) = findings.len().checked_sub(SHOWN) {
         drawn.push_str(&format!("and {more} more findings in {}\n\n", quote(&file)));
     }
-    drawn
+    tame(drawn)
 }
 
 fn one(renderer: &Renderer, file: &str, text: &[u8], finding: &Finding) -> String {

@@ -15,6 +15,9 @@ pub fn gate(gate: &Gate, style: TableStyle) -> String {
     let mut page = Page::new(style);
     let closed = gate.plans.iter().filter(|plan| !plan.objections.is_empty()).count();
     page.paragraph(0, 6, &[verdict(gate), (Ink::Plain, format!(": {}", summary(gate, closed)))]);
+    for why in &gate.objections {
+        page.paragraph(0, 2, &[(Ink::Bad, why.text.clone())]);
+    }
     let (open, shut): (Vec<_>, Vec<_>) =
         gate.plans.iter().partition(|plan| plan.objections.is_empty());
     shut.into_iter().chain(open).for_each(|gated| plan(gated, &mut page));
@@ -35,6 +38,9 @@ fn summary(gate: &Gate, closed: usize) -> String {
     let services = || plural(missing as u64, "service", "services");
     match (gate.plans.len(), closed) {
         (0, _) => "no plan was named, and none was ever drilled".to_owned(),
+        (_, 0) if !gate.objections.is_empty() => {
+            "traffic may be cut, whatever the last drills said".to_owned()
+        }
         (_, 0) if missing > 0 && gate.all_required => {
             format!("{} of {plans} without a passed drill", services())
         }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use crate::model::{RunRecord, is_steering};
+use crate::model::{RunRecord, is_runner_command, is_steering};
 
 /// The whole run record as JSON, as `docs/record.md` describes it, with a line break at its end.
 ///
@@ -39,24 +39,24 @@ impl Formatter for Harmless {
     }
 }
 
-/// Writes a piece of a string, with what would steer a reader's terminal as escapes: it is read back as it was.
+/// Writes a piece of a string, with what would steer a reader's terminal or a CI runner as escapes: it is read back as
+/// it was.
 fn harmless<W: ?Sized + Write>(out: &mut W, text: &str) -> io::Result<()> {
-    let mut rest = text;
     // Nearly every string, and there are many.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.contains("##") {
         return out.write_all(text.as_bytes());
     }
-    while let Some(at) = rest.find(is_steering) {
-        let (before, after) = rest.split_at(at);
-        out.write_all(before.as_bytes())?;
-        let Some(c) = after.chars().next() else { break };
-        let mut units = [0; 2];
-        for unit in c.encode_utf16(&mut units) {
-            write!(out, "\\u{unit:04x}")?;
+    let mut written = 0;
+    for (at, c) in text.char_indices() {
+        if is_steering(c) || is_runner_command(text, at) {
+            out.write_all(&text.as_bytes()[written..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            written = at + c.len_utf8();
         }
-        rest = &after[c.len_utf8()..];
     }
-    out.write_all(rest.as_bytes())
+    out.write_all(&text.as_bytes()[written..])
 }
 
 /// Every field has a line of its own, and so has every object in a list; a list of anything else has one.
@@ -148,6 +148,14 @@ mod tests {
         let mut bytes = Vec::new();
         value.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default())).unwrap();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn commands_to_a_ci_runner_are_escaped_and_read_back() {
+        let value = serde_json::json!({ "a": "### one ##[error]x \u{1b} ###vso[x]\"##[group]" });
+        let text = lines(&value);
+        assert!(!text.contains("##[") && !text.contains("##vso") && text.contains("### one"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

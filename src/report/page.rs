@@ -130,7 +130,7 @@ impl Page {
 
     /// The whole text.
     pub fn finish(self) -> String {
-        let out = if self.ascii { in_ascii(&self.out) } else { self.out };
+        let out = if self.ascii { crate::model::in_ascii(&self.out) } else { self.out };
         if out.contains("::") { out.lines().map(no_command).collect() } else { out }
     }
 
@@ -259,40 +259,6 @@ fn no_command(line: &str) -> String {
         }
         _ => format!("{line}\n"),
     }
-}
-
-/// `text` in ASCII, each line as wide as before: our own signs have their counterparts, all else becomes `?`.
-fn in_ascii(text: &str) -> String {
-    // Two columns for two: `>` alone would leave out the bound itself.
-    let text = text.replace("≥ ", ">=").replace("≤ ", "<=");
-    let mut ascii = String::with_capacity(text.len());
-    let mut foreign = String::new();
-    for c in text.chars() {
-        let ours = match c {
-            '─' => '-',
-            '·' => '|',
-            // Spark lines, the lowest sign first.
-            '▁' => '.',
-            '▂' => ':',
-            '▃' => '-',
-            '▄' => '=',
-            '▅' => '+',
-            '▆' => '*',
-            '▇' => '%',
-            '█' => '#',
-            '…' => '~',
-            c if c.is_ascii() => c,
-            c => {
-                foreign.push(c);
-                continue;
-            }
-        };
-        ascii.push_str(&"?".repeat(foreign.width()));
-        foreign.clear();
-        ascii.push(ours);
-    }
-    ascii.push_str(&"?".repeat(foreign.width()));
-    ascii
 }
 
 /// Adds to the last span if it has the same ink.

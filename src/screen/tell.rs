@@ -23,6 +23,8 @@ pub enum Tone {
     Doubt,
     /// Broken.
     Bad,
+    /// Not of interest now.
+    Faint,
 }
 
 impl Tone {
@@ -32,6 +34,7 @@ impl Tone {
             Tone::Good => "32",
             Tone::Doubt => "33",
             Tone::Bad => "31",
+            Tone::Faint => "2",
             Tone::Plain => return text.to_owned(),
         };
         if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
@@ -151,7 +154,7 @@ impl Teller {
                 self.datacenters.clone_from(datacenters);
                 self.last = vec![Told::default(); services.len()];
             }
-            DrillEvent::Watched { at, services } => return self.changes(*at, services),
+            DrillEvent::Watched { at, services, .. } => return self.changes(*at, services),
             _ => {}
         }
         plain_line(event).into_iter().collect()

@@ -1,12 +1,12 @@
 //! What is shown of a drill, line by line.
 
+mod glass;
+mod pictures;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use indicatif::{ProgressDrawTarget, TermLike};
-
-use super::live::{LINES, View};
 use super::tell::Teller;
 use super::*;
 use crate::model::*;
@@ -22,6 +22,7 @@ fn started(services: usize) -> DrillEvent {
         lost: "east".to_owned(),
         datacenters: vec!["east".into(), "west".into()],
         services: (0..services).map(|number| Name::from(&*format!("talk-{number}"))).collect(),
+        at_most: Duration::from_secs(60),
     }
 }
 
@@ -45,11 +46,21 @@ fn now(number: usize, good: u64, whole: u64, served: [u64; 2], state: &str) -> S
         good: Share { part: good, whole },
         served: served.into(),
         state: state.into(),
+        down_since: None,
+        budget: None,
+        promises: 0,
+        kept: 0,
+        broken: 0,
     }
 }
 
+fn look(millis: u64, services: Vec<ServiceNow>) -> DrillEvent {
+    let (guardrails, loads) = (vec![], vec![]);
+    DrillEvent::Watched { at: at(millis), services, guardrails, loads }
+}
+
 fn watched(millis: u64, service: ServiceNow) -> DrillEvent {
-    DrillEvent::Watched { at: at(millis), services: vec![service] }
+    look(millis, vec![service])
 }
 
 fn drill() -> Vec<DrillEvent> {
@@ -103,51 +114,10 @@ impl Write for Sink {
     }
 }
 
-/// A terminal that writes down what it is told.
-impl TermLike for Sink {
-    fn width(&self) -> u16 {
-        80
-    }
-
-    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.write_str(&format!("<up {n}>"))
-    }
-
-    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.write_str(&format!("<down {n}>"))
-    }
-
-    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.write_str(&format!("<right {n}>"))
-    }
-
-    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.write_str(&format!("<left {n}>"))
-    }
-
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)?;
-        self.write_str("\n")
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.lock().unwrap().push_str(text);
-        Ok(())
-    }
-
-    fn clear_line(&self) -> io::Result<()> {
-        self.write_str("<clear>")
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_drill_in_plain_lines_tells_changes_only() {
     let sink = Sink::default();
-    let mut screen = Screen::plain(Box::new(sink.clone()), false);
+    let mut screen = Screen::plain(Box::new(sink.clone()), Style::default());
     drill().iter().for_each(|event| screen.show(event));
     insta::assert_snapshot!(sink.text());
 }
@@ -178,7 +148,7 @@ fn many_changes_at_once_are_counted() {
     let mut teller = Teller::default();
     teller.tell(&started(50));
     let services = (0..50).map(|number| now(number, 0, 5, [0, 0], "")).collect();
-    let lines = teller.tell(&DrillEvent::Watched { at: at(500), services });
+    let lines = teller.tell(&look(500, services));
     assert_eq!(lines.len(), 6);
     assert!(lines[5].1.ends_with("and 45 more changed"), "{lines:?}");
 }
@@ -189,55 +159,9 @@ fn colour_is_used_only_where_it_is_wanted() {
     assert_eq!(Tone::Bad.paint("x", false), "x");
 }
 
-fn view(events: &[DrillEvent]) -> View {
-    let mut view = View::default();
-    events.iter().for_each(|event| view.take(event));
-    view
-}
-
-#[test]
-fn the_live_view_says_where_the_drill_is_and_who_serves() {
-    let view = view(&drill()[..11]);
-    assert_eq!(view.stage_line(), "quickstart: observe, at most 1 min left");
-    let longer = self::view(&drill()[..13]);
-    assert_eq!(longer.stage_line(), "quickstart: observe, cut for 1 s, at most 59 s left");
-    let lines = view.service_lines(LINES, false);
-    assert_eq!(lines, ["talk-0  █████░░░░░  55 %  east 45 %, west 55 %  away for 0.5 s"]);
-}
-
-#[test]
-fn among_many_services_the_worst_are_shown() {
-    let services: Vec<ServiceNow> =
-        (0..50).map(|n| now(n, if n == 40 { 0 } else { 5 }, 5, [0, 5], "")).collect();
-    let view = view(&[started(50), DrillEvent::Watched { at: at(500), services }]);
-    let lines = view.service_lines(LINES, false);
-    assert_eq!(lines.len(), LINES);
-    assert!(lines[LINES - 2].starts_with("talk-40  ░░░░░░░░░░   0 %"), "{lines:?}");
-    assert_eq!(lines[LINES - 1], "and 31 more, none of them worse");
-    let small = view.service_lines(2, false);
-    assert!(small[0].starts_with("talk-40") && small[1].starts_with("and 49 more"), "{small:?}");
-}
-
-#[test]
-fn a_live_screen_clears_its_view_and_leaves_what_happened() {
-    let sink = Sink::default();
-    let target = ProgressDrawTarget::term_like(Box::new(sink.clone()));
-    let mut screen = Screen::live(target, false);
-    drill().iter().for_each(|event| screen.show(event));
-    let before = sink.text();
-    assert!(before.contains("   3.003 s  cut confirmed through wan after 3.0 ms"), "{before}");
-    assert!(before.contains("talk-0  █████░░░░░  55 %"), "{before}");
-    screen.finish();
-    let last = sink.text()[before.len()..].to_owned();
-    assert!(last.contains("<clear>") && !last.contains("talk-0  █"), "{last}");
-    let after = sink.text().len();
-    drop(screen);
-    assert_eq!(sink.text().len(), after);
-}
-
 #[test]
 fn a_quiet_screen_takes_everything_and_says_nothing() {
-    let mut screen = Screen::new(ScreenKind::Quiet, true);
+    let mut screen = Screen::new(ScreenKind::Quiet, Style { color: true, ascii: false });
     drill().iter().for_each(|event| screen.show(event));
     screen.finish();
 }

@@ -49,6 +49,12 @@ pub const ROOMS: &[Room] = &[
         imports: &["model", "clock", "journal", "traffic"],
         never: &["std::fs", "std::net"],
     },
+    // Telling others: by the probes' connector; its threads never hold a drill up.
+    Room {
+        name: "notify",
+        imports: &["model", "clock", "probe"],
+        never: &["std::fs", "std::net", "std::env", "std::process"],
+    },
     Room { name: "archive", imports: &["model"], never: NETWORK },
     Room { name: "lease", imports: &["model"], never: NETWORK },
     Room { name: "watchdog", imports: &["model"], never: IO },
@@ -90,6 +96,7 @@ pub const ROOMS: &[Room] = &[
             "past",
             "screen",
             "init",
+            "notify",
         ],
         never: NETWORK,
     },
@@ -149,7 +156,13 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
+    (
+        "tokio",
+        &[
+            "clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "notify",
+            "cli",
+        ],
+    ),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
     ("async_trait", &["traffic", "drill"]),
     ("hyper", &["probe", "lab", "plan"]),
@@ -163,25 +176,25 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab", "notify"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
         &[
             "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard",
-            "lab",
+            "lab", "notify",
         ],
     ),
     ("serde_yaml", &["plan"]),
     ("crc32fast", &["journal", "lease", "archive"]),
-    // The digest of a plan: it is the same plan if that is the same.
+    // The digest of a plan, and of the environment that it asks for: it is the same plan if they are the same.
     ("ring", &["plan"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
-    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "cli"]),
+    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "notify", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     // JUnit XML.
@@ -189,7 +202,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("maud", &["report"]),
     ("indicatif", &["screen"]),
-    ("unicode_width", &["report"]),
+    // How wide text is, in tables and in the live view; in the model, for its counterpart in ASCII.
+    ("unicode_width", &["model", "report", "screen"]),
     ("etcetera", &["cli"]),
     ("thiserror", &["journal", "lease", "plan", "lab", "probe", "archive"]),
     // The JSON Schema of the record, from its types.

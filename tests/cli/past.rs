@@ -8,12 +8,12 @@ use crate::home::{Ended, Home, Running};
 use crate::plans::lab;
 
 /// A plan that is not started: it asks where nobody listens. Its record is kept within a moment.
-fn unwell(home: &Home) -> &'static str {
+pub fn unwell(home: &Home) -> &'static str {
     home.file("unwell.yaml", lab(&[("${lab:talk}/", "http://127.0.0.1:1/")]))
 }
 
 /// The run's record, as `change` makes it, kept as the run `id`.
-fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
+pub fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
     let runs = home.path("firedrill/runs");
     let mut record: Value =
         serde_json::from_slice(&fs::read(runs.join(of).join("record.json")).unwrap()).unwrap();
@@ -23,7 +23,7 @@ fn plant(home: &Home, of: &str, id: &str, change: impl Fn(&mut Value)) {
     fs::write(runs.join(id).join("record.json"), serde_json::to_vec(&record).unwrap()).unwrap();
 }
 
-fn json(ended: &Ended) -> Value {
+pub fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended}"))
 }
 
@@ -88,6 +88,57 @@ fn values_of_variables_are_a_part_of_what_was_run() {
     assert_eq!(codes(&["--var", "most=20s", "--var", "another=1"]), ["not-passed"]);
     assert_eq!(codes(&["--var", "most=21s"]), ["not-passed", "other-vars"]);
     assert_eq!(codes(&[]), ["not-passed", "other-vars"]);
+}
+
+#[test]
+fn a_variable_counts_however_the_plan_spells_it() {
+    let home = Home::new();
+    let text = lab(&[("${lab:talk}/", "http://127.0.0.1:1/${var:\\x74arget}")]);
+    let plan = home.file("plan.yaml", text);
+    home.run(&["run", plan, "-q", "--var", "target=staging"]).has(3, &[]);
+    let objections = |target: &str| {
+        let ended = home.run(&["gate", plan, "--format", "json", "--var", target]);
+        json(&ended)["plans"][0]["objections"].to_string()
+    };
+    assert!(!objections("target=staging").contains("other-vars"));
+    assert!(objections("target=production").contains("other-vars"));
+}
+
+#[test]
+fn the_last_run_is_the_one_that_the_history_says_is_last() {
+    let home = Home::new();
+    home.run(&["run", unwell(&home), "-q"]).has(3, &[]);
+    let first = home.only_run();
+    // An old run in a directory whose name comes last, as from a backup.
+    plant(&home, &first, "old-backup", |record| {
+        record["started_at"] = "2001-01-01T00:00:00Z".into();
+        record["run"] = "20010101T000000Z-aaaa".into();
+    });
+    let report = home.run(&["report", "last", "--format", "json"]);
+    assert_eq!((json(&report)["run"].as_str(), &*report.stderr), (Some(&*first), ""));
+    let runs = home.path("firedrill/runs");
+    for (id, said) in [("20000101T000000Z-bbbb", false), ("29990101T000000Z-cccc", true)] {
+        fs::create_dir(runs.join(id)).unwrap();
+        fs::write(runs.join(id).join("record.json"), "{").unwrap();
+        let report = home.run(&["report", "last", "--format", "json"]);
+        assert_eq!(json(&report)["run"].as_str(), Some(&*first));
+        // It may be the last, which nobody can tell.
+        assert_eq!(report.stderr.contains(id), said, "{report}");
+    }
+}
+
+#[test]
+fn a_record_of_another_format_is_refused_by_all() {
+    let home = Home::new();
+    home.run(&["run", unwell(&home), "-q"]).has(3, &[]);
+    let id = home.only_run();
+    for format in [0.into(), 2.into(), Value::Null] {
+        plant(&home, &id, &id, |record| record["format"] = format.clone());
+        home.run(&["history"]).has(0, &["is left out"]);
+        home.run(&["gate"]).has(1, &["is left out"]);
+        home.run(&["compare", &id, &id]).has(2, &["record.json: its record "]);
+        home.run(&["report", &id]).has(2, &["record.json: it "]);
+    }
 }
 
 #[test]

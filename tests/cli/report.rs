@@ -73,7 +73,7 @@ fn refused(home: &Home, run: &str) {
     assert!(!home.path("both.json").exists());
     let leftovers = fs::read_dir(home.root()).unwrap();
     let names = leftovers.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert!(!names.into_iter().any(|name| name.starts_with(".both.json")));
+    assert!(!names.into_iter().any(|name| name.starts_with(".firedrill-")));
 
     home.run(&["report", "20000101"]).has(2, &["there is no run 20000101"]);
     home.run(&["report", "last", "--format", "pdf"]).has(2, &["or csv"]);

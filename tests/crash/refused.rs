@@ -95,6 +95,7 @@ fn without_a_watchdog_no_drill() {
     home.prepare(command.arg(crate::home::binary()).args(["run", plan, "--yes"]));
     let ended = end(command.spawn().unwrap());
     ended.has(3, &["the watchdog could not be started: it did not get ready"]);
+    home.run(&["history"]).has(0, &["NOT STARTED", &home.only_run()]);
     assert!(site.is_whole());
     assert!(!home.journal().contains("cut-intended"));
 }
@@ -109,6 +110,9 @@ fn with_too_few_file_descriptors_nothing_is_begun() {
     let mut command = Command::new("sh");
     home.prepare(command.args(["-c", &run]));
     end(command.spawn().unwrap()).has(3, &["only 20 file descriptors", "ulimit -n"]);
+    assert!(home.journals().is_empty());
+    // It is a run all the same.
+    home.run(&["history"]).has(0, &["NOT STARTED", &home.only_run()]);
     assert!(site.is_whole());
 }
 

@@ -13,6 +13,7 @@ pub struct Book {
     tags: Vec<Tag>,
     /// Microseconds from due to done, rounded up.
     took: Vec<u32>,
+    acknowledged: u64,
 }
 
 /// A fate and a datacenter in a byte.
@@ -68,7 +69,7 @@ impl Tag {
 impl Book {
     /// An empty one of a writer with the period `every`.
     pub fn new(every: Duration) -> Book {
-        Book { every, first_due: Offset::ZERO, tags: Vec::new(), took: Vec::new() }
+        Book { every, first_due: Offset::ZERO, tags: Vec::new(), took: Vec::new(), acknowledged: 0 }
     }
 
     /// Takes in what became of a write. Numbers come in any order, and none beyond those of the schedule.
@@ -81,7 +82,9 @@ impl Book {
             self.tags.resize(place + 1, Tag::default());
             self.took.resize(place + 1, 0);
         }
-        self.tags[place] = Tag::new(Fate::of(sample), sample.served_by);
+        let fate = Fate::of(sample);
+        self.acknowledged += u64::from(fate == Fate::Acknowledged);
+        self.tags[place] = Tag::new(fate, sample.served_by);
         let took = sample.done.since(sample.due).as_nanos().div_ceil(1000);
         self.took[place] = u32::try_from(took).unwrap_or(u32::MAX);
     }
@@ -90,6 +93,11 @@ impl Book {
     fn after(&self, seq: u64) -> Duration {
         let nanos = self.every.as_nanos().saturating_mul(seq.into());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// How many writes were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// How many numbers were given out, as far as was heard.

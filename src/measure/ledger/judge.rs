@@ -31,7 +31,7 @@ pub fn judge(
     let accounts = ledgers.map(|probe| {
         let ledger = found.iter().find(|evidence| evidence.probe.name == probe.name);
         // Who acknowledged what decides nothing here.
-        let record = ledger.and_then(|it| it.ledger).map(|it| it.account(marks, |_| String::new()));
+        let record = ledger.and_then(|it| it.ledger).map(|it| it.judged_by(marks));
         Account { probe, record: record.unwrap_or_default() }
     });
     let accounts: Vec<Account<'_>> = accounts.collect();

@@ -4,8 +4,8 @@ use super::super::{Ending, Judged, Observation, judge, prove};
 use super::verdicts::{CUT_AT, END, EVERY, RESTORED_AT, good_samples, held, marks, plan};
 use super::*;
 use crate::model::{
-    Blindness, Judgement, LoadFrom, LoadSpec, Plan, ProbeId, ProbeSpec, Promise, Promises, Ramp,
-    Sample, Sampled, VantageId, Verdict,
+    Blindness, BudgetNow, Judgement, LoadFrom, LoadSpec, Plan, ProbeId, ProbeSpec, Promise,
+    Promises, Ramp, Sample, Sampled, VantageId, Verdict,
 };
 use std::sync::Arc;
 
@@ -65,6 +65,34 @@ fn a_feature_is_judged_by_its_own_promise_and_the_service_by_the_others() {
     assert_eq!(early.verdict, Verdict::Pass, "{:?}", early.reasons);
     let silent = judged(with_images(within(1_600)), &probes[..1]);
     assert_eq!(of(&silent, Promise::RecoverWithin, Some("images")), Judgement::Undecided);
+}
+
+#[test]
+fn while_a_feature_is_away_its_budget_runs_and_what_is_decided_counts() {
+    let within = |millis| Promises { recover_within: Some(span(millis)), ..Promises::default() };
+    let now = |until: u64, budget: u64| {
+        let plan = Arc::new(with_images(within(budget)));
+        let mut observation = Observation::new(plan, Offset::ZERO);
+        observation.marks = Marks { restore_issued: None, restore_confirmed: None, ..marks() };
+        for (samples, probe) in [good_samples(), turned_bad(1_000..2_500, 1)].iter().zip(0..) {
+            let probe = ProbeId { service: 0, probe };
+            for sample in samples.iter().filter(|sample| sample.sent < Offset::from_millis(until)) {
+                observation.push(Sampled { vantage: VantageId(0), probe, sample: *sample });
+            }
+        }
+        observation.now(Offset::from_millis(until)).remove(0)
+    };
+    let down = now(2_000, 1_600);
+    let began = Offset::from_millis(1_000);
+    let (from, promise) = (marks().cut_issued.unwrap(), Promise::RecoverWithin);
+    assert!(down.down_since.is_some_and(|since| (began..=began.plus(span(100))).contains(&since)));
+    assert_eq!(down.budget, Some(BudgetNow { promise, from, within: span(1_600) }));
+    // Text is back and has kept its own promise; failback and images are not decided.
+    assert_eq!((down.kept, down.broken), (1, 0));
+    assert!(down.promises >= 2 && down.good.part < down.good.whole, "{down:?}");
+    assert_eq!(now(2_400, 1_000).broken, 1);
+    let back = now(4_000, 1_600);
+    assert_eq!((back.down_since, back.budget, back.kept), (None, None, 2));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! What past runs say together, on runs made up for it.
 
 mod compare;
+mod contradiction;
 mod gate;
 mod history;
+mod own;
+mod slower;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -31,12 +34,14 @@ pub fn run(days: i64, high: u64) -> Summary {
         file: "pay.yaml".to_owned(),
         hash: Some("now".to_owned()),
         vars: BTreeMap::new(),
+        env: None,
         verdict: Verdict::Pass,
         lab: false,
         cut: "east".to_owned(),
         mode: Mode::Blackhole,
         slowest: Some(Slowest { service: "shop".into(), recovery: Some(bounds(high / 2, high)) }),
         measured: vec!["shop".into()],
+        contradiction: None,
     }
 }
 

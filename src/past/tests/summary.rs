@@ -4,6 +4,27 @@ use super::super::{Indexed, Stamp, Unreadable, summary, whole};
 use super::{bounds, day};
 use crate::model::*;
 
+fn all_marks() -> Marks {
+    Marks {
+        cut_confirmed: Some(Offset::from_millis(1000)),
+        restore_confirmed: Some(Offset::from_millis(3000)),
+        ended: Some(Offset::from_millis(4000)),
+        ..Marks::default()
+    }
+}
+
+fn restored(name: &str) -> ControlRecord {
+    ControlRecord {
+        name: name.into(),
+        provider: Provider::Lab,
+        before: None,
+        cut: None,
+        after: None,
+        restored: Restored::Yes,
+        by_hand: vec![],
+    }
+}
+
 /// A run of the plan `pay` with the service `shop`.
 pub fn record() -> RunRecord {
     let recovery = Recovery { bounds: bounds(100, 200), seamless: false, relapses: 0, split: None };
@@ -48,7 +69,8 @@ pub fn record() -> RunRecord {
         vars: [("region".to_owned(), "east".to_owned())].into(),
         datacenters: vec!["east".into(), "west".into()],
         cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
-        through: vec![],
+        env: None,
+        through: vec!["wan".into()],
         stable_for: Default::default(),
         at_most: Default::default(),
     };
@@ -60,10 +82,10 @@ pub fn record() -> RunRecord {
         plan,
         verdict: Verdict::Pass,
         reasons: vec![],
-        marks: Marks::default(),
+        marks: all_marks(),
         services: vec![shop],
         proof: Proof::default(),
-        controls: vec![],
+        controls: vec![restored("wan")],
         calls: vec![],
         guardrails: vec![],
         placement: Default::default(),
@@ -71,6 +93,7 @@ pub fn record() -> RunRecord {
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
@@ -103,7 +126,7 @@ fn a_summary_has_what_the_record_has() {
 #[test]
 fn a_record_of_an_older_version_has_no_digest() {
     let mut value = serde_json::to_value(record()).unwrap();
-    for field in ["hash", "text", "vars"] {
+    for field in ["hash", "text", "vars", "env"] {
         value["plan"].as_object_mut().unwrap().remove(field).unwrap();
     }
     let bytes = serde_json::to_vec(&value).unwrap();
@@ -131,7 +154,7 @@ fn a_record_that_is_cut_off_anywhere_is_damaged() {
 
 #[test]
 fn an_index_counts_only_for_the_record_that_it_was_made_of() {
-    let stamp = Stamp { length: 7, modified: (1, 2) };
+    let stamp = Stamp { length: 7, modified: (1, 2), changed: (3, 4), inode: 5 };
     let (short, index) = (short(&record()), |stamp| Indexed::new(stamp, short(&record())));
     let bytes = index(stamp).bytes().unwrap();
     assert!(bytes.len() < 1000, "{} bytes", bytes.len());
@@ -140,12 +163,14 @@ fn an_index_counts_only_for_the_record_that_it_was_made_of() {
         Stamp { length: 8, ..stamp },
         Stamp { modified: (1, 3), ..stamp },
         Stamp { modified: (2, 2), ..stamp },
+        Stamp { changed: (3, 5), ..stamp },
+        Stamp { inode: 6, ..stamp },
     ] {
         assert_eq!(Indexed::read(&bytes, other), None);
     }
     for length in 0..bytes.len() {
         assert_eq!(Indexed::read(&bytes[..length], stamp), None, "{length}");
     }
-    let older = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":0");
+    let older = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":1");
     assert_eq!(Indexed::read(older.as_bytes(), stamp), None);
 }

@@ -127,6 +127,7 @@ fn a_plan_means_exactly_what_it_says() {
         },
         guardrails: Vec::new(),
         calendar: Calendar::default(),
+        notify: Vec::new(),
     };
     assert_eq!(plan(GOOD), expected);
 }
@@ -350,4 +351,30 @@ fn warnings_do_not_prevent_a_plan() {
     let outcome = parsed_with(text.as_bytes(), &[]);
     assert_eq!((outcome.plan.is_some(), outcome.findings.len()), (true, 1));
     assert_eq!(parsed(GOOD.as_bytes()).findings.len(), 1, "REGION is not used");
+}
+
+#[test]
+fn what_the_environment_chooses_is_told_from_what_is_sent_to_it() {
+    let chosen = |from: &str, to: &str| {
+        let outcome = parsed(broken(from, to).as_bytes());
+        let names: Vec<&str> = outcome.chosen.names().map(String::as_str).collect();
+        names.concat()
+    };
+    let url = "http: { url: \"${lab:talk}/send\", method: POST, expect: { status: 200 } }";
+    for (place, expected) in [
+        ("http: \"http://${env:TOKEN}/\"", "TOKEN"),
+        ("http: \"http://a.example/${env:\\x54OKEN}\"", "TOKEN"),
+        ("tcp: \"${env:TOKEN}:80\"", "TOKEN"),
+        ("http: { url: \"http://a/\", headers: { Host: \"${env:TOKEN}\" } }", "TOKEN"),
+        ("http: { url: \"http://a/\", ca: \"${env:TOKEN}\" }", "TOKEN"),
+        ("http: { url: \"http://a/\", headers: { authorization: \"${env:TOKEN}\" } }", ""),
+        ("http: { url: \"http://a/\", body: \"${env:TOKEN}\" }", ""),
+        ("tcp: { address: \"a:80\", send: \"${env:TOKEN}\" }", ""),
+        // Sent here, and chosen by there.
+        ("http: { url: \"http://${env:TOKEN}/\", body: \"${env:TOKEN}\" }", "TOKEN"),
+        ("http: { url: \"http://a/${env:UNSET}\", body: \"${env:TOKEN}\" }", "UNSET"),
+        ("http: \"http://a/$${env:TOKEN}\"", ""),
+    ] {
+        assert_eq!(chosen(url, place), expected, "{place}");
+    }
 }

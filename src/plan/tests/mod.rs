@@ -5,6 +5,7 @@ mod good;
 mod hostile;
 mod lab;
 mod ledger;
+mod notify;
 mod placement;
 pub(super) mod schema;
 
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use super::{Inputs, Outcome, parse, render};
 
 /// A plan that is right, for the tests to break in one place each.
-const GOOD: &str = r#"version: 1
+pub(super) const GOOD: &str = r#"version: 1
 name: quickstart
 datacenters: [east, west]
 lab:
@@ -57,7 +58,7 @@ fn parsed(text: &[u8]) -> Outcome {
     parsed_with(text, &[("REGION", "east")])
 }
 
-fn parsed_with(text: &[u8], vars: &[(&str, &str)]) -> Outcome {
+pub(super) fn parsed_with(text: &[u8], vars: &[(&str, &str)]) -> Outcome {
     let vars: BTreeMap<String, String> =
         vars.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     let env = |name: &str| (name == "TOKEN").then(|| SECRET.to_owned());
@@ -70,7 +71,7 @@ fn parsed_with(text: &[u8], vars: &[(&str, &str)]) -> Outcome {
 /// What is seen of a plan's findings.
 fn drawn(text: &[u8]) -> String {
     let outcome = parsed_with(text, &[]);
-    let drawn = render("drill.yaml", text, &outcome.findings, false);
+    let drawn = render("drill.yaml", &outcome.masked(text), &outcome.findings, false);
     assert!(!drawn.contains(SECRET) && !format!("{:?}", outcome.findings).contains(SECRET));
     drawn
 }

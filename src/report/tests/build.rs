@@ -47,6 +47,10 @@ pub fn passed() -> RunRecord {
             hash: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
             text: Some("version: 1\nname: quickstart\n".into()),
             vars: BTreeMap::from([("region".into(), "east".into())]),
+            env: Some(Sealed {
+                key: "9f86d081884c7d65".into(),
+                values: BTreeMap::from([("HOST".into(), "2feaa0c55ad015a3".repeat(4))]),
+            }),
             datacenters: vec!["east".into(), "west".into()],
             cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
             through: vec!["wan".into()],
@@ -87,6 +91,7 @@ pub fn passed() -> RunRecord {
         lab: Some(truth()),
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
@@ -396,6 +401,23 @@ pub fn not_restored() -> RunRecord {
     record.services[0].promises[1].judgement = Judgement::Undecided;
     record.services[0].promises[1].why = "traffic was not restored".into();
     record.lab = None;
+    let told = |name: &str, event, attempts, why: Option<&str>| NotificationRecord {
+        name: name.into(),
+        kind: "slack".to_owned(),
+        host: "hooks.slack.com".to_owned(),
+        event,
+        at: at(12_000),
+        outcome: if why.is_none() { Delivery::Delivered } else { Delivery::Failed },
+        attempts,
+        after: ms(212),
+        why: why.map(str::to_owned),
+    };
+    record.notifications = vec![
+        told("oncall", NotifyEvent::Started, 1, None),
+        told("board", NotifyEvent::Cut, 4, Some("status 502")),
+        told("oncall", NotifyEvent::NotRestored, 2, None),
+        told("board", NotifyEvent::NotRestored, 10, Some("no answer: refused")),
+    ];
     record
 }
 

@@ -17,6 +17,7 @@ fn events(text: &str) -> Vec<DrillEvent> {
             lost: text.into(),
             datacenters: vec!["east".into(), text.into()],
             services: vec![text.into()],
+            at_most: ms(60_000),
         },
         DrillEvent::Entered { stage: Stage::Baseline, at: at(12), at_most: Some(ms(3000)) },
         DrillEvent::Waiting { at: at(3000), why: Why::new("guardrail", text), at_most: ms(10_000) },
@@ -34,6 +35,35 @@ fn events(text: &str) -> Vec<DrillEvent> {
                 good: Share { part: 3, whole: 5 },
                 served: vec![0, 5],
                 state: text.into(),
+                down_since: Some(at(3100)),
+                budget: Some(BudgetNow {
+                    promise: Promise::RecoverWithin,
+                    from: at(3000),
+                    within: ms(2000),
+                }),
+                promises: 3,
+                kept: 1,
+                broken: 0,
+            }],
+            guardrails: [
+                Standing::Unread,
+                Standing::Within,
+                Standing::Beyond { since: at(3000), lasting: ms(500) },
+                Standing::Unreadable { since: at(2000), lasting: ms(9000) },
+                Standing::Broken,
+            ]
+            .map(|standing| GuardrailNow {
+                name: text.into(),
+                kind: GuardrailKind::GoodShare,
+                standing,
+                value: Some(0.5),
+            })
+            .into(),
+            loads: vec![LoadNow {
+                name: text.into(),
+                wanted: 12.5,
+                offered: 12.0,
+                good: Share { part: 11, whole: 12 },
             }],
         },
         DrillEvent::Decided { at: at(4000), service: text.into(), text: text.into() },

@@ -244,8 +244,9 @@ fn every_field_is_described_in_docs_record_md_and_nothing_else() {
 /// Collects the names of fields, leaving out keys that are data: names, states, reasons.
 fn fields(value: &Value, into: &mut BTreeSet<String>) {
     /// Fields that hold a map with keys of the drill's own, and how deep.
-    const MAPS: [(&str, u32); 13] = [
+    const MAPS: [(&str, u32); 14] = [
         ("vars", 1),
+        ("values", 1),
         ("parts", 1),
         ("settings", 1),
         ("reasons", 1),

@@ -27,6 +27,8 @@ fn run(number: i64, plan: &str, high: Option<u64>) -> Summary {
         mode: Mode::Blackhole,
         slowest: Some(Slowest { service: "talk".into(), recovery: Some(recovery) }),
         measured: vec!["talk".into()],
+        env: None,
+        contradiction: None,
     }
 }
 
@@ -122,6 +124,7 @@ fn shut(name: &str) -> Gate {
     let unproven = UnprovenService { service: name.into(), plan: "pay".into(), last_passed: None };
     Gate {
         open: false,
+        objections: vec![Why::new("traffic-cut", format!("{name} left traffic cut"))],
         plans: vec![plan("open", vec![]), plan("pay", vec![why])],
         unproven: vec![unproven],
         all_required: true,

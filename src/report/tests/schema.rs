@@ -48,7 +48,7 @@ fn records_are_as_the_schema_says() {
 fn records_of_older_versions_are_too() {
     let (schemas, index) = compiled();
     let mut old = value(&build::passed());
-    for newer in ["guardrails", "placement", "loads", "environment", "samples"] {
+    for newer in ["guardrails", "placement", "loads", "environment", "samples", "notifications"] {
         old.as_object_mut().unwrap().remove(newer);
     }
     schemas.validate(&old, index).unwrap_or_else(|error| panic!("{error:#}"));
@@ -126,15 +126,19 @@ proptest! {
 }
 
 #[test]
-fn a_record_that_is_newer_or_damaged_is_refused_in_a_sentence() {
+fn a_record_of_another_format_or_damaged_is_refused_in_a_sentence() {
     let said = |bytes: &[u8]| RunRecord::read(bytes).unwrap_err().to_string();
     let mut newer = value(&build::passed());
-    newer["format"] = json!(2);
     newer["verdict"] = json!("PERHAPS");
-    assert_eq!(
-        said(newer.to_string().as_bytes()),
-        "it has the format 2, and this firedrill reads up to 1; use the firedrill that wrote it"
-    );
+    for format in [0_u64, 2, 1 << 40] {
+        newer["format"] = json!(format);
+        let text = format!(
+            "it has the format {format}, and this firedrill reads 1; use the firedrill that wrote it"
+        );
+        assert_eq!(said(newer.to_string().as_bytes()), text);
+    }
+    newer.as_object_mut().unwrap().remove("format");
+    assert!(said(newer.to_string().as_bytes()).contains("missing field `format`"));
     let bytes = report::json(&build::passed()).unwrap();
     let torn = said(&bytes[..bytes.len() / 2]);
     assert!(torn.starts_with("it is no run record, or a damaged one: EOF while parsing"), "{torn}");
