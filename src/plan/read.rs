@@ -148,6 +148,14 @@ impl<'n, 't> Value<'n, 't> {
         Value { key: &entry.key, at: entry.at, node: &entry.value }
     }
 
+    /// The value under `key`, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<Value<'n, 't>> {
+        match &self.node.resolve().kind {
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(Value::of),
+            _ => None,
+        }
+    }
+
     /// Where findings about the value point: at the key of a list or map, else at the value.
     pub fn span(&self) -> Span {
         match self.node.resolve().kind {
