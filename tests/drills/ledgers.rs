@@ -178,3 +178,14 @@ fn what_cannot_be_read_is_never_cut() {
     assert_eq!(record.verdict, Verdict::NotStarted, "{:#?}", record.reasons);
     assert!(codes(&record).contains(&"not-steady"), "{:#?}", record.reasons);
 }
+
+#[test]
+fn the_example_loses_what_its_promise_allows() {
+    let record = drill(include_str!("../../drills/ledger.yaml"), LabFaults::default());
+    assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
+    let (found, truth) = (ledger(&record, "keep"), store(&record, "chats"));
+    let lost = of(&truth.lost, "keep");
+    // The service between them may have been cut with an answer on its way: such a write is unknown.
+    assert!((found.lost.low..=found.lost.low + found.unknown).contains(&lost), "{found:#?}");
+    assert!(found.lost.low > 0 && found.lost.high == Some(found.lost.low), "{found:#?}");
+}

@@ -338,7 +338,11 @@ fn draw(rng: &mut Rng) -> (Sick, Option<Duration>) {
         loses: loses.then(|| rng.u64(5..200)),
         doubles: doubles.then(|| rng.u64(5..200)),
         stale: span(if stale { rng.u64(0..280) } else { 0 }),
-        hangs: hangs.then(|| (KINDS[rng.usize(0..3)], rng.u32(1..200))),
+        // It is read a few times, and written often.
+        hangs: hangs.then(|| match rng.bool() {
+            true => ("GET", rng.u32(1..6)),
+            false => (KINDS[rng.usize(1..3)], rng.u32(1..200)),
+        }),
     };
     (sick, stops.then(|| span(rng.u64(0..8_000))))
 }
