@@ -150,10 +150,8 @@ impl<'n, 't> Value<'n, 't> {
 
     /// The value under `key`, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<Value<'n, 't>> {
-        match &self.node.resolve().kind {
-            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(Value::of),
-            _ => None,
-        }
+        let Kind::Map(entries) = &self.node.resolve().kind else { return None };
+        entries.iter().find(|entry| entry.key == key).map(Value::of)
     }
 
     /// Where findings about the value point: at the key of a list or map, else at the value.

@@ -161,10 +161,11 @@ fn slowest(record: &RunRecord) -> Option<String> {
     let budget = service
         .promises
         .iter()
+        .filter(|promise| promise.feature.is_none() || promise.feature.as_ref() == probe)
         .find(|promise| promise.promise == Promise::RecoverWithin)
         .and_then(|promise| promise.budget)
         .map_or(String::new(), |budget| format!(" (budget {})", time(budget)));
-    Some(match service.recovery {
+    let told = match service.recovery {
         None => format!("{name} was not measured"),
         Some(recovery) => match recovery.bounds.high {
             Some(high) if recovery.seamless => {
@@ -176,6 +177,14 @@ fn slowest(record: &RunRecord) -> Option<String> {
                 format!("{name} had not recovered after {low}{budget}")
             }
         },
+    };
+    // Allowed or not, what was lost is news.
+    let losses = service.promises.iter().filter(|it| it.promise == Promise::LoseAtMost);
+    let lossy = |it: &&PromiseResult| it.counted.is_some_and(|count| count.low > 0);
+    let worst = losses.filter(lossy).max_by_key(|it| it.counted.map(|count| count.low));
+    Some(match worst {
+        Some(promise) => format!("{told}, and {}", lost(promise)),
+        None => told,
     })
 }
 

@@ -145,14 +145,17 @@ fn beside(name: &Name, store: &LabStoreTruth, record: &RunRecord) -> Vec<Span> {
         let low = low.saturating_sub(written.ledger.returned);
         let within = low <= lost && high.is_none_or(|high| lost <= high);
         let found = numbers(written.ledger.lost);
-        match (within, low == lost && high == Some(lost)) {
-            (true, true) => (Ink::Plain, format!("; {} found the same", written.name)),
-            (true, false) => (
-                Ink::Plain,
-                format!("; {} found {found}, which holds its {}", written.name, grouped(lost)),
-            ),
-            (false, _) => {
-                (Ink::Bad, format!("; {} found {found}, and it is {}", written.name, grouped(lost)))
+        let name = &written.name;
+        match high {
+            _ if !within => {
+                (Ink::Bad, format!("; {name} found {found}, and it is {}", grouped(lost)))
+            }
+            None => (Ink::Plain, format!("; {name} was not read to the end")),
+            Some(high) if low == lost && high == lost => {
+                (Ink::Plain, format!("; {name} found the same"))
+            }
+            Some(_) => {
+                (Ink::Plain, format!("; {name} found {found}, which holds its {}", grouped(lost)))
             }
         }
     };

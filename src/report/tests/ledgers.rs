@@ -33,6 +33,34 @@ fn a_fail_by_loss_says_so_in_its_first_sentence() {
 }
 
 #[test]
+fn the_budget_in_the_first_sentence_is_that_of_who_is_named() {
+    let mut record = build::unread();
+    let service = &mut record.services[0];
+    let recovery = service.promises.remove(0);
+    service.promises.push(PromiseResult { feature: Some("send".into()), ..recovery });
+    service.probes[1].recovery = Some(build::recovery(4_000, 5_000));
+    service.recovery = service.probes[1].recovery;
+    let first = plain(&record, 200).lines().next().unwrap().to_owned();
+    assert!(
+        first.contains("talk/orders (47,430,000 users) was back after at most 5 s;"),
+        "{first}"
+    );
+}
+
+#[test]
+fn a_loss_within_its_budget_is_told_first_as_well() {
+    let mut record = build::split_brain();
+    record.verdict = Verdict::Pass;
+    record.services[0].promises[2].judgement = Judgement::Kept;
+    let first = plain(&record, 250).lines().next().unwrap().to_owned();
+    let says = "back after at most 812 ms (budget 3 s), and lost 40 to 43 acknowledged writes, a window of at least 5.949 s (budget 1 s);";
+    assert!(first.contains(says), "{first}");
+    let page = html(&record).replace('\u{a0}', " ");
+    let (banner, _) = page.split_once("What was promised").unwrap();
+    assert!(banner.contains("lost 40 to 43 of 226 acknowledged writes"), "{banner}");
+}
+
+#[test]
 fn the_lab_s_truth_stands_beside_what_the_ledger_found() {
     assert!(told(&build::lost_writes()).contains("talk/orders found the same"));
     let mut record = build::lost_writes();
@@ -43,6 +71,8 @@ fn the_lab_s_truth_stands_beside_what_the_ledger_found() {
     // What came back with traffic the store has in the end.
     ledger(&mut record).returned = 1;
     assert!(told(&record).contains("which holds its 2"), "{}", told(&record));
+    ledger(&mut record).lost = CountBounds { low: 0, high: None };
+    assert!(told(&record).contains("talk/orders was not read to the end"), "{}", told(&record));
     // Another store, and records of others in it, are none of its business.
     let mut record = build::lost_writes();
     record.services[0].probes[1].asks = "write to PUT ${lab:chats2}/".into();
