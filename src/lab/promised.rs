@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_truth_outlives_a_removal() {
-        let promised = Promised::new(StoreFaults { loses: 0.5, duplicates: 0.5, ..StoreFaults::default() });
+        let promised =
+            Promised::new(StoreFaults { loses: 0.5, duplicates: 0.5, ..StoreFaults::default() });
         let mut data = Data::default();
         for (number, millis) in (0..8).zip(1..) {
             let (id, at) = (format!("x:{number}"), Offset::from_millis(millis));

@@ -34,7 +34,8 @@ fn home(write: &str, read: &str, more: &str) -> Home {
 }
 
 fn run(home: &Home) -> (i32, Value) {
-    let ended = home.run(&["run", "plan.yaml", "--report", "table", "--report", "json=record.json"]);
+    let ended =
+        home.run(&["run", "plan.yaml", "--report", "table", "--report", "json=record.json"]);
     let record = std::fs::read(home.path("record.json")).unwrap_or_default();
     let record = serde_json::from_slice(&record).unwrap_or_else(|_| panic!("{ended}"));
     assert!(!home.everything().contains("hunter2"), "{ended}");
@@ -65,11 +66,18 @@ fn commands_keep_a_ledger_and_end_with_the_drill() {
     let found = ledger(&record);
     assert_eq!(code, 0, "{record:#}");
     assert_eq!(found["lost"], serde_json::json!({ "low": 0, "high": 0 }));
-    assert!(found["acknowledged"].as_u64() > Some(20) && found["left_behind"].is_null(), "{found:#}");
+    assert!(
+        found["acknowledged"].as_u64() > Some(20) && found["left_behind"].is_null(),
+        "{found:#}"
+    );
     let written = std::fs::read_to_string(home.path("removed")).unwrap().lines().count();
     assert!(written as u64 >= found["acknowledged"].as_u64().unwrap(), "{written} {found:#}");
     let pids = std::fs::read_to_string(home.path("pids")).unwrap();
-    assert_eq!(pids.split_whitespace().count(), 4, "tried once before the drill, and then used: {pids}");
+    assert_eq!(
+        pids.split_whitespace().count(),
+        4,
+        "tried once before the drill, and then used: {pids}"
+    );
 }
 
 #[test]

@@ -92,8 +92,13 @@ fn every_ledger_says_what_the_lab_knows_of_its_store() {
     stale: { primary: east, replicas: [west], replication: sync, stale_for: 400ms }
     hasty: { primary: east, replicas: [west], replication: sync, stale_for: 400ms }";
     let own = |name| (name, name, name, "settle: 1s");
-    let ledgers =
-        [own("async"), own("sync"), own("sick"), own("stale"), ("hasty", "hasty", "hasty", "settle: 0s")];
+    let ledgers = [
+        own("async"),
+        own("sync"),
+        own("sick"),
+        own("stale"),
+        ("hasty", "hasty", "hasty", "settle: 0s"),
+    ];
     let record = drill(&plan(stores, &ledgers), LabFaults::default());
     assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
     assert!(codes(&record).contains(&"promise-broken"));
@@ -119,7 +124,8 @@ fn every_ledger_says_what_the_lab_knows_of_its_store() {
 fn a_store_that_keeps_its_word_passes_and_one_that_is_read_in_haste_decides_nothing() {
     let stores = "
     sync: { primary: east, replicas: [west], replication: sync, stale_for: 200ms }";
-    for (settle, verdict) in [("settle: 1s", Verdict::Pass), ("settle: 0s", Verdict::Inconclusive)] {
+    for (settle, verdict) in [("settle: 1s", Verdict::Pass), ("settle: 0s", Verdict::Inconclusive)]
+    {
         let ledgers = [("sync", "sync", "sync", settle)];
         let record = drill(&plan(stores, &ledgers), LabFaults::default());
         assert_eq!(record.verdict, verdict, "{:#?}", record.reasons);
@@ -140,7 +146,9 @@ fn what_two_primaries_acknowledged_is_lost_on_one_side() {
     ];
     let record = drill(&plan(stores, &ledgers), LabFaults::default());
     assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
-    for (name, truth) in [("new", "new"), ("new-beside", "new"), ("old", "old"), ("old-beside", "old")] {
+    for (name, truth) in
+        [("new", "new"), ("new-beside", "new"), ("old", "old"), ("old-beside", "old")]
+    {
         let (found, truth) = (ledger(&record, name), store(&record, truth));
         // What came back with the old primary was missing after failover all the same.
         let lost = of(&truth.lost, name) + found.returned;
@@ -152,7 +160,10 @@ fn what_two_primaries_acknowledged_is_lost_on_one_side() {
     let beside = ledger(&record, "old-beside");
     assert!(beside.returned > 10 && beside.returned == beside.lost.low, "{beside:#?}");
     let through = ledger(&record, "old");
-    assert!(through.lost.low > 10 && through.returned == 0, "failback is where data dies: {through:#?}");
+    assert!(
+        through.lost.low > 10 && through.returned == 0,
+        "failback is where data dies: {through:#?}"
+    );
 }
 
 #[test]

@@ -196,28 +196,45 @@ const LEDGER: &str = "        served_by: { header: x-datacenter }
 ";
 
 /// Runs a drill with a ledger over a store that is `sick`.
-async fn kept(changes: &[(&str, &str)], sick: Sick, stop_at: Option<Duration>) -> (Ended, SimStore) {
+async fn kept(
+    changes: &[(&str, &str)],
+    sick: Sick,
+    stop_at: Option<Duration>,
+) -> (Ended, SimStore) {
     let mut all = vec![("        served_by: { header: x-datacenter }\n", LEDGER)];
     all.extend(changes);
     let slot = Arc::new(Mutex::new(None));
     let given = slot.clone();
-    let ended = drill_with(plan(&all), Faults::default(), stop_at, web::Web::default(), move |world, plan, clock| {
-        let store = SimStore { world: world.clone(), clock, sick, rows: Arc::default() };
-        *given.lock().unwrap() = Some(store.clone());
-        let prober = |(id, service, spec): (_, &crate::model::Service, &crate::model::ProbeSpec)| {
-            let ProbeKind::Ledger(ledger) = &spec.kind else { return None };
-            let writer = Writer {
-                run: "test".into(),
-                service: service.name.clone(),
-                probe: spec.name.clone(),
-            };
-            let writer = (writer, plan.datacenters.as_slice());
-            let store = Arc::new(store.clone());
-            Some(Prober::prepare_ledger(id, (spec, ledger), writer, &|_| None, store).unwrap())
-        };
-        let ledgers = plan.probes().filter_map(prober).collect();
-        Box::new(Both(world::Probing::new(world.clone(), plan), Probes::new(ledgers, Vec::new())))
-    })
+    let ended = drill_with(
+        plan(&all),
+        Faults::default(),
+        stop_at,
+        web::Web::default(),
+        move |world, plan, clock| {
+            let store = SimStore { world: world.clone(), clock, sick, rows: Arc::default() };
+            *given.lock().unwrap() = Some(store.clone());
+            let prober =
+                |(id, service, spec): (_, &crate::model::Service, &crate::model::ProbeSpec)| {
+                    let ProbeKind::Ledger(ledger) = &spec.kind else { return None };
+                    let writer = Writer {
+                        run: "test".into(),
+                        service: service.name.clone(),
+                        probe: spec.name.clone(),
+                    };
+                    let writer = (writer, plan.datacenters.as_slice());
+                    let store = Arc::new(store.clone());
+                    Some(
+                        Prober::prepare_ledger(id, (spec, ledger), writer, &|_| None, store)
+                            .unwrap(),
+                    )
+                };
+            let ledgers = plan.probes().filter_map(prober).collect();
+            Box::new(Both(
+                world::Probing::new(world.clone(), plan),
+                Probes::new(ledgers, Vec::new()),
+            ))
+        },
+    )
     .await;
     let made = slot.lock().unwrap().take();
     (ended, made.unwrap())
@@ -325,7 +342,11 @@ async fn without_time_to_settle_what_is_missing_may_be_lost_and_is_not_said_to_b
 
     let strict = [("settle: 300ms", "settle: 0s")];
     let (ended, _) = kept(&strict, Sick::default(), None).await;
-    assert_eq!(ended.record.verdict, Verdict::Pass, "where nothing is missing nothing is waited for");
+    assert_eq!(
+        ended.record.verdict,
+        Verdict::Pass,
+        "where nothing is missing nothing is waited for"
+    );
 }
 
 fn draw(rng: &mut Rng) -> (Sick, Option<Duration>) {
@@ -365,7 +386,8 @@ async fn whatever_a_store_does_traffic_comes_back_and_the_ledger_is_right() {
         if verdict == Verdict::Pass {
             assert_eq!((lost, twice), (0, 0), "PASS: {context}");
         }
-        let Some(found) = service(&ended).probes.iter().find_map(|probe| probe.ledger.as_ref()) else {
+        let Some(found) = service(&ended).probes.iter().find_map(|probe| probe.ledger.as_ref())
+        else {
             continue;
         };
         let broken = ended.record.services[0].promises.iter().any(|promise| {
@@ -379,7 +401,11 @@ async fn whatever_a_store_does_traffic_comes_back_and_the_ledger_is_right() {
         };
         if is_read(ReadStage::AfterFailover) && is_read(ReadStage::AfterFailback) {
             exact += 1;
-            assert_eq!((found.lost, found.duplicated), (exactly(lost), exactly(twice)), "{context}");
+            assert_eq!(
+                (found.lost, found.duplicated),
+                (exactly(lost), exactly(twice)),
+                "{context}"
+            );
             assert_eq!((found.recovered, found.unexpected), (recovered, 0), "{context}");
         }
     }

@@ -178,8 +178,8 @@ impl Store {
         let number = |key| in_query(query, key).and_then(|value| value.parse::<u64>().ok());
         if !body.is_empty() {
             // One that wins when it is back follows nobody until then.
-            let wins = self.split_brain == Some(SplitBrain::OldWins)
-                && self.is_deposed(copy.datacenter());
+            let wins =
+                self.split_brain == Some(SplitBrain::OldWins) && self.is_deposed(copy.datacenter());
             let followed = serde_json::from_slice::<Piece>(body)
                 .is_ok_and(|piece| !wins && copy.data().follow(piece, self.clock.now()));
             let status = if followed { StatusCode::OK } else { StatusCode::CONFLICT };

@@ -89,7 +89,11 @@ fn expected() -> LabSpec {
             ("login".into(), login),
             ("objects".into(), BTreeMap::from([(EAST, 1)]).into()),
         ]),
-        stores: BTreeMap::from([("accounts".into(), accounts), ("keys".into(), keys), ("sick".into(), sick)]),
+        stores: BTreeMap::from([
+            ("accounts".into(), accounts),
+            ("keys".into(), keys),
+            ("sick".into(), sick),
+        ]),
         controllers: BTreeMap::from([("switch-over".into(), switch_over), ("other".into(), other)]),
         operator: Some(LabOperator { after: millis(8000) }),
     }

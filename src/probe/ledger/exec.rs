@@ -171,8 +171,7 @@ impl ExecStore {
     async fn try_writer(&self) -> Result<(), String> {
         let mut command = self.write.command(&self.writer);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut group =
-            Group::start(&mut command).map_err(|error| self.write.not_run(&error))?;
+        let mut group = Group::start(&mut command).map_err(|error| self.write.not_run(&error))?;
         // Held: the end of its input would be the end of its work.
         let stdin = group.child().stdin.take();
         let stderr = group.child().stderr.take();

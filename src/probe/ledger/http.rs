@@ -130,7 +130,8 @@ impl HttpStore {
                 .to_owned());
         }
         let asked = stream::iter(0..self.next.load(Relaxed));
-        let asked = asked.map(|seq| async move { Ok::<_, String>((seq, self.is_there(seq).await?)) });
+        let asked =
+            asked.map(|seq| async move { Ok::<_, String>((seq, self.is_there(seq).await?)) });
         let mut asked = asked.buffer_unordered(AT_ONCE);
         while let Some(answer) = asked.next().await {
             let (seq, is_there) = answer?;

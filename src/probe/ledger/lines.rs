@@ -76,7 +76,8 @@ mod tests {
         assert_eq!(all(b"a\nb").await, [whole("a"), Line::CutShort]);
         assert_eq!(all(b"\xff\n").await, [whole("\u{fffd}")]);
         let longest = LONGEST as usize;
-        for (length, expected) in [(longest - 1, false), (longest, true), (16 * longest + 3, true)] {
+        for (length, expected) in [(longest - 1, false), (longest, true), (16 * longest + 3, true)]
+        {
             let mut text = vec![b'x'; length];
             text.extend(b"\nok\n");
             let lines = all(&text).await;

@@ -67,7 +67,11 @@ esac; done"#;
     assert_eq!(write(&store, 4).await, bad(Reason::Reset), "cut short, it says nothing");
     // It answered before it ended, so that it is started again soon.
     let clock = Clock::start();
-    let again = async { while store.running(clock.now()).is_none() { tokio::task::yield_now().await } };
+    let again = async {
+        while store.running(clock.now()).is_none() {
+            tokio::task::yield_now().await
+        }
+    };
     timeout(AT_MOST, again).await.unwrap();
     assert_eq!(write(&store, 5).await, (Ok(()), ServedBy::Unnamed));
 }
@@ -93,7 +97,11 @@ async fn a_command_that_hangs_is_given_up_at_the_time_out_of_a_write() {
     let mut progress = Progress::begun();
     // Not before it is the one that hangs.
     let running = store.running(clock.now()).unwrap();
-    let begun = async { while !home.path().join("first").exists() { tokio::task::yield_now().await } };
+    let begun = async {
+        while !home.path().join("first").exists() {
+            tokio::task::yield_now().await
+        }
+    };
     timeout(AT_MOST, begun).await.unwrap();
     let short = Duration::from_millis(20);
     assert!(timeout(short, store.write(0, &clock, &mut progress)).await.is_err());
@@ -126,11 +134,16 @@ async fn a_command_that_does_not_read_takes_only_so_much() {
 
 #[tokio::test]
 async fn nothing_that_a_command_starts_outlives_the_ledger() {
-    let script = "sleep 1000 & echo $! > pid.tmp; mv pid.tmp pid; while read -r key; do :; done; wait";
+    let script =
+        "sleep 1000 & echo $! > pid.tmp; mv pid.tmp pid; while read -r key; do :; done; wait";
     let (store, home) = ledger(script, "true");
     let _running = store.running(Offset::ZERO).unwrap();
     let file = home.path().join("pid");
-    let begun = async { while !file.exists() { tokio::task::yield_now().await } };
+    let begun = async {
+        while !file.exists() {
+            tokio::task::yield_now().await
+        }
+    };
     timeout(AT_MOST, begun).await.unwrap();
     let pid = std::fs::read_to_string(file).unwrap().trim().to_owned();
     let lives = || {
@@ -140,7 +153,13 @@ async fn nothing_that_a_command_starts_outlives_the_ledger() {
     assert!(lives());
     drop(_running);
     drop(store);
-    timeout(AT_MOST, async { while lives() { tokio::task::yield_now().await } }).await.unwrap();
+    timeout(AT_MOST, async {
+        while lives() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -156,7 +175,9 @@ async fn a_list_is_read_to_its_end_whatever_stands_in_it() {
     assert_eq!(found.seen.more_than_once().collect::<Vec<_>>(), [7]);
     assert_eq!((found.foreign, found.broken), (3, 0));
 
-    let (end, found) = listed(&format!("for n in 1x +1 01 -1 '' 99999999999999999999; do echo {prefix}$n; done")).await;
+    let (end, found) =
+        listed(&format!("for n in 1x +1 01 -1 '' 99999999999999999999; do echo {prefix}$n; done"))
+            .await;
     assert_eq!((end, found.broken, found.seen.len()), (Ok(()), 6, 0));
 
     let (end, found) = listed(&format!("echo {prefix}1; printf '%s' {prefix}23")).await;

@@ -9,9 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::probe::ledger::{Writer, number};
 use crate::probe::ledger::group::Group;
 use crate::probe::ledger::lines::{Line, Lines};
+use crate::probe::ledger::{Writer, number};
 
 /// Lines that may wait for a command that does not read; more are not sent.
 const MOST_WAITING: usize = 1024;
