@@ -1,9 +1,12 @@
 //! Ledgers: where numbered records are written to, one file a kind of store.
 
 mod exec;
+mod fit;
 mod http;
 
 use std::time::Duration;
+
+pub(super) use fit::{fits, is_exec, places, time_to_read};
 
 use super::read::{Label, Reader, Value};
 use crate::model::{LedgerProbe, LedgerStore};
