@@ -150,8 +150,8 @@ impl Plans<'_> {
         let last = last.max_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
         match last {
             _ if !found.is_empty() => {}
-            Some(last) if is_gone(Path::new(&last.file)) => {
-                found.push(unread(last, &format!("{} is gone", last.file)));
+            Some(last) if was_handed_over(Path::new(&last.file)) => {
+                found.push(unread(last, &format!("{} is no file that stays", last.file)));
             }
             Some(last) => {
                 let error = match self.read(Path::new(&last.file)) {
@@ -175,8 +175,11 @@ impl Plans<'_> {
     fn tell_apart(&self, wanted: &mut [Wanted]) {
         let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
         let drilled = names.iter().flat_map(|name| self.by_file(name).into_keys());
-        let mut there: Vec<Wanted> =
-            drilled.map(Path::new).filter(|file| !is_gone(file)).filter_map(|file| self.read(file).ok()).collect();
+        let mut there: Vec<Wanted> = drilled
+            .map(Path::new)
+            .filter(|file| !is_gone(file))
+            .filter_map(|file| self.read(file).ok())
+            .collect();
         there.extend(wanted.iter().cloned());
         for wanted in wanted {
             let here = whereabouts(&wanted.file);
@@ -206,9 +209,14 @@ impl Plans<'_> {
     }
 }
 
-/// Whether nothing of a plan can be there any more. What was a pipe, or stdin, when it was drilled is another one now.
+/// Whether nothing of a plan can be there any more.
 fn is_gone(path: &Path) -> bool {
-    path.starts_with("/dev") || path.starts_with("/proc") || matches!(path.try_exists(), Ok(false))
+    was_handed_over(path) || matches!(path.try_exists(), Ok(false))
+}
+
+/// Whether a plan came through stdin or a pipe when it was drilled: what is there now is another one.
+fn was_handed_over(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
 }
 
 /// Why a key that is there cannot be used.

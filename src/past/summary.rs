@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::contradiction::{Control, Grounds, Proof, Service};
-use crate::model::{CutOrder, Marks, Name, Offset, RunRecord, Sealed, Slowest, Summary, Verdict, Why};
+use crate::model::{
+    CutOrder, Marks, Name, Offset, RunRecord, Sealed, Slowest, Summary, Verdict, Why,
+};
 
 /// Why a record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -159,8 +159,14 @@ mod tests {
 
     #[test]
     fn what_stands_behind_a_secret_name_is_masked_to_where_its_layout_ends() {
-        assert_eq!(masked("a: 1\nX-Auth-Key : x y\nb: 2"), "a: 1\nX-Auth-Key :* *\nb: 2".replace(":*", ": *"));
-        assert_eq!(masked("  \"cookie\": |\n    a\n\n    b\n  c: d"), "  \"cookie\": *\n    *\n\n    *\n  c: d");
+        assert_eq!(
+            masked("a: 1\nX-Auth-Key : x y\nb: 2"),
+            "a: 1\nX-Auth-Key :* *\nb: 2".replace(":*", ": *")
+        );
+        assert_eq!(
+            masked("  \"cookie\": |\n    a\n\n    b\n  c: d"),
+            "  \"cookie\": *\n    *\n\n    *\n  c: d"
+        );
         assert_eq!(masked("# my_token: x"), "# my_token: *");
         for fine in ["tokens: x", "a: token", "http://x:1/", ":", ""] {
             assert_eq!(masked(fine), fine);

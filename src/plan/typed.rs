@@ -227,7 +227,8 @@ fn unquoted(text: &str, hidden: &[&str]) -> String {
         is_part || words().any(|word| word.len() >= SHORTEST && piece.contains(word))
     };
     let pieces = text.split('`').enumerate();
-    let pieces = pieces.map(|(at, piece)| if at % 2 == 1 && tells(piece) { REDACTED } else { piece });
+    let pieces =
+        pieces.map(|(at, piece)| if at % 2 == 1 && tells(piece) { REDACTED } else { piece });
     pieces.collect::<Vec<_>>().join("`")
 }
 

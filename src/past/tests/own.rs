@@ -134,10 +134,7 @@ fn what_was_refused_while_the_drill_went_on_is_not_the_last_one() {
 
 #[test]
 fn what_the_calendar_refused_is_noted_and_is_no_drill() {
-    let off = |day| Summary {
-        kept_off: true,
-        ..ran(day, "pay.yaml", "A", Verdict::NotStarted)
-    };
+    let off = |day| Summary { kept_off: true, ..ran(day, "pay.yaml", "A", Verdict::NotStarted) };
     let runs = [ran(1, "pay.yaml", "A", Verdict::Pass), off(2), off(3)];
     let gate = |runs: &[Summary]| {
         decide(&[wanted("pay.yaml", "A", &[])], runs, &[], &Rules::default(), day(100))
