@@ -24,7 +24,7 @@ pub(super) fn sealed(args: &StateArgs, chosen: &Choices) -> Option<Sealed> {
         Ok(key) => Some(plan::seal(&key, chosen)),
         Err(error) => {
             output::say(format_args!(
-                "warning: there is no key to tell the values of ${{env:}} by later: {}; no gate will open for this \
+                "warning: no key to tell the values of ${{env:}} by later can be used: {}; no gate will open for this \
                  drill",
                 printable(&error)
             ));
