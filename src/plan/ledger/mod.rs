@@ -6,7 +6,7 @@ mod http;
 
 use std::time::Duration;
 
-pub(super) use fit::{fits, places, time_to_read};
+pub(super) use fit::{fits, is_exec, places, time_to_read};
 
 use super::read::{Label, Reader, Value};
 use crate::model::{LedgerProbe, LedgerStore};
