@@ -153,6 +153,11 @@ impl HttpAsker {
         self.expect.allows(status)
     }
 
+    /// Whether `body` is what the plan calls right.
+    pub(super) fn is_right(&self, body: &[u8]) -> bool {
+        !self.expect.needs_body() || self.expect.judge(body, &self.source).0.is_ok()
+    }
+
     /// Gets the head of an answer, on a kept connection if there is one.
     async fn exchange(
         &self,

@@ -51,7 +51,8 @@ impl Conductor {
                 let patient = read.began < until;
                 if let Some(known) = self.watch.observation.ledger(ledger.probe) {
                     known.read(read);
-                    if !patient {
+                    // Where no time was given nobody says that what is missing is gone for good.
+                    if !patient && !ledger.spec.settle.is_zero() {
                         known.settle(stage);
                     }
                 }

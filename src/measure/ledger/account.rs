@@ -146,8 +146,8 @@ impl Ledger {
     fn missing(&self, entry: Entry) -> Option<Missing> {
         let mut missing = None;
         for (stage, reading) in self.readings() {
-            let Some((began, last)) = &reading.last else { continue };
-            if !is_due_in(stage, *began, entry.done) || last.contains(entry.seq) {
+            let Some((due_by, last)) = &reading.last else { continue };
+            if !is_due_in(stage, *due_by, entry.done) || last.contains(entry.seq) {
                 continue;
             }
             let certain = reading.settled && !reading.ever.contains(entry.seq);
@@ -187,9 +187,9 @@ impl Ledger {
     }
 
     fn reads(&self, stage: ReadStage, reading: &Reading) -> LedgerReads {
-        let missing = |(began, last): &(Offset, SeqSet)| {
+        let missing = |(due_by, last): &(Offset, SeqSet)| {
             let due = self.book.entries().filter(|entry| {
-                entry.fate == Some(Fate::Acknowledged) && is_due_in(stage, *began, entry.done)
+                entry.fate == Some(Fate::Acknowledged) && is_due_in(stage, *due_by, entry.done)
             });
             due.filter(|entry| !last.contains(entry.seq)).count() as u64
         };

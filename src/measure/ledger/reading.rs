@@ -20,7 +20,10 @@ pub(super) struct Reading {
     pub attempts: u64,
     /// When the last attempt began and ended.
     pub span: (Offset, Offset),
-    /// What the last complete attempt saw, and when it began.
+    /// When the first attempt began: what was acknowledged by then has to be there. What was acknowledged while it is tried
+    /// again has not had its time to appear.
+    pub due_by: Offset,
+    /// What the last complete attempt saw, and what had to be there: whatever was acknowledged by then.
     pub last: Option<(Offset, SeqSet)>,
     /// What any attempt saw.
     pub ever: SeqSet,
@@ -46,8 +49,10 @@ impl Ledger {
 
     /// Takes in an attempt to read it back.
     pub fn read(&mut self, read: ReadBack) {
-        let missing = read.end.is_ok().then(|| self.missing_in(&read));
+        let due_by = self.reading(read.stage).map_or(read.began, |reading| reading.due_by);
+        let missing = read.end.is_ok().then(|| self.missing_in(&read, due_by));
         let reading = self.slot(read.stage).get_or_insert_default();
+        reading.due_by = due_by;
         reading.attempts += 1;
         reading.span = (read.began, read.ended);
         reading.foreign = reading.foreign.max(read.foreign);
@@ -56,7 +61,7 @@ impl Ledger {
         if let Some(missing) = missing {
             reading.settled = missing.is_empty();
             reading.missed.add(&missing);
-            reading.last = Some((read.began, read.seen));
+            reading.last = Some((due_by, read.seen));
         } else {
             reading.settled = false;
         }
@@ -98,18 +103,18 @@ impl Ledger {
         }
     }
 
-    fn missing_in(&self, read: &ReadBack) -> SeqSet {
+    fn missing_in(&self, read: &ReadBack, due_by: Offset) -> SeqSet {
         let expected = self.book.entries().filter(|entry| {
-            entry.fate == Some(Fate::Acknowledged) && is_due_in(read.stage, read.began, entry.done)
+            entry.fate == Some(Fate::Acknowledged) && is_due_in(read.stage, due_by, entry.done)
         });
         expected.map(|entry| entry.seq).filter(|seq| !read.seen.contains(*seq)).collect()
     }
 }
 
-/// Whether a write that was acknowledged at `done` has to be in what was read from `began` on.
-pub(super) fn is_due_in(stage: ReadStage, began: Offset, done: Offset) -> bool {
+/// Whether a write that was acknowledged at `done` has to be in what was read first at `due_by`.
+pub(super) fn is_due_in(stage: ReadStage, due_by: Offset, done: Offset) -> bool {
     match stage {
-        ReadStage::AfterFailover => done <= began,
+        ReadStage::AfterFailover => done <= due_by,
         // Nothing is written any more.
         ReadStage::AfterFailback => true,
     }

@@ -306,3 +306,29 @@ fn marks(world: &World) -> Marks {
         ended: micros(world.end),
     }
 }
+
+#[test]
+fn what_is_acknowledged_while_it_is_read_again_is_not_missed() {
+    let mut ledger = Ledger::new(Duration::from_millis(10));
+    for seq in 0..10 {
+        let due = Offset::from_millis(seq * 10);
+        let done = due.plus(Duration::from_millis(1));
+        let (outcome, served_by) = (Outcome::Good, ServedBy::Unnamed);
+        ledger.push(&Sample { seq, due, sent: due, done, outcome, served_by });
+    }
+    let mut read = |stage, at, seen: std::ops::Range<u64>| {
+        let began = Offset::from_millis(at);
+        let seen = seen.collect();
+        ledger.read(ReadBack { stage, began, ended: began, seen, foreign: 0, end: Ok(()) });
+    };
+    // Each reading is one record behind.
+    read(ReadStage::AfterFailover, 55, 0..5);
+    read(ReadStage::AfterFailover, 95, 0..9);
+    read(ReadStage::AfterFailback, 200, 0..10);
+    ledger.settle(ReadStage::AfterFailover);
+    ledger.settle(ReadStage::AfterFailback);
+    let millis = |at| Some(Offset::from_millis(at));
+    let marks = Marks { cut_issued: millis(20), cut_confirmed: millis(20), ..Marks::default() };
+    let account = ledger.account(&marks, |_| String::new());
+    assert_eq!((account.lost.low, account.lost.high, account.stale), (0, Some(0), 1));
+}

@@ -1,5 +1,8 @@
 //! A ledger behind HTTP: records are written, read and removed by requests.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -23,8 +26,17 @@ const PREFIX: &str = "firedrill.prefix.here";
 /// The longest list of records that is read: about two million keys.
 const MOST_LIST: usize = 128 << 20;
 
+/// The longest answer about one record that is read.
+const MOST_ONE: usize = 1 << 20;
+
 /// Records that are asked for one by one are asked for so many at a time.
 const AT_ONCE: usize = 32;
+
+/// Of very many requests one may well fail: it is tried so often.
+const TRIES: u32 = 3;
+
+/// No drill writes so many: the record with this number is nowhere.
+const NEVER: u64 = u64::MAX;
 
 /// Requests made ready.
 pub(super) struct HttpStore {
@@ -88,6 +100,9 @@ impl HttpStore {
         if !self.read.allows(status) {
             return Err(format!("the list of records was answered with status {status}"));
         }
+        if !self.read.is_right(&body) {
+            return Err("the list of records is not what `expect` of `read` says".to_owned());
+        }
         let list: Value = serde_json::from_slice(&body)
             .map_err(|error| format!("the list of records is no JSON: {error}"))?;
         let Some(Value::Array(items)) = list.pointer(&self.items) else {
@@ -108,21 +123,47 @@ impl HttpStore {
 
     /// Asks for each record that was written.
     async fn read_each(&self, found: &mut Found) -> Result<(), String> {
-        let asked = stream::iter(0..self.next.load(Relaxed)).map(|seq| async move {
-            let mut progress = Progress::begun();
-            let fill = self.record(seq);
-            let answer = self.read.answer_filled(&fill, MOST_LIST, &mut progress).await;
-            match answer.map_err(in_words)? {
-                (status, _) if self.read.allows(status) => Ok(Some(seq)),
-                (404 | 410, _) => Ok(None),
-                (status, _) => Err(format!("a record was answered with status {status}")),
-            }
-        });
+        // A page for everybody, such as a login, would say of every record that it is there.
+        if self.is_there(NEVER).await? {
+            return Err("a record that was never written is answered as if it were there; let `expect` of `read` tell what \
+                        is there from what is not, or list all records"
+                .to_owned());
+        }
+        let asked = stream::iter(0..self.next.load(Relaxed));
+        let asked =
+            asked.map(|seq| async move { Ok::<_, String>((seq, self.is_there(seq).await?)) });
         let mut asked = asked.buffer_unordered(AT_ONCE);
-        while let Some(there) = asked.next().await {
-            there?.into_iter().for_each(|seq| found.number(seq));
+        while let Some(answer) = asked.next().await {
+            let (seq, is_there) = answer?;
+            if is_there {
+                found.number(seq);
+            }
         }
         Ok(())
+    }
+
+    async fn is_there(&self, seq: u64) -> Result<bool, String> {
+        let fill = self.record(seq);
+        let mut tries = 0;
+        loop {
+            let mut progress = Progress::begun();
+            let answer = self.read.answer_filled(&fill, MOST_ONE, &mut progress).await;
+            let failed = match answer {
+                Ok((404 | 410, _)) => return Ok(false),
+                Ok((status, _)) if !self.read.allows(status) => {
+                    format!("a record was answered with status {status}")
+                }
+                Ok((_, body)) if !self.read.is_right(&body) => {
+                    "the answer about a record is not what `expect` of `read` says".to_owned()
+                }
+                Ok(_) => return Ok(true),
+                Err(outcome) => in_words(outcome),
+            };
+            tries += 1;
+            if tries == TRIES {
+                return Err(failed);
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Each kind of store is one file. What a missing record means is decided in `measure`.
 
 mod exec;
+mod group;
 mod http;
+mod lines;
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,9 +65,9 @@ impl Found {
 
     /// Takes in a record by its key.
     pub(super) fn key(&mut self, writer: &Writer, key: &str) {
-        match key.strip_prefix(&writer.prefix()).map(str::parse) {
-            Some(Ok(seq)) => self.number(seq),
-            Some(Err(_)) => self.broken += 1,
+        match key.strip_prefix(&writer.prefix()).map(number) {
+            Some(Some(seq)) => self.number(seq),
+            Some(None) => self.broken += 1,
             None => self.foreign(1),
         }
     }
@@ -74,6 +76,13 @@ impl Found {
     pub(super) fn foreign(&mut self, count: u64) {
         self.foreign = self.foreign.saturating_add(count);
     }
+}
+
+/// The number of a record as [`Writer::key`] writes it: neither `+1` nor `01` is one.
+fn number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seq = text.parse().ok().filter(|_| plain)?;
+    (text == "0" || !text.starts_with('0')).then_some(seq)
 }
 
 /// A store made ready.
