@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Part, ProbeId, Text,
+    LabSpec, LedgerProbe, LedgerStore, LoadSpec, LossBudget, Name, Networks, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -205,6 +205,23 @@ pub enum ProbeKind {
 }
 
 impl ProbeKind {
+    /// How it is connected where the plan does not say.
+    pub fn connection(&self) -> Connection {
+        match self {
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) => Connection::New,
+            ProbeKind::Ledger(ledger) => ledger.store.connection(),
+        }
+    }
+
+    /// Whether only the address at the other end can tell who answers.
+    pub fn is_told_by_peer(&self) -> bool {
+        match self {
+            ProbeKind::Http(_) => false,
+            ProbeKind::Tcp(_) => true,
+            ProbeKind::Ledger(ledger) => matches!(ledger.store, LedgerStore::Postgres(_)),
+        }
+    }
+
     /// What is asked, in a few words; placeholders stand for secrets and for the lab's addresses.
     pub fn asks(&self) -> String {
         match self {

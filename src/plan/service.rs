@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    Connection, DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+    DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
 use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
@@ -200,16 +200,20 @@ fn probe(
     let connection = probe::connection(reader, &fields);
     let source = fields.get("served_by");
     let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
-    if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
+    if let (Some(kind), Some(value)) = (&kind, source)
+        && kind.is_told_by_peer()
         && matches!(served_by, Some(ref source) if !matches!(source, crate::model::ServedBySource::Peer(_)))
     {
-        let what = "a `tcp` probe sees neither headers nor JSON";
+        let what = match kind {
+            ProbeKind::Tcp(_) => "a `tcp` probe sees neither headers nor JSON",
+            _ => "a database tells neither headers nor JSON, but its address",
+        };
         reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
     }
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
     let (promises, budgets) = promised.unwrap_or_default();
-    let every = every?;
+    let (every, kind) = (every?, kind?);
     let places = ProbePlaces {
         budgets,
         name: entry.at,
@@ -219,11 +223,11 @@ fn probe(
     };
     let spec = ProbeSpec {
         name: name?.value,
-        kind: kind?,
+        connection: connection.unwrap_or_else(|| kind.connection()),
+        kind,
         every: every.value,
         timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
         slower_than: slower_than.map(|at| at.value),
-        connection: connection.unwrap_or(Connection::New),
         served_by,
         required,
         promises,
