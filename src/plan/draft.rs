@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{
     Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec, Mode,
-    Name, Networks, Plan, Service, Text, Timing,
+    Name, Networks, Notification, Plan, Service, Text, Timing,
 };
 
 use super::finding::quote;
@@ -213,6 +213,7 @@ pub(super) struct Draft {
     pub timing: TimingDraft,
     pub guardrails: Vec<Guardrail>,
     pub calendar: Calendar,
+    pub notify: Vec<Notification>,
 }
 
 impl Draft {
@@ -239,6 +240,7 @@ impl Draft {
             timing: self.timing.timing,
             guardrails: self.guardrails,
             calendar: self.calendar,
+            notify: self.notify,
         })
     }
 }

@@ -274,10 +274,15 @@ impl<'a> Reader<'a> {
     /// As [`Reader::text`], for what is sent to whoever was chosen: a token, a password, a body. Its values from the
     /// environment may change from drill to drill, and it is the same system all the same.
     pub fn credential(&mut self, value: Value, lab: bool) -> Option<At<Text>> {
-        self.credential = true;
-        let text = self.text(value, lab);
-        self.credential = false;
-        text
+        self.choosing_nothing(|reader| reader.text(value, lab))
+    }
+
+    /// What `read` gives, none of which says what is drilled.
+    pub fn choosing_nothing<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.credential, true);
+        let value = read(self);
+        self.credential = before;
+        value
     }
 
     /// The value of `name` in the environment.

@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::TableStyle;
+use super::notified;
 use super::page::{Entry, Ink, Page};
 use super::placement::write_loss;
 use super::words::{mode, plural, time};
 use crate::model::{
     Ahead, Checked, ControlSpec, ControlState, CutCall, HaproxySocket, Measurable, Mode, Name,
-    Plan, Provider,
+    Notification, NotifyEvent, Plan, Provider,
 };
 
 /// What the placement check found in a plan; empty if it found nothing.
@@ -70,8 +71,18 @@ struct PreviewJson<'p> {
     controls: Vec<ControlJson<'p>>,
     #[serde(flatten)]
     ahead: &'p Ahead,
+    /// Who is told of what.
+    notify: Vec<ToldJson>,
     #[serde(flatten)]
     checked: &'p Checked,
+}
+
+#[derive(Serialize)]
+struct ToldJson {
+    name: String,
+    kind: &'static str,
+    host: String,
+    on: Vec<NotifyEvent>,
 }
 
 #[derive(Serialize)]
@@ -103,7 +114,15 @@ pub fn preview_json(
     });
     let (lost, mode) = (plan.lost(), plan.cut.mode);
     let controls = controls.collect();
-    let preview = PreviewJson { plan: plan.name.as_str(), lost, mode, controls, ahead, checked };
+    let told = |to: &Notification| ToldJson {
+        name: to.name.to_string(),
+        kind: to.kind.key(),
+        host: to.host(),
+        on: NotifyEvent::ALL.into_iter().filter(|event| to.wants(*event)).collect(),
+    };
+    let notify = plan.notify.iter().map(told).collect();
+    let preview =
+        PreviewJson { plan: plan.name.as_str(), lost, mode, controls, ahead, notify, checked };
     let mut bytes = serde_json::to_vec_pretty(&preview)?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -133,6 +152,7 @@ pub fn preview(
     needs(ahead, &mut page);
     measurable(ahead, &mut page);
     duration(ahead, &mut page);
+    notified::write_ahead(plan, &mut page);
     write_placement(checked, &mut page);
     page.finish()
 }

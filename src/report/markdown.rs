@@ -3,7 +3,7 @@
 use super::TableStyle;
 use super::promises::{beyond, budget, decided_by, margin, measured, rows, whose, word};
 use super::words::{GAP, bounds, plain, time};
-use super::{headline, impact, split};
+use super::{headline, impact, notified, split};
 use crate::model::{Judgement, Restored, RunRecord, Verdict};
 
 /// GitHub takes no longer comment, in bytes or in characters; what does not fit is left out and said to be.
@@ -160,8 +160,9 @@ fn whole(record: &RunRecord) -> String {
 }
 
 fn run(record: &RunRecord) -> String {
+    let told = notified::line(record).map_or(String::new(), |line| format!("\n{}\n", prose(&line)));
     format!(
-        "\nRun {} of {}, firedrill {}\n",
+        "\nRun {} of {}, firedrill {}\n{told}",
         code(&record.run),
         code(&record.plan.file),
         prose(&record.firedrill)

@@ -89,6 +89,7 @@ pub fn passed() -> RunRecord {
         lab: Some(truth()),
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
@@ -398,6 +399,23 @@ pub fn not_restored() -> RunRecord {
     record.services[0].promises[1].judgement = Judgement::Undecided;
     record.services[0].promises[1].why = "traffic was not restored".into();
     record.lab = None;
+    let told = |name: &str, event, attempts, why: Option<&str>| NotificationRecord {
+        name: name.into(),
+        kind: "slack".to_owned(),
+        host: "hooks.slack.com".to_owned(),
+        event,
+        at: at(12_000),
+        outcome: if why.is_none() { Delivery::Delivered } else { Delivery::Failed },
+        attempts,
+        after: ms(212),
+        why: why.map(str::to_owned),
+    };
+    record.notifications = vec![
+        told("oncall", NotifyEvent::Started, 1, None),
+        told("board", NotifyEvent::Cut, 4, Some("status 502")),
+        told("oncall", NotifyEvent::NotRestored, 2, None),
+        told("board", NotifyEvent::NotRestored, 10, Some("no answer: refused")),
+    ];
     record
 }
 

@@ -36,5 +36,7 @@ pub fn hostile_as(nasty: &str) -> RunRecord {
     let part = control.before.as_ref().unwrap().parts["app/web1"].clone();
     let after = control.after.as_mut().unwrap();
     after.parts.insert(nasty.into(), part);
+    let told = &mut record.notifications[1];
+    (told.name, told.host, told.why) = (nasty.into(), nasty.into(), Some(nasty.into()));
     record
 }
