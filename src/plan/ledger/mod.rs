@@ -1,10 +1,13 @@
 //! Ledgers: where numbered records are written to, one file a kind of store.
 
 mod exec;
+mod fit;
 mod http;
 mod postgres;
 
 use std::time::Duration;
+
+pub(super) use fit::{fits, places, time_to_read};
 
 use super::read::{Label, Reader, Value};
 use crate::model::{LedgerProbe, LedgerStore};
