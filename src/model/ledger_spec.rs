@@ -48,6 +48,9 @@ impl LedgerStore {
         match self {
             LedgerStore::Http(http) => format!("{} {}", http.read.method, http.read.url),
             LedgerStore::Exec(exec) => exec.read.first().map_or(String::new(), Text::to_string),
+            LedgerStore::Postgres(it) => {
+                format!("table {} at {}", it.table, it.read.as_ref().unwrap_or(&it.servers))
+            }
         }
     }
 
@@ -58,6 +61,7 @@ impl LedgerStore {
                 http.remove.as_ref().map(|remove| format!("{} {}", remove.method, remove.url))
             }
             LedgerStore::Exec(exec) => exec.remove.as_ref()?.first().map(Text::to_string),
+            LedgerStore::Postgres(it) => Some(format!("DELETE FROM {}", it.table.quoted())),
         }
     }
 

@@ -7,8 +7,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LabSpec, LedgerProbe, LedgerStore, LoadSpec, LossBudget, Name, Networks, Notification, Part, ProbeId,
-    Text,
+    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Notification, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -213,15 +212,6 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(_) | ProbeKind::Tcp(_) => Connection::New,
             ProbeKind::Ledger(ledger) => ledger.store.connection(),
-        }
-    }
-
-    /// Whether only the address at the other end can tell who answers.
-    pub fn is_told_by_peer(&self) -> bool {
-        match self {
-            ProbeKind::Http(_) => false,
-            ProbeKind::Tcp(_) => true,
-            ProbeKind::Ledger(ledger) => matches!(ledger.store, LedgerStore::Postgres(_)),
         }
     }
 

@@ -204,14 +204,10 @@ fn probe(
     let connection = probe::connection(reader, &fields);
     let source = fields.get("served_by");
     let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
-    if let (Some(kind), Some(value)) = (&kind, source)
-        && kind.is_told_by_peer()
+    if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
         && matches!(served_by, Some(ref source) if !matches!(source, crate::model::ServedBySource::Peer(_)))
     {
-        let what = match kind {
-            ProbeKind::Tcp(_) => "a `tcp` probe sees neither headers nor JSON",
-            _ => "a database tells neither headers nor JSON, but its address",
-        };
+        let what = "a `tcp` probe sees neither headers nor JSON";
         reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
     }
     if let Some(ProbeKind::Ledger(ledger)) = &kind {

@@ -13,8 +13,8 @@ use firedrill::clock::Clock;
 use firedrill::drill::{Drill, Guards, Probes};
 use firedrill::journal::{Append, Record};
 use firedrill::model::{
-    ControlSpec, ControlState, CutOrder, DatacenterId, Fate, LedgerRecord, Offset, Passage,
-    PartState, Plan, ProbeKind, RunRecord, Sample,
+    ControlSpec, ControlState, CutOrder, DatacenterId, Fate, LedgerRecord, Offset, PartState,
+    Passage, Plan, ProbeKind, RunRecord, Sample,
 };
 use firedrill::plan::{Inputs, parse};
 use firedrill::probe::{LedgerHandle, Prober, SystemConnector, Writer};

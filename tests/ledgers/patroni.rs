@@ -11,7 +11,7 @@ use firedrill::model::{Fate, RunRecord};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::outage::{Act, Process, Written, drill, free_port, ledger, plan_with, until};
+use super::outage::{Act, Process, Written, codes, drill, free_port, ledger, plan_with, until};
 use super::postgres_server::{PASSWORD, as_postgres, folder, own, settings, signal_all, sql};
 
 struct Member {
@@ -144,15 +144,16 @@ impl Cluster {
         let b = Member::new("b", "127.0.2.1", client, synchronous);
         let state = if synchronous { "sync" } else { "async" };
         until("b follows", || {
-            a.sql("SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'").as_deref() == Some(state)
+            a.sql("SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'").as_deref()
+                == Some(state)
         })
         .await;
         Arc::new(Cluster { a, b, _etcd: etcd, _home: home })
     }
 
     fn plan(&self) -> String {
-        let ledger =
-            settings(&[self.a.host(), self.b.host()], "", ", create: true, keep: true").replace("settle: 200ms", "settle: 2s");
+        let ledger = settings(&[self.a.host(), self.b.host()], "", ", create: true, keep: true")
+            .replace("settle: 200ms", "settle: 2s");
         plan_with(&ledger)
             .replace("every: 10ms", "every: 20ms")
             .replace("recover_within: 8s", "recover_within: 25s")
@@ -180,9 +181,16 @@ fn holds_the_leaders_view(record: &RunRecord, written: &Written, has: &BTreeSet<
     assert_eq!((said.lost.low, said.lost.high), (missing, Some(missing)), "{said:#?}");
     assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
     println!(
-        "acknowledged {} refused {} unknown {} lost {} recovered {} window {:?} recovery {:?} verdict {:?}",
-        said.acknowledged, said.refused, said.unknown, said.lost, said.recovered, said.window,
-        record.services[0].probes[0].recovery, record.verdict
+        "acknowledged {} refused {} unknown {} lost {} recovered {} window {:?} recovery {:?} verdict {:?} {:?}",
+        said.acknowledged,
+        said.refused,
+        said.unknown,
+        said.lost,
+        said.recovered,
+        said.window,
+        record.services[0].probes[0].recovery,
+        record.verdict,
+        codes(record)
     );
     missing
 }
@@ -211,7 +219,8 @@ async fn stopped(synchronous: bool) -> u64 {
     let written = Written::default();
     let (stop, go) = (signalling(&cluster, "-STOP"), signalling(&cluster, "-CONT"));
     let record = drill(&cluster.plan(), &written, stop, go).await;
-    let leaders: Vec<&Member> = [&cluster.a, &cluster.b].into_iter().filter(|it| it.leads()).collect();
+    let leaders: Vec<&Member> =
+        [&cluster.a, &cluster.b].into_iter().filter(|it| it.leads()).collect();
     println!("leads after the restore: {:?}", leaders.iter().map(|it| it.name).collect::<Vec<_>>());
     assert_eq!(leaders.len(), 1, "{:#?}", record.reasons);
     let said = ledger(&record);

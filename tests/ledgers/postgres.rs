@@ -19,7 +19,8 @@ async fn refusal(ledger: &str) -> String {
     said
 }
 
-const MAKE: &str = "(run text, service text, probe text, seq bigint, written_at timestamptz DEFAULT now())";
+const MAKE: &str =
+    "(run text, service text, probe text, seq bigint, written_at timestamptz DEFAULT now())";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ledger_cannot_use_is_told_apart() {
@@ -38,7 +39,11 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
     let table = |name: &str| settings(&at, &format!(", table: {name}"), "");
     let made = [
         ("users", "(id int PRIMARY KEY, name text)", "other columns"),
-        ("keyed", "(run text, service text, probe text, seq bigint PRIMARY KEY, written_at timestamptz)", "unique index"),
+        (
+            "keyed",
+            "(run text, service text, probe text, seq bigint PRIMARY KEY, written_at timestamptz)",
+            "unique index",
+        ),
         ("lazy", "", "unlogged"),
     ];
     for (name, columns, word) in made {
@@ -54,7 +59,8 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
     assert!(said.contains("GRANT INSERT, DELETE"), "{said}");
     let said = refusal(&app(settings(&at, "", ", create: true"))).await;
     assert!(said.contains("CREATE there"), "rights in the schema: {said}");
-    let said = refusal(&plain.replace("dbname: postgres", "dbname: postgres, sslmode: require")).await;
+    let said =
+        refusal(&plain.replace("dbname: postgres", "dbname: postgres, sslmode: require")).await;
     assert!(said.contains("no TLS"), "{said}");
     server.sql("ALTER SYSTEM SET default_transaction_read_only = on").unwrap();
     server.sql("SELECT pg_reload_conf()").unwrap();
@@ -92,7 +98,11 @@ async fn records_are_written_read_beside_those_of_others_and_removed_with_the_ta
     assert_eq!(server.sql("SELECT run, seq FROM firedrill_ledger").as_deref(), Some("other|1"));
     server.sql("DELETE FROM firedrill_ledger").unwrap();
     ledger.clean(LIMIT).await.unwrap();
-    assert_eq!(server.sql("SELECT to_regclass('firedrill_ledger')").as_deref(), Some(""), "ours, and empty");
+    assert_eq!(
+        server.sql("SELECT to_regclass('firedrill_ledger')").as_deref(),
+        Some(""),
+        "ours, and empty"
+    );
     assert!(!server.log().contains(PASSWORD));
 }
 
@@ -106,7 +116,8 @@ async fn a_reading_cut_short_is_no_reading() {
         .unwrap();
     let text = settings(&[format!("\"127.0.0.1:{}\"", link.port)], "", "");
     let ledger = handle(&text);
-    let whole = ledger.read(Clock::start(), ReadStage::AfterFailback, Duration::from_secs(60)).await;
+    let whole =
+        ledger.read(Clock::start(), ReadStage::AfterFailback, Duration::from_secs(60)).await;
     assert_eq!((whole.end, whole.seen.len()), (Ok(()), 1_000_000));
     let reading = ledger.read(Clock::start(), ReadStage::AfterFailback, LIMIT);
     let killing = async {

@@ -23,7 +23,10 @@ impl Pair {
         let link = Link::to(primary.ip, primary.port).await;
         let standby = Server::standby("127.0.2.1", link.port).await;
         until("the standby follows", || {
-            primary.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").as_deref() == Some("1")
+            primary
+                .sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+                .as_deref()
+                == Some("1")
         })
         .await;
         Arc::new(Pair { primary, standby, link })
@@ -72,7 +75,11 @@ pub fn holds_the_servers_view(
     let acknowledged = written.with(Fate::Acknowledged);
     let missing: BTreeSet<u64> = acknowledged.difference(has).copied().collect();
     let gone: BTreeSet<u64> = had.difference(has).copied().collect();
-    assert_eq!(missing, gone.intersection(&acknowledged).copied().collect(), "the primary had all of them");
+    assert_eq!(
+        missing,
+        gone.intersection(&acknowledged).copied().collect(),
+        "the primary had all of them"
+    );
     let said = ledger(record);
     let count = missing.len() as u64;
     assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
@@ -83,7 +90,12 @@ pub fn holds_the_servers_view(
     assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
     println!(
         "acknowledged {} refused {} unknown {} lost {} recovered {} window {:?} recovery {:?}",
-        said.acknowledged, said.refused, said.unknown, said.lost, said.recovered, said.window,
+        said.acknowledged,
+        said.refused,
+        said.unknown,
+        said.lost,
+        said.recovered,
+        said.window,
         record.services[0].probes[0].recovery
     );
     missing
@@ -112,7 +124,11 @@ async fn an_asynchronous_standby_loses_what_the_primary_alone_had() {
     let had = pair.had().await;
     let lost = holds_the_servers_view(&record, &written, &had, &pair.standby.rows());
     assert!(lost.len() >= 20, "{}", lost.len());
-    assert_eq!(lost.len() as u64, lost.last().unwrap() - lost.first().unwrap() + 1, "without a gap");
+    assert_eq!(
+        lost.len() as u64,
+        lost.last().unwrap() - lost.first().unwrap() + 1,
+        "without a gap"
+    );
     // The link was cut as long before the kill as the window says, but for a few writes that were under way.
     let window = ledger(&record).window.unwrap();
     let slack = Duration::from_millis(300);

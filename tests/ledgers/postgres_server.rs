@@ -97,7 +97,17 @@ impl Server {
         own(&secret);
         let data = home.path().join("data");
         run(as_postgres(bin("initdb"))
-            .args(["-U", "postgres", "-A", "scram-sha-256", "--no-sync", "--locale=C", "-E", "UTF8", "-D"])
+            .args([
+                "-U",
+                "postgres",
+                "-A",
+                "scram-sha-256",
+                "--no-sync",
+                "--locale=C",
+                "-E",
+                "UTF8",
+                "-D",
+            ])
             .arg(&data)
             .arg("--pwfile")
             .arg(&secret));
@@ -113,8 +123,12 @@ impl Server {
     pub async fn standby(ip: &'static str, link: u16) -> Server {
         let home = folder();
         let data = home.path().join("data");
-        let from = format!("host=127.0.0.1 port={link} user=postgres password={PASSWORD} application_name=b");
-        run(as_postgres(bin("pg_basebackup")).args(["-R", "-X", "stream", "-c", "fast", "-d", &from, "-D"]).arg(&data));
+        let from = format!(
+            "host=127.0.0.1 port={link} user=postgres password={PASSWORD} application_name=b"
+        );
+        run(as_postgres(bin("pg_basebackup"))
+            .args(["-R", "-X", "stream", "-c", "fast", "-d", &from, "-D"])
+            .arg(&data));
         let server = Server { home, data, ip, port: free_port(ip), process: Mutex::new(None) };
         server.up(&[]).await;
         server
@@ -123,10 +137,16 @@ impl Server {
     /// Starts it, and waits until it answers.
     pub async fn up(&self, settings: &[&str]) {
         let mut command = as_postgres(bin("postgres"));
-        command.arg("-D").arg(&self.data).args(["-p", &self.port.to_string(), "-k"]).arg(self.home.path());
+        command
+            .arg("-D")
+            .arg(&self.data)
+            .args(["-p", &self.port.to_string(), "-k"])
+            .arg(self.home.path());
         let listen = format!("listen_addresses={}", self.ip);
         for setting in
-            [&*listen, "fsync=off", "wal_retrieve_retry_interval=200ms", "max_connections=60"].iter().chain(settings)
+            [&*listen, "fsync=off", "wal_retrieve_retry_interval=200ms", "max_connections=60"]
+                .iter()
+                .chain(settings)
         {
             command.args(["-c", setting]);
         }

@@ -18,7 +18,7 @@ use self::table::Table;
 use self::words::{MISSING_TABLE, has_code};
 use super::{Found, Store, Writer};
 use crate::clock::Clock;
-use crate::model::{Connection, Outcome, Phase, PostgresLedger, ProbeSpec, Reason};
+use crate::model::{Connection, Outcome, Phase, PostgresLedger, ProbeKind, ProbeSpec, Reason};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
 use crate::probe::sample::Progress;
@@ -55,7 +55,7 @@ impl PostgresStore {
         };
         let keeps = spec.connection == Connection::KeepAlive;
         let spec_ledger = match &spec.kind {
-            crate::model::ProbeKind::Ledger(ledger) => Some(ledger),
+            ProbeKind::Ledger(ledger) => Some(ledger),
             _ => None,
         };
         let table = Table::new(
@@ -83,10 +83,11 @@ impl PostgresStore {
         found: &mut Found,
     ) -> Result<(), tokio_postgres::Error> {
         let quoted = &self.table.quoted;
-        client.batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-        let ours = format!(
-            "SELECT seq FROM {quoted} WHERE run = $1 AND service = $2 AND probe = $3"
-        );
+        client
+            .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .await?;
+        let ours =
+            format!("SELECT seq FROM {quoted} WHERE run = $1 AND service = $2 AND probe = $3");
         let rows = client.query_typed_raw(&ours, self.table.key()).await?;
         let mut rows = std::pin::pin!(rows);
         while let Some(row) = rows.try_next().await? {
@@ -121,11 +122,12 @@ impl Store for PostgresStore {
             let lent = self.readers.take().await.map_err(|failed| failed.words)?;
             let read = self.read_all(lent.client(), &mut Found::default()).await;
             match read {
-                Ok(()) => return Ok(lent.give_back()),
+                Ok(()) => {
+                    lent.give_back();
+                    return Ok(());
+                }
                 // What was made a moment ago has to come to the copies first.
-                Err(error)
-                    if made && self.reads_elsewhere && has_code(&error, MISSING_TABLE) =>
-                {
+                Err(error) if made && self.reads_elsewhere && has_code(&error, MISSING_TABLE) => {
                     lent.give_back();
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
@@ -150,13 +152,17 @@ impl Store for PostgresStore {
         let done = lent.client().execute_typed(&self.insert, &parameters).await;
         progress.served_by = lent.served_by();
         match done {
-            Ok(1) => Ok(lent.give_back()),
+            Ok(1) => {
+                lent.give_back();
+                Ok(())
+            }
             // A rule or a proxy of its own kind: whatever it did, it is no row.
             Ok(_) => Err(Outcome::Bad(Reason::Body)),
             Err(error) => {
                 let outcome = words::of_write(&error);
                 // A server that takes no writes any more is left, so that the next write looks for one that does.
-                if outcome == Outcome::Bad(Reason::Rejected) && !has_code(&error, words::READ_ONLY) {
+                if outcome == Outcome::Bad(Reason::Rejected) && !has_code(&error, words::READ_ONLY)
+                {
                     lent.give_back();
                 }
                 Err(outcome)
@@ -177,7 +183,10 @@ impl Store for PostgresStore {
         self.writers.forget();
         let lent = self.writers.take().await.map_err(|failed| failed.words)?;
         match self.table.clean(lent.client()).await {
-            Ok(()) => Ok(lent.give_back()),
+            Ok(()) => {
+                lent.give_back();
+                Ok(())
+            }
             // What held the records is gone, and they with it.
             Err(error) if has_code(&error, MISSING_TABLE) => Ok(()),
             Err(error) => Err(self.table.cannot(&error, lent.hidden())),

@@ -76,7 +76,10 @@ impl Servers {
         };
         config.application_name("firedrill");
         if config.get_user().is_none() {
-            return Err(PrepareError::new("the URL names no user", "write `postgres://USER:…@HOST/DATABASE`"));
+            return Err(PrepareError::new(
+                "the URL names no user",
+                "write `postgres://USER:…@HOST/DATABASE`",
+            ));
         }
         let trust = match (ca, ssl) {
             (Some(ca), _) => Trust::Named(Some(ca)),
@@ -108,7 +111,10 @@ impl Servers {
             ways.push(Way { target: Target::new(host, port, connector.clone()), tls });
         }
         if ways.is_empty() {
-            return Err(PrepareError::new("the URL names no server", "write `postgres://USER:…@HOST/DATABASE`"));
+            return Err(PrepareError::new(
+                "the URL names no server",
+                "write `postgres://USER:…@HOST/DATABASE`",
+            ));
         }
         let texts = servers.texts();
         let secrets = texts.iter().flat_map(|text| text.secrets()).map(str::to_owned);
@@ -197,7 +203,8 @@ impl Servers {
     /// A stream to a server, encrypted if it has to be.
     async fn way_to(&self, way: &Way) -> Result<(Box<dyn Stream>, IpAddr), Failed> {
         let mut progress = Progress::begun();
-        let (mut stream, peer) = way.target.open(&mut progress).await.map_err(Failed::unreachable)?;
+        let (mut stream, peer) =
+            way.target.open(&mut progress).await.map_err(Failed::unreachable)?;
         let Some(tls) = &way.tls else { return Ok((stream, peer.ip())) };
         let answer = async {
             stream.write_all(&SSL_REQUEST).await?;
@@ -300,7 +307,10 @@ fn from_url(url: &Text) -> Result<(Config, SslMode), PrepareError> {
                 };
             }
             // Ours to say, or without meaning here.
-            ("sslrootcert" | "target_session_attrs" | "application_name" | "connect_timeout", _) => {}
+            (
+                "sslrootcert" | "target_session_attrs" | "application_name" | "connect_timeout",
+                _,
+            ) => {}
             _ => rest.push(pair),
         }
     }

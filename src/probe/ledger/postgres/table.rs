@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::super::Writer;
-use super::words::{in_words, has_code, MISSING_TABLE};
+use super::words::{MISSING_TABLE, has_code, in_words};
 use crate::model::{PostgresTable, printable};
 
 /// Its columns and their types, in the order of the alphabet.
@@ -63,7 +63,9 @@ impl Table {
             )));
         }
         // Ledgers of one drill begin side by side.
-        client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('firedrill ledger'))").await?;
+        client
+            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(hashtext('firedrill ledger'))")
+            .await?;
         if self.exists(client).await? {
             client.batch_execute("COMMIT").await?;
             self.is_usable(client).await?;
@@ -122,7 +124,9 @@ impl Table {
             return refuse(format!("`{name}` is no table: name one of its own"));
         }
         if text(3)? != "p" {
-            return refuse(format!("table `{name}` is unlogged or temporary: a crash would empty it"));
+            return refuse(format!(
+                "table `{name}` is unlogged or temporary: a crash would empty it"
+            ));
         }
         let columns = text(4)?;
         if columns != COLUMNS {
@@ -133,15 +137,20 @@ impl Table {
             ));
         }
         if flag(5)? {
-            return refuse(format!("table `{name}` has a unique index, so that no duplicate can be seen: drop it"));
+            return refuse(format!(
+                "table `{name}` has a unique index, so that no duplicate can be seen: drop it"
+            ));
         }
         if flag(6)? {
-            return refuse(format!("row level security hides rows of table `{name}`: let this role see all of them"));
+            return refuse(format!(
+                "row level security hides rows of table `{name}`: let this role see all of them"
+            ));
         }
         let needed = [("SELECT", 7), ("INSERT", 8), ("DELETE", 9)];
         let mut missing = Vec::new();
         for (right, place) in needed {
-            if !flag(place)? && !(right == "DELETE" && self.keep) {
+            let needless = right == "DELETE" && self.keep;
+            if !needless && !flag(place)? {
                 missing.push(right);
             }
         }

@@ -69,12 +69,20 @@ pub(super) fn in_words(error: &Error, table: Option<&PostgresTable>, hidden: &[S
     let code = said.code().code();
     let table = table.map_or("the table".to_owned(), |table| format!("table `{table}`"));
     let words = match code {
-        "28P01" | "28000" => "the server refused the credentials: mend user and password, or its pg_hba.conf".to_owned(),
+        "28P01" | "28000" => {
+            "the server refused the credentials: mend user and password, or its pg_hba.conf"
+                .to_owned()
+        }
         "3D000" => "there is no such database on the server: mend the database's name".to_owned(),
-        "53300" => "the server has no connection left: lower `connections`, or raise its max_connections".to_owned(),
+        "53300" => {
+            "the server has no connection left: lower `connections`, or raise its max_connections"
+                .to_owned()
+        }
         "57P01" | "57P02" => "the server shut the connection down".to_owned(),
         "57P03" => "the server takes no connections now: it starts, stops or recovers".to_owned(),
-        READ_ONLY => "the server is read-only, a replica perhaps: give the address of the primary".to_owned(),
+        READ_ONLY => {
+            "the server is read-only, a replica perhaps: give the address of the primary".to_owned()
+        }
         MISSING_TABLE => format!("{table} does not exist: make it, or write `create: true`"),
         "3F000" => format!("the schema of {table} does not exist: make it"),
         "42501" => format!(
@@ -100,10 +108,15 @@ mod tests {
 
     #[test]
     fn only_what_ends_before_the_commit_is_certainly_not_done() {
-        for code in ["25006", "42P01", "42501", "23505", "22P02", "53300", "53100", "57014", "28P01"] {
+        for code in
+            ["25006", "42P01", "42501", "23505", "22P02", "53300", "53100", "57014", "28P01"]
+        {
             assert!(certainly_not_done(code), "{code}");
         }
-        for code in ["08006", "57P01", "57P02", "57P03", "40001", "40003", "40P01", "58030", "XX000", "", "P0001"] {
+        for code in [
+            "08006", "57P01", "57P02", "57P03", "40001", "40003", "40P01", "58030", "XX000", "",
+            "P0001",
+        ] {
             assert!(!certainly_not_done(code), "{code}");
         }
     }
