@@ -7,7 +7,7 @@ mod postgres;
 
 use std::time::Duration;
 
-pub(super) use fit::{fits, places, time_to_read};
+pub(super) use fit::{fits, is_exec, places, time_to_read};
 
 use super::read::{Label, Reader, Value};
 use crate::model::{LedgerProbe, LedgerStore};
