@@ -49,15 +49,14 @@ pub fn record() -> RunRecord {
         measured: Some(bounds(100, 200)),
         ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
     };
-    let minutes = Some(UserMinutes { low: 1.0, high: 2.0 });
-    let impact = Impact { probe: "get".into(), bad: bounds(100, 200), user_minutes: minutes };
+    let user_minutes = Some(UserMinutes { low: 1.0, high: 2.0 });
     let shop = ServiceRecord {
         name: "shop".into(),
         users: Some(10),
         recovery: Some(recovery),
         failback: None,
         promises: vec![promise],
-        impact: Some(impact),
+        impact: Some(Impact { probe: "get".into(), bad: bounds(100, 200), user_minutes }),
         probes: vec![probe],
     };
     let plan = PlanSummary {
