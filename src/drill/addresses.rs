@@ -140,7 +140,9 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
             ProbeKind::Tcp(tcp) => Some(tcp.address.reveal_plain()),
             ProbeKind::Http(http) => host_and_port(&http.url.reveal_plain()),
             ProbeKind::Ledger(ledger) => {
-                let first = ledger.store.addresses().into_iter().next();
+                // With several servers to choose from, none of them is a way that must not burn.
+                let addresses = ledger.store.addresses();
+                let first = addresses.first().filter(|_| ledger.store.is_one_way());
                 first.and_then(|url| host_and_port(&url.reveal_plain()))
             }
         };
@@ -150,10 +152,20 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
 }
 
 fn host_and_port(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.contains(':').then(|| url.to_owned());
+    };
     let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, servers)| servers);
+    if authority.contains(',') {
+        return None;
+    }
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "https" => 443,
+        "postgres" | "postgresql" => 5432,
+        _ => 80,
+    };
     Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
 }
 
@@ -241,5 +253,8 @@ mod tests {
         assert_eq!(found("http://[::1]/"), "[::1]:80");
         assert_eq!(found("http://[::1]:8080/"), "[::1]:8080");
         assert_eq!(found("http://10.1.0.1:81#x"), "10.1.0.1:81");
+        assert_eq!(found("postgres://app:p@ss@db.example/shop?sslmode=require"), "db.example:5432");
+        assert_eq!(found("10.1.0.1:5432"), "10.1.0.1:5432");
+        assert_eq!(host_and_port("postgresql://app@a:1,b:2/shop"), None, "a way around");
     }
 }

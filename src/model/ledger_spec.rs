@@ -1,8 +1,10 @@
 //! Where a ledger's records are written to, and read back from.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HttpProbe, Text};
+use super::{Connection, HttpProbe, Text};
 
 /// A probe that writes numbered records and reads them back.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +26,8 @@ pub enum LedgerStore {
     Http(Box<HttpLedger>),
     /// Commands that write and read.
     Exec(ExecLedger),
+    /// A table of PostgreSQL.
+    Postgres(Box<PostgresLedger>),
 }
 
 impl LedgerStore {
@@ -33,6 +37,9 @@ impl LedgerStore {
             LedgerStore::Http(http) => format!("{} {}", http.write.method, http.write.url),
             // Arguments may be secrets that were typed.
             LedgerStore::Exec(exec) => exec.write.first().map_or(String::new(), Text::to_string),
+            LedgerStore::Postgres(postgres) => {
+                format!("table {} at {}", postgres.table, postgres.servers)
+            }
         }
     }
 
@@ -41,6 +48,9 @@ impl LedgerStore {
         match self {
             LedgerStore::Http(http) => format!("{} {}", http.read.method, http.read.url),
             LedgerStore::Exec(exec) => exec.read.first().map_or(String::new(), Text::to_string),
+            LedgerStore::Postgres(it) => {
+                format!("table {} at {}", it.table, it.read.as_ref().unwrap_or(&it.servers))
+            }
         }
     }
 
@@ -51,6 +61,7 @@ impl LedgerStore {
                 http.remove.as_ref().map(|remove| format!("{} {}", remove.method, remove.url))
             }
             LedgerStore::Exec(exec) => exec.remove.as_ref()?.first().map(Text::to_string),
+            LedgerStore::Postgres(it) => Some(format!("DELETE FROM {}", it.table.quoted())),
         }
     }
 
@@ -61,14 +72,42 @@ impl LedgerStore {
             LedgerStore::Exec(exec) => {
                 exec.write.iter().chain(&exec.read).chain(exec.remove.iter().flatten()).collect()
             }
+            LedgerStore::Postgres(postgres) => {
+                let servers = [&postgres.servers].into_iter().chain(&postgres.read);
+                servers.flat_map(PostgresServers::texts).collect()
+            }
         }
     }
 
-    /// The URLs that firedrill itself asks, those of writes first.
+    /// The URLs, or `HOST:PORT`, that firedrill itself asks, those of writes first.
     pub fn addresses(&self) -> Vec<&Text> {
         match self {
             LedgerStore::Http(http) => http.requests().map(|request| &request.url).collect(),
             LedgerStore::Exec(_) => Vec::new(),
+            LedgerStore::Postgres(postgres) => match &postgres.servers {
+                PostgresServers::Url(url) => vec![url],
+                PostgresServers::Hosts(hosts) => hosts.hosts.iter().collect(),
+            },
+        }
+    }
+
+    /// Whether writes have one address to go to, and no other to choose.
+    pub fn is_one_way(&self) -> bool {
+        match self {
+            LedgerStore::Http(_) | LedgerStore::Exec(_) => true,
+            LedgerStore::Postgres(postgres) => match &postgres.servers {
+                PostgresServers::Url(_) => true,
+                PostgresServers::Hosts(hosts) => hosts.hosts.len() == 1,
+            },
+        }
+    }
+
+    /// How writes are connected where the plan does not say.
+    pub fn connection(&self) -> Connection {
+        match self {
+            LedgerStore::Http(_) | LedgerStore::Exec(_) => Connection::New,
+            // To connect costs a database a process, and its users keep connections too.
+            LedgerStore::Postgres(_) => Connection::KeepAlive,
         }
     }
 }
@@ -112,4 +151,111 @@ pub struct ExecLedger {
     pub read: Vec<Text>,
     /// Removes the drill's records.
     pub remove: Option<Vec<Text>>,
+}
+
+/// A table of PostgreSQL: a row for each record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostgresLedger {
+    /// Where writes go.
+    pub servers: PostgresServers,
+    /// Where records are read back, if elsewhere.
+    pub read: Option<PostgresServers>,
+    /// The table.
+    pub table: PostgresTable,
+    /// A PEM file with the certificate authorities to trust.
+    pub ca: Option<PathBuf>,
+    /// Connections that are open for writing at most.
+    pub connections: usize,
+}
+
+/// One or more servers of which one takes writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PostgresServers {
+    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?sslmode=…`
+    Url(Text),
+    /// The same in parts.
+    Hosts(PostgresHosts),
+}
+
+/// Servers with what is needed to log in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostgresHosts {
+    /// Each `HOST:PORT`. Not empty.
+    pub hosts: Vec<Text>,
+    /// The role.
+    pub user: Text,
+    /// Its password.
+    pub password: Option<Text>,
+    /// The database.
+    pub dbname: Text,
+    /// Whether to encrypt.
+    pub ssl: SslMode,
+}
+
+/// Whether a connection is encrypted, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server can; whoever it is.
+    #[default]
+    Prefer,
+    /// Always; whoever it is, unless the plan names a `ca`.
+    Require,
+    /// Always, and only with the server that its certificate names.
+    VerifyFull,
+}
+
+/// A table, perhaps with its schema. Case counts, as in SQL between double quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresTable {
+    /// The schema; without one the server's `search_path` decides.
+    pub schema: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+impl PostgresServers {
+    /// Every text of it.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            PostgresServers::Url(url) => vec![url],
+            PostgresServers::Hosts(it) => {
+                let rest = [&it.user, &it.dbname].into_iter().chain(&it.password);
+                it.hosts.iter().chain(rest).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for PostgresServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PostgresServers::Url(url) => url.fmt(f),
+            PostgresServers::Hosts(it) => {
+                let hosts: Vec<String> = it.hosts.iter().map(Text::to_string).collect();
+                write!(f, "{}/{}", hosts.join(","), it.dbname)
+            }
+        }
+    }
+}
+
+impl PostgresTable {
+    /// The name as SQL takes it, whatever characters are in it.
+    pub fn quoted(&self) -> String {
+        let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quote(schema), quote(&self.name)),
+            None => quote(&self.name),
+        }
+    }
+}
+
+impl fmt::Display for PostgresTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
 }

@@ -207,6 +207,14 @@ pub enum ProbeKind {
 }
 
 impl ProbeKind {
+    /// How it is connected where the plan does not say.
+    pub fn connection(&self) -> Connection {
+        match self {
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) => Connection::New,
+            ProbeKind::Ledger(ledger) => ledger.store.connection(),
+        }
+    }
+
     /// What is asked, in a few words; placeholders stand for secrets and for the lab's addresses.
     pub fn asks(&self) -> String {
         match self {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    Connection, DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+    DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
 use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
@@ -216,7 +216,7 @@ fn probe(
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
     let (promises, budgets) = promised.unwrap_or_default();
-    let every = every?;
+    let (every, kind) = (every?, kind?);
     let places = ProbePlaces {
         budgets,
         name: entry.at,
@@ -227,11 +227,11 @@ fn probe(
     };
     let spec = ProbeSpec {
         name: name?.value,
-        kind: kind?,
+        connection: connection.unwrap_or_else(|| kind.connection()),
+        kind,
         every: every.value,
         timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
         slower_than: slower_than.map(|at| at.value),
-        connection: connection.unwrap_or(Connection::New),
         served_by,
         required,
         promises,

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use super::connector::Stream;
@@ -19,26 +21,45 @@ pub(super) struct Tls {
     name: ServerName<'static>,
 }
 
+/// Whose certificate is taken.
+pub(super) enum Trust<'a> {
+    /// The server's, if one of these authorities says that it is; the system's if none are named.
+    Named(Option<&'a Path>),
+    /// Anybody's: the connection is encrypted, and who is at the other end is not known.
+    Anybody,
+}
+
 impl Tls {
-    /// TLS with `host`, trusting the authorities in `ca` or else the system's.
+    /// TLS for HTTP with `host`, trusting the authorities in `ca` or else the system's.
     pub(super) fn prepare(host: &str, ca: Option<&Path>) -> Result<Self, PrepareError> {
+        Tls::speaking("http/1.1", host, &Trust::Named(ca))
+    }
+
+    /// TLS for `protocol` (an ALPN name) with `host`.
+    pub(super) fn speaking(
+        protocol: &str,
+        host: &str,
+        trust: &Trust<'_>,
+    ) -> Result<Self, PrepareError> {
         let bare = host.trim_matches(['[', ']']);
         let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
             PrepareError::new("the URL's host cannot be a server name in TLS", "mend `url`")
         })?;
-        let roots = match ca {
-            Some(path) => Arc::new(roots_from(path)?),
-            None => system_roots()?,
-        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| {
                 PrepareError::new(format!("TLS cannot be set up: {error}"), "report this as a bug")
-            })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            })?;
+        let config = match trust {
+            Trust::Named(Some(path)) => config.with_root_certificates(roots_from(path)?),
+            Trust::Named(None) => config.with_root_certificates(system_roots()?),
+            Trust::Anybody => {
+                config.dangerous().with_custom_certificate_verifier(Arc::new(Unasked(provider)))
+            }
+        };
+        let mut config = config.with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         // A resumed session skips the certificate: a new user would not be so lucky.
         config.resumption = Resumption::disabled();
         Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
@@ -50,6 +71,47 @@ impl Tls {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(failure::of_stream(&error, Phase::Tls)),
         }
+    }
+}
+
+/// Takes any certificate, as libpq does under `sslmode=require`; only the signatures must be right.
+#[derive(Debug)]
+struct Unasked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unasked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -171,6 +171,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("bytes", &["probe", "lab"]),
     ("rustls", &["probe"]),
     ("tokio_rustls", &["probe"]),
+    ("tokio_postgres", &["probe"]),
     ("rustls_native_certs", &["probe"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),

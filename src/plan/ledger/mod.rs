@@ -3,6 +3,7 @@
 mod exec;
 mod fit;
 mod http;
+mod postgres;
 
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Reads `ledger: { KIND: …, create: true, settle: 2s }`.
 pub(super) fn ledger(reader: &mut Reader, value: Value) -> Option<LedgerProbe> {
-    const KEYS: &[&str] = &["http", "exec", "create", "keep", "settle"];
+    const KEYS: &[&str] = &["http", "exec", "postgres", "create", "keep", "settle"];
     let fields = reader.fields(value, Label("", "ledger"), KEYS)?;
-    let kind = fields.one_of(reader, &["http", "exec"]);
+    let kind = fields.one_of(reader, &["http", "exec", "postgres"]);
     let store = kind.and_then(|value| match value.key {
         "http" => http::http(reader, value).map(|http| LedgerStore::Http(Box::new(http))),
+        "postgres" => {
+            postgres::postgres(reader, value).map(|it| LedgerStore::Postgres(Box::new(it)))
+        }
         _ => exec::exec(reader, value).map(LedgerStore::Exec),
     });
     let create = fields.get("create").and_then(|value| reader.flag(value));

@@ -6,6 +6,7 @@ mod exec;
 mod group;
 mod http;
 mod lines;
+mod postgres;
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,6 +73,11 @@ impl Found {
         }
     }
 
+    /// Takes in a record of this writer without a number that makes sense.
+    pub(super) fn garbled(&mut self) {
+        self.broken += 1;
+    }
+
     /// Takes in `count` records of others in the same place.
     pub(super) fn foreign(&mut self, count: u64) {
         self.foreign = self.foreign.saturating_add(count);
@@ -122,6 +128,9 @@ pub(super) fn prepare(
     Ok(match &ledger.store {
         LedgerStore::Http(http) => {
             Arc::new(http::HttpStore::prepare(http, writer, spec, lab, connector)?)
+        }
+        LedgerStore::Postgres(postgres) => {
+            Arc::new(postgres::PostgresStore::prepare(postgres, writer, spec, connector)?)
         }
         LedgerStore::Exec(exec) => Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?),
     })

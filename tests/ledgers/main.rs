@@ -1,0 +1,8 @@
+//! Ledgers against real stores, and real failovers of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod outage;
+mod patroni;
+mod postgres;
+mod postgres_failover;
+mod postgres_server;
