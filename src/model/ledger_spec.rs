@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HttpProbe, Text};
+use super::{Connection, HttpProbe, NatsLedger, RedisLedger, Text};
 
 /// A probe that writes numbered records and reads them back.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,10 @@ pub enum LedgerStore {
     Http(Box<HttpLedger>),
     /// Commands that write and read.
     Exec(ExecLedger),
+    /// A list in Redis.
+    Redis(Box<RedisLedger>),
+    /// A stream of NATS JetStream.
+    Nats(Box<NatsLedger>),
 }
 
 impl LedgerStore {
@@ -33,6 +37,8 @@ impl LedgerStore {
             LedgerStore::Http(http) => format!("{} {}", http.write.method, http.write.url),
             // Arguments may be secrets that were typed.
             LedgerStore::Exec(exec) => exec.write.first().map_or(String::new(), Text::to_string),
+            LedgerStore::Redis(redis) => redis.to_string(),
+            LedgerStore::Nats(nats) => nats.to_string(),
         }
     }
 
@@ -43,6 +49,8 @@ impl LedgerStore {
             LedgerStore::Exec(exec) => {
                 exec.write.iter().chain(&exec.read).chain(exec.remove.iter().flatten()).collect()
             }
+            LedgerStore::Redis(redis) => redis.texts(),
+            LedgerStore::Nats(nats) => nats.texts(),
         }
     }
 
@@ -51,6 +59,17 @@ impl LedgerStore {
         match self {
             LedgerStore::Http(http) => http.requests().map(|request| &request.url).collect(),
             LedgerStore::Exec(_) => Vec::new(),
+            LedgerStore::Redis(redis) => redis.addresses(),
+            LedgerStore::Nats(nats) => nats.addresses(),
+        }
+    }
+
+    /// How writes are connected where the plan does not say.
+    pub fn connection(&self) -> Connection {
+        match self {
+            LedgerStore::Http(_) | LedgerStore::Exec(_) => Connection::New,
+            // As their clients do.
+            LedgerStore::Redis(_) | LedgerStore::Nats(_) => Connection::KeepAlive,
         }
     }
 }

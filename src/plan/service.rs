@@ -209,7 +209,11 @@ fn probe(
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
     let (promises, budgets) = promised.unwrap_or_default();
-    let every = every?;
+    let (every, kind) = (every?, kind?);
+    let usual = match &kind {
+        ProbeKind::Ledger(ledger) => ledger.store.connection(),
+        ProbeKind::Http(_) | ProbeKind::Tcp(_) => Connection::New,
+    };
     let places = ProbePlaces {
         budgets,
         name: entry.at,
@@ -219,11 +223,11 @@ fn probe(
     };
     let spec = ProbeSpec {
         name: name?.value,
-        kind: kind?,
+        kind,
         every: every.value,
         timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
         slower_than: slower_than.map(|at| at.value),
-        connection: connection.unwrap_or(Connection::New),
+        connection: connection.unwrap_or(usual),
         served_by,
         required,
         promises,

@@ -4,6 +4,9 @@
 
 mod exec;
 mod http;
+mod nats;
+mod redis;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,9 +68,14 @@ impl Found {
     pub(super) fn key(&mut self, writer: &Writer, key: &str) {
         match key.strip_prefix(&writer.prefix()).map(str::parse) {
             Some(Ok(seq)) => self.number(seq),
-            Some(Err(_)) => self.broken += 1,
+            Some(Err(_)) => self.garbled(),
             None => self.foreign(1),
         }
+    }
+
+    /// Takes in a record of this writer's that makes no sense.
+    pub(super) fn garbled(&mut self) {
+        self.broken = self.broken.saturating_add(1);
     }
 
     /// Takes in `count` records of others in the same place.
@@ -115,6 +123,13 @@ pub(super) fn prepare(
             Arc::new(http::HttpStore::prepare(http, writer, spec, lab, connector)?)
         }
         LedgerStore::Exec(exec) => Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?),
+        LedgerStore::Redis(redis) => {
+            Arc::new(redis::RedisStore::prepare(redis, writer, spec, connector)?)
+        }
+        LedgerStore::Nats(nats) => {
+            let place = nats::Stream::of(nats, ledger.create);
+            Arc::new(nats::NatsStore::prepare(nats, place, writer, spec, connector)?)
+        }
     })
 }
 
