@@ -2,6 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod nats;
-mod outage;
+mod drilled;
 mod redis;
 mod redis_failover;

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::outage::{
+use super::drilled::{
     Act, Process, Written, codes, drill, free_port, handle, ledger, plan, plan_with, prober, until,
     write_while,
 };

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::outage::{Process, Written, free_port, handle, plan, plan_with, prober, until, write_while};
+use super::drilled::{Process, Written, free_port, handle, plan, plan_with, prober, until, write_while};
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use firedrill::model::{Fate, ReadStage, RunRecord};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::outage::{
+use super::drilled::{
     Act, Process, Written, codes, drill, free_port, ledger, plan, plan_with, prober, until, write_while,
 };
 use super::redis::{LIMIT, Redis, ask};
