@@ -18,6 +18,7 @@ pub mod lab;
 pub mod lease;
 pub mod measure;
 pub mod model;
+pub mod notify;
 pub mod past;
 pub mod placement;
 pub mod plan;

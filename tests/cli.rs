@@ -20,6 +20,8 @@ mod guards;
 mod guide;
 #[path = "cli/home.rs"]
 mod home;
+#[path = "cli/inbox.rs"]
+mod inbox;
 #[path = "cli/metrics.rs"]
 mod metrics;
 #[path = "cli/page.rs"]
@@ -44,6 +46,8 @@ mod signals;
 mod start;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/telling.rs"]
+mod telling;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/usage.rs"]

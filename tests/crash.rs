@@ -6,6 +6,8 @@
 mod beside;
 #[path = "cli/home.rs"]
 mod home;
+#[path = "cli/inbox.rs"]
+mod inbox;
 #[path = "crash/killed.rs"]
 mod killed;
 #[path = "crash/left.rs"]
@@ -20,3 +22,5 @@ mod site;
 mod stopped;
 #[path = "cli/plans.rs"]
 mod texts;
+#[path = "crash/told.rs"]
+mod told;

@@ -11,7 +11,10 @@ use firedrill::plan::{Inputs, parse, render};
 fn findings(file: &str, text: &str) -> String {
     let vars = BTreeMap::from([("REGION".to_owned(), "east".to_owned())]);
     let vars = if text.contains("${var:REGION}") { vars } else { BTreeMap::new() };
-    let env = |_: &str| Some("/tmp/value".to_owned());
+    let env = |name: &str| {
+        let value = if name.ends_with("_URL") { "https://hooks.example/x" } else { "/tmp/value" };
+        Some(value.to_owned())
+    };
     let outcome = parse(file, text.as_bytes(), &Inputs { vars: &vars, env: &env });
     render(file, text.as_bytes(), &outcome.findings, false)
 }

@@ -1,6 +1,6 @@
 //! The drill's end of its watchdog: starts it, gives it signs of life, and notices when it is gone.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use super::signals::Stop;
 use super::watchdog::READY;
 use crate::drill::Guardian;
 use crate::lease::Lease;
-use crate::model::Why;
+use crate::model::{Plan, Why};
+use crate::notify;
 use crate::watchdog::{Phase, SILENCE};
 
 /// A watchdog that is not ready by then will not be.
@@ -49,14 +50,14 @@ impl Guardian for Beats {
 }
 
 impl Leash {
-    /// Starts a watchdog over this process, which shares `leases` and restores from `journal`. `stop` is told
-    /// when it dies.
+    /// Starts a watchdog over this process, which shares `leases`, restores from `journal`, and tells whom `plan` names
+    /// should it have to. `stop` is told when it dies.
     ///
     /// # Errors
     /// A sentence for people; the drill must then not start.
     pub fn start(
         journal: &Path,
-        at_most: Duration,
+        plan: &Plan,
         leases: &[Box<dyn Lease>],
         stop: Stop,
     ) -> Result<(Leash, Box<dyn Guardian>), String> {
@@ -67,14 +68,15 @@ impl Leash {
         };
         let share = |with| leases.iter().try_for_each(|lease| lease.share(with));
         share(true).map_err(|error| failed(&error))?;
-        let spawned = command(journal, at_most).spawn();
+        let spawned = command(journal, plan.timing.at_most).spawn();
         let unshared = share(false);
         let mut child = spawned.map_err(|error| failed(&error))?;
         unshared.map_err(|error| failed(&error))?;
-        let (Some(pipe), Some(signs)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(mut pipe), Some(signs)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(&"it has no pipes"));
         };
         rustix::io::ioctl_fionbio(&pipe, true).map_err(|error| failed(&error))?;
+        let handed_over = hand_over(&mut pipe, &notify::sealed(&plan.notify));
         let ended = Arc::new(AtomicBool::new(false));
         let (tell, ready) = mpsc::channel();
         let listen = {
@@ -83,7 +85,7 @@ impl Leash {
         };
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
         thread.spawn(listen).map_err(|error| failed(&error))?;
-        if ready.recv_timeout(START).is_err() {
+        if handed_over.is_err() || ready.recv_timeout(START).is_err() {
             let _ = child.kill();
             let _ = child.wait();
             return Err(failed(&"it did not get ready"));
@@ -100,6 +102,26 @@ impl Leash {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes the first line of the pipe, which has secrets in it: they stand in no file, argument or environment. A watchdog
+/// that does not read it has failed.
+fn hand_over(pipe: &mut ChildStdin, mut line: &[u8]) -> std::io::Result<()> {
+    while !line.is_empty() {
+        match pipe.write(line) {
+            Ok(written) => line = &line[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let span = Timespec::try_from(START).ok();
+                let mut ends = [PollFd::new(&*pipe, PollFlags::OUT)];
+                if matches!(poll(&mut ends, span.as_ref()), Ok(0)) {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn command(journal: &Path, at_most: Duration) -> Command {

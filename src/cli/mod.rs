@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod alarm;
 mod by_hand;
 mod check;
 mod compare;
@@ -14,6 +15,7 @@ mod init;
 mod input;
 mod leash;
 mod manual;
+mod notify;
 mod output;
 mod preview;
 mod reach;
@@ -28,6 +30,7 @@ mod signals;
 mod source;
 mod state;
 mod status;
+mod telling;
 mod watchdog;
 mod whole;
 
@@ -73,6 +76,8 @@ enum Command {
     /// Write a commented plan to begin with; asks a few things on a terminal
     // Boxed, for it is far larger than the others.
     Init(Box<init::InitArgs>),
+    /// Send those whom the plan's `notify` names a message that is marked as a test
+    Notify(notify::NotifyArgs),
     /// Print the JSON Schema of a plan or a run record
     Schema(schema::SchemaArgs),
     /// Print the script that completes commands in a shell
@@ -133,6 +138,7 @@ fn obey(command: Command) -> Exit {
         Command::Compare(args) => compare::compare(&args),
         Command::Gate(args) => gate::gate(&args),
         Command::Report(args) => report::report(&args),
+        Command::Notify(args) => notify::notify(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Init(args) => init::init(&args),
         Command::Completions(args) => manual::completions(&args),

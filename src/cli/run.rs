@@ -17,6 +17,7 @@ use super::output::{self, Asked, Reports};
 use super::runs::{self, RECORD};
 use super::signals::Stop;
 use super::state::{Found, Journals, State};
+use super::telling::Telling;
 use super::whole::{self, Kind};
 use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
@@ -82,16 +83,20 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     }
     // Now: whoever confirms takes a while, and runs are told apart by when they began.
     let run = state::run_id();
+    let telling = Telling::of(&plan, &run, args.state.state_dir.as_deref());
     file.env = seal::sealed(&args.state, &chosen);
     let mut record = match closed {
         Some(why) => not_started(&plan, file, run, why),
-        None => drill(args, &plan, &file, &run, events.listener()).unwrap_or_else(|error| {
-            output::say(format_args!("error: {error}"));
-            not_started(&plan, file, run, Why::new("not-ready", error))
-        }),
+        None => {
+            drill(args, &plan, &file, &run, events.listener(), &telling).unwrap_or_else(|error| {
+                output::say(format_args!("error: {error}"));
+                not_started(&plan, file, run, Why::new("not-ready", error))
+            })
+        }
     };
     record.environment = Some(environment::of(&record));
     events.end(record.verdict);
+    record.notifications = telling.end(&record);
     // What cannot be written is said, and does not change the verdict.
     let _ = reports.write(&record);
     github::tell(&record);
@@ -145,7 +150,8 @@ fn drill(
     plan: &Plan,
     file: &PlanFile,
     run: &str,
-    mut events: Listener,
+    events: Listener,
+    telling: &Telling,
 ) -> Result<RunRecord, String> {
     raise_file_limit()?;
     let state = State::of(&args.state)?;
@@ -169,17 +175,13 @@ fn drill(
     })?;
     let path = directory.join(journal::FILE);
     let stop = Stop::new(path.clone());
-    let at_most = plan.timing.at_most;
     let (record, leash) = runtime.block_on(async {
         stop.on_signals().map_err(|error| format!("signals could not be caught: {error}"))?;
         stop.on_closed_stdout().map_err(|error| format!("stdout cannot be watched: {error}"))?;
-        let (mut screen, shown, mode) = start_screen(args.quiet)?;
-        let listener = Box::new(move |event: &DrillEvent| {
-            screen(event);
-            events(event);
-        });
+        let (screen, shown, mode) = start_screen(args.quiet)?;
+        let listener = each_of([screen, events, telling.listener()]);
         // Last, because it takes a drill that goes away without a word for one that died.
-        let (leash, guardian) = Leash::start(&path, at_most, &leases, stop.clone())?;
+        let (leash, guardian) = Leash::start(&path, &plan, &leases, stop.clone())?;
         let names = SampleNames::of(&plan, run);
         let (mut feed, keeper) = archive::keep(directory.join(archive::FILE), names);
         let charge = Charge {
@@ -196,6 +198,8 @@ fn drill(
             sampled: Box::new(move |sampled: &Sampled| feed.push(sampled)),
         };
         let mut record = conduct(charge).await;
+        // It is under way while the rest is waited for.
+        telling.verdict(&record);
         record.samples = Some(keeper.end());
         // A screen that panicked has said so, and takes nothing away from the drill.
         let _ = shown.recv_timeout(LAST_SHOWN);
@@ -275,6 +279,11 @@ fn absolute(plan: &mut Plan) {
             *path = Text::new(parts);
         }
     }
+}
+
+/// Tells each of `listeners`, in order.
+fn each_of(mut listeners: [Listener; 3]) -> Listener {
+    Box::new(move |event: &DrillEvent| listeners.iter_mut().for_each(|listener| listener(event)))
 }
 
 /// Events that may wait for a screen that is slow; more are not shown.

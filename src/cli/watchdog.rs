@@ -2,9 +2,10 @@
 //! traffic back.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,10 +14,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::alarm::Alarm;
 use super::{Exit, output, reach, restore};
 use crate::clock::{Clock, since_boot};
 use crate::drill::RESTORE_LIMITS;
 use crate::journal::{Append, Aside, Hand, Journal, Run, Unwritten};
+use crate::model::Notification;
+use crate::notify;
 use crate::restore::{Limits, restore_run};
 use crate::screen::Mode;
 use crate::watchdog::{self, BEAT, Cause, Order, Phase, Watchdog};
@@ -76,7 +80,7 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         // Caught and let go: who stops everything at once stops the drill too, and that restores.
         let _deaf: Vec<_> = kinds.into_iter().map(signal).collect::<Result<_, _>>()?;
-        let beats = listen()?;
+        let (beats, whom) = listen()?;
         // As it is before the drill's screen changes it: until we are ready, nothing is shown that could be scrolled.
         let terminal = Mode::remember();
         let cause = guard(args, beats).await;
@@ -88,18 +92,38 @@ fn watch(args: &WatchdogArgs) -> io::Result<Exit> {
             Some(cause) => {
                 kill(&drill);
                 terminal.put_back_ours();
-                Ok(take_over(journal, cause).await)
+                let whom = whom.get().map(Vec::as_slice).unwrap_or_default();
+                Ok(take_over(journal, cause, Alarm::new(whom, cause, &args.journal)).await)
             }
         }
     })
 }
 
-/// The drill's signs of life, read in a thread of their own; closed when the pipe is.
-fn listen() -> io::Result<mpsc::UnboundedReceiver<Phase>> {
+/// Whom to tell, once that is known.
+type Whom = Arc<OnceLock<Vec<Notification>>>;
+
+/// The drill's signs of life, read in a thread of their own; closed when the pipe is. Before them comes a line that says
+/// whom to tell.
+fn listen() -> io::Result<(mpsc::UnboundedReceiver<Phase>, Whom)> {
     let (tell, told) = mpsc::unbounded_channel();
+    let whom = Whom::default();
+    let known = whom.clone();
     let read = move || {
+        let mut stdin = io::stdin().lock();
+        let mut line = Vec::new();
+        // Whole or not at all: no byte of it is a sign of life.
+        let _ = stdin.read_until(b'\n', &mut line);
+        match notify::received(&line) {
+            Ok(all) => drop(known.set(all)),
+            // Traffic is watched all the same.
+            Err(error) if line.ends_with(b"\n") => {
+                output::say(format_args!("warning: the watchdog: {error}"));
+            }
+            Err(_) => return,
+        }
+        drop(line);
         let mut bytes = [0; 64];
-        while let Ok(count @ 1..) = io::stdin().read(&mut bytes) {
+        while let Ok(count @ 1..) = stdin.read(&mut bytes) {
             for phase in bytes[..count].iter().filter_map(|byte| Phase::of(*byte)) {
                 if tell.send(phase).is_err() {
                     return;
@@ -108,7 +132,7 @@ fn listen() -> io::Result<mpsc::UnboundedReceiver<Phase>> {
         }
     };
     std::thread::Builder::new().name("beats".to_owned()).spawn(read)?;
-    Ok(told)
+    Ok((told, whom))
 }
 
 /// Watches. `Some`: the drill's traffic has to be put back.
@@ -160,7 +184,7 @@ fn kill(drill: &OwnedFd) {
 }
 
 /// Puts back what the journal says may be cut.
-async fn take_over(mut file: File, cause: Cause) -> Exit {
+async fn take_over(mut file: File, cause: Cause, mut alarm: Alarm) -> Exit {
     let (run, mut journal): (Run, Box<dyn Append>) = match Journal::resume_on(&file) {
         Ok((run, journal)) => match Aside::new(journal) {
             Ok(aside) => (run, Box::new(aside)),
@@ -171,10 +195,15 @@ async fn take_over(mut file: File, cause: Cause) -> Exit {
         // Restoring matters more than writing it down: the next reader comes to the same end.
         Err(_) => match Run::read_from(&mut file) {
             Ok(Ok(run)) => (run, Box::new(Unwritten)),
-            _ => return lost(cause),
+            _ => {
+                alarm.unreadable();
+                return lost(cause);
+            }
         },
     };
     if run.open().next().is_none() {
+        drop((journal, file));
+        alarm.nothing_cut(&run);
         return Exit::Pass;
     }
     let (datacenter, id) = (run.lost_traffic(), run.opened.run.clone());
@@ -193,8 +222,12 @@ async fn take_over(mut file: File, cause: Cause) -> Exit {
         LIMITS,
         hurry.subscribe(),
     );
-    let outcomes = work.await;
-    if restore::told(&run, &outcomes) { Exit::Pass } else { Exit::NotRestored }
+    let outcomes = alarm.meanwhile(&run, work).await;
+    // Whoever wants to look at the journal, or to restore by hand, need not wait until all is told.
+    drop((journal, file));
+    let back = restore::told(&run, &outcomes);
+    alarm.end(&run, back);
+    if back { Exit::Pass } else { Exit::NotRestored }
 }
 
 fn lost(cause: Cause) -> Exit {

@@ -9,7 +9,8 @@ use futures_util::stream;
 
 use super::path::endpoint;
 use crate::model::{
-    Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, RedisLedger, Subject, Text,
+    Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, RedisLedger, Subject,
+    Text,
 };
 
 /// A name server that does not answer must not hold up a drill.

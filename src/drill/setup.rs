@@ -288,6 +288,7 @@ pub fn not_started(plan: &Plan, file: PlanFile, run: String, why: Why) -> RunRec
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 

@@ -18,6 +18,9 @@ use crate::model::{
     Why,
 };
 
+/// For what nobody promised to be back, this part of the longest cut is not waited: ledgers are read back in it.
+const READ_BACK: u32 = 10;
+
 /// Fewer good samples at baseline than this are no steady state.
 const BASELINE_SAMPLES: u64 = 10;
 
@@ -192,10 +195,16 @@ impl Observation {
 
     /// As [`Observation::is_settled`], for the service with this number.
     pub fn is_service_settled(&self, service: usize) -> bool {
-        self.plan
-            .services
-            .get(service)
-            .is_none_or(|spec| settled_while_cut(spec, &self.evidence(service), &self.marks))
+        self.plan.services.get(service).is_none_or(|spec| {
+            settled_while_cut(spec, &self.evidence(service), &self.marks, self.is_late())
+        })
+    }
+
+    /// Whether what is left of the cut is only as much as ledgers need to be read back.
+    fn is_late(&self) -> bool {
+        let at_most = self.plan.timing.at_most;
+        let end = self.marks.cut_issued.map(|cut| cut.plus(at_most - at_most / READ_BACK));
+        end.is_some_and(|end| self.latest >= end)
     }
 
     /// Whether every required probe of every service was seen to recover.

@@ -42,6 +42,29 @@ impl LedgerStore {
         }
     }
 
+    /// Where they are read back from, in a few words; placeholders stand for secrets.
+    pub fn reads(&self) -> String {
+        match self {
+            LedgerStore::Http(http) => format!("{} {}", http.read.method, http.read.url),
+            LedgerStore::Exec(exec) => exec.read.first().map_or(String::new(), Text::to_string),
+            LedgerStore::Redis(_) | LedgerStore::Nats(_) => self.place(),
+        }
+    }
+
+    /// What removes the records of a drill, in a few words; `None`: nothing does.
+    pub fn removes(&self) -> Option<String> {
+        match self {
+            LedgerStore::Http(http) => {
+                http.remove.as_ref().map(|remove| format!("{} {}", remove.method, remove.url))
+            }
+            LedgerStore::Exec(exec) => exec.remove.as_ref()?.first().map(Text::to_string),
+            LedgerStore::Redis(_) => Some("UNLINK of the list".to_owned()),
+            LedgerStore::Nats(nats) => {
+                Some(format!("purge of the drill's subject in {}", nats.stream))
+            }
+        }
+    }
+
     /// Every text of its settings: whatever may hold a placeholder.
     pub fn texts(&self) -> Vec<&Text> {
         match self {

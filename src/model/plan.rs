@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Part, ProbeId, Text,
+    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Notification, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -41,6 +41,8 @@ pub struct Plan {
     pub guardrails: Vec<Guardrail>,
     /// When it may begin.
     pub calendar: Calendar,
+    /// Who is told of it.
+    pub notify: Vec<Notification>,
 }
 
 impl Plan {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, LedgerRecord, Marks, Name, Outage, PlacementRecord, ProbeCounts, PromiseResult, Proof,
-    Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis, printable,
+    Latency, LedgerRecord, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts,
+    PromiseResult, Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis,
+    printable,
 };
 
 /// Everything a drill saw and decided.
@@ -58,6 +59,9 @@ pub struct RunRecord {
     /// What became of the samples. Records of older versions have none, nor has one of a drill that did not begin.
     #[serde(default)]
     pub samples: Option<SamplesRecord>,
+    /// Who was told of the drill, and what became of each message. Records of older versions have none.
+    #[serde(default)]
+    pub notifications: Vec<NotificationRecord>,
 }
 
 impl RunRecord {

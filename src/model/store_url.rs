@@ -123,8 +123,18 @@ mod tests {
             assert_eq!(parsed(text), Some(wanted), "{text}");
         }
         for bad in [
-            "", "redis:", "redis://", "http://a", "redis://a:0", "redis://a:b", "redis://a b",
-            "redis://u:%zz@a", "redis://u:%4@a", "redis://[::x]", "redis://ä", "redis://a/0?x=1",
+            "",
+            "redis:",
+            "redis://",
+            "http://a",
+            "redis://a:0",
+            "redis://a:b",
+            "redis://a b",
+            "redis://u:%zz@a",
+            "redis://u:%4@a",
+            "redis://[::x]",
+            "redis://ä",
+            "redis://a/0?x=1",
             "redis://u:%ff@a",
         ] {
             assert_eq!(parsed(bad), None, "{bad}");

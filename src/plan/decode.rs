@@ -12,7 +12,7 @@ use super::load;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
-use super::{calendar, kill_switch, lab, service, topology, traffic};
+use super::{calendar, kill_switch, lab, notify, service, topology, traffic};
 
 const TOP: &[&str] = &[
     "version",
@@ -31,6 +31,7 @@ const TOP: &[&str] = &[
     "kill_switch",
     "allowed",
     "blocked",
+    "notify",
 ];
 
 /// Reads everything that can be read.
@@ -92,6 +93,10 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         timing,
         guardrails,
         calendar: calendar::calendar(reader, &top),
+        notify: top
+            .get("notify")
+            .map(|value| notify::notifications(reader, value))
+            .unwrap_or_default(),
     })
 }
 

@@ -17,6 +17,7 @@ mod kill_switch;
 mod lab;
 mod ledger;
 mod load;
+mod notify;
 mod placed;
 mod places;
 mod probe;

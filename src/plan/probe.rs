@@ -14,9 +14,9 @@ use super::typed;
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
 
-/// Reads what a probe or a load asks: its `http` or its `tcp`.
-pub(super) fn kind(reader: &mut Reader, fields: &Fields) -> Option<ProbeKind> {
-    let value = fields.one_of(reader, &["http", "tcp", "ledger"])?;
+/// Reads what a probe or a load asks, under one of the keys `kinds`.
+pub(super) fn kind(reader: &mut Reader, fields: &Fields, kinds: &[&str]) -> Option<ProbeKind> {
+    let value = fields.one_of(reader, kinds)?;
     match value.key {
         "http" => http(reader, value).map(ProbeKind::Http),
         "ledger" => ledger::ledger(reader, value).map(ProbeKind::Ledger),

@@ -148,6 +148,12 @@ impl<'n, 't> Value<'n, 't> {
         Value { key: &entry.key, at: entry.at, node: &entry.value }
     }
 
+    /// The value under `key`, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<Value<'n, 't>> {
+        let Kind::Map(entries) = &self.node.resolve().kind else { return None };
+        entries.iter().find(|entry| entry.key == key).map(Value::of)
+    }
+
     /// Where findings about the value point: at the key of a list or map, else at the value.
     pub fn span(&self) -> Span {
         match self.node.resolve().kind {
@@ -274,10 +280,15 @@ impl<'a> Reader<'a> {
     /// As [`Reader::text`], for what is sent to whoever was chosen: a token, a password, a body. Its values from the
     /// environment may change from drill to drill, and it is the same system all the same.
     pub fn credential(&mut self, value: Value, lab: bool) -> Option<At<Text>> {
-        self.credential = true;
-        let text = self.text(value, lab);
-        self.credential = false;
-        text
+        self.choosing_nothing(|reader| reader.text(value, lab))
+    }
+
+    /// What `read` gives, none of which says what is drilled.
+    pub fn choosing_nothing<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.credential, true);
+        let value = read(self);
+        self.credential = before;
+        value
     }
 
     /// The value of `name` in the environment.

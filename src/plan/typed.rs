@@ -25,7 +25,14 @@ pub(super) struct Typed {
 
 /// Warns if the value of the header field `name` is a secret that is no `${env:NAME}`.
 pub(super) fn header(reader: &mut Reader, name: &str, value: Value, text: &Text) {
-    if !is_secret(name) || text.secrets().next().is_some() {
+    if is_secret(name) {
+        secret(reader, &format!("the value of {}", quote(name)), value, text);
+    }
+}
+
+/// Warns if `text`, which stands as `value` and is `what`, is a secret that is no `${env:NAME}`.
+pub(super) fn secret(reader: &mut Reader, what: &str, value: Value, text: &Text) {
+    if text.secrets().next().is_some() {
         return;
     }
     let node = value.node.resolve();
@@ -41,8 +48,7 @@ pub(super) fn header(reader: &mut Reader, name: &str, value: Value, text: &Text)
         let hint = "use `${env:NAME}`: records leave this out, but whoever reads the plan has it";
         ("is typed into the plan", hint)
     };
-    let what = format!("the value of {} {how}", quote(name));
-    reader.findings.warning("plain-secret", value.span(), what, hint);
+    reader.findings.warning("plain-secret", value.span(), format!("{what} {how}"), hint);
 }
 
 /// Warns if a secret stands in the query of a URL and is no `${env:NAME}`.

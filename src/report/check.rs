@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::TableStyle;
+use super::notified;
 use super::page::{Entry, Ink, Page};
 use super::placement::write_loss;
 use super::words::{mode, plural, time};
 use crate::model::{
     Ahead, Checked, ControlSpec, ControlState, CutCall, HaproxySocket, Measurable, Mode, Name,
-    Plan, Provider,
+    Notification, NotifyEvent, Plan, Provider,
 };
 
 /// What the placement check found in a plan; empty if it found nothing.
@@ -70,8 +71,18 @@ struct PreviewJson<'p> {
     controls: Vec<ControlJson<'p>>,
     #[serde(flatten)]
     ahead: &'p Ahead,
+    /// Who is told of what.
+    notify: Vec<ToldJson>,
     #[serde(flatten)]
     checked: &'p Checked,
+}
+
+#[derive(Serialize)]
+struct ToldJson {
+    name: String,
+    kind: &'static str,
+    host: String,
+    on: Vec<NotifyEvent>,
 }
 
 #[derive(Serialize)]
@@ -103,7 +114,15 @@ pub fn preview_json(
     });
     let (lost, mode) = (plan.lost(), plan.cut.mode);
     let controls = controls.collect();
-    let preview = PreviewJson { plan: plan.name.as_str(), lost, mode, controls, ahead, checked };
+    let told = |to: &Notification| ToldJson {
+        name: to.name.to_string(),
+        kind: to.kind.key(),
+        host: to.host(),
+        on: NotifyEvent::ALL.into_iter().filter(|event| to.wants(*event)).collect(),
+    };
+    let notify = plan.notify.iter().map(told).collect();
+    let preview =
+        PreviewJson { plan: plan.name.as_str(), lost, mode, controls, ahead, notify, checked };
     let mut bytes = serde_json::to_vec_pretty(&preview)?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -130,9 +149,11 @@ pub fn preview(
     for control in controls {
         calls(control, &mut page);
     }
+    ledgers(ahead, &mut page);
     needs(ahead, &mut page);
     measurable(ahead, &mut page);
     duration(ahead, &mut page);
+    notified::write_ahead(plan, &mut page);
     write_placement(checked, &mut page);
     page.finish()
 }
@@ -204,6 +225,37 @@ fn calls(control: &Previewed, page: &mut Page) {
         page.paragraph(4, 4, &[(Ink::Plain, "undone by restore, or by hand:".to_owned())]);
         control.by_hand.iter().for_each(|line| page.verbatim(6, line));
     }
+}
+
+/// What is written into systems, and what becomes of it.
+fn ledgers(ahead: &Ahead, page: &mut Page) {
+    if ahead.ledgers.is_empty() {
+        return;
+    }
+    page.heading("What it writes", &[]);
+    let entries = ahead.ledgers.iter().flat_map(|it| {
+        let creates = if it.creates { ", its place made where it is missing" } else { "" };
+        let removed = match &it.removes {
+            Some(by) => (Ink::Plain, format!("removed at the end: {by}")),
+            None => (Ink::Doubt, "not removed: the records stay".to_owned()),
+        };
+        let lines = [
+            (Ink::Plain, format!("a record every {}: {}{creates}", time(it.every), it.writes)),
+            (
+                Ink::Plain,
+                format!(
+                    "read back while cut and after failback: {}; missing ones are waited for {}",
+                    it.reads,
+                    time(it.settle)
+                ),
+            ),
+            removed,
+        ];
+        let name = format!("{}/{}", it.service, it.probe);
+        let labels = [name, String::new(), String::new()];
+        labels.into_iter().zip(lines).map(|(label, line)| Entry { label, text: vec![line] })
+    });
+    page.entries(&entries.collect::<Vec<_>>());
 }
 
 fn needs(ahead: &Ahead, page: &mut Page) {

@@ -1,56 +1,75 @@
 //! What became of the ledgers' records.
 
+use std::collections::BTreeMap;
+
 use super::page::{Entry, Ink, Page, Span};
 use super::promises::numbers;
-use super::words::{bounds, grouped, moment, plural, time};
+use super::words::{bounds, grouped, list, moment, plural, time};
 use crate::model::{
-    LedgerDatacenter, LedgerReads, LedgerRecord, LostWrite, Marks, ReadStage, RunRecord,
+    LedgerReads, LedgerRecord, LostWrite, Marks, Offset, ProbeRecord, ReadStage, RunRecord,
+    ServiceRecord,
 };
 
 /// More ledgers than this are not told; those with losses come first.
 const LEDGERS: usize = 20;
 
+/// A ledger of the record: what it is called, and who writes it.
+pub struct Written<'r> {
+    /// `SERVICE/PROBE`.
+    pub name: String,
+    pub service: &'r ServiceRecord,
+    pub probe: &'r ProbeRecord,
+    pub ledger: &'r LedgerRecord,
+}
+
 /// Writes what became of the ledgers' records, if there were any.
 pub fn write(record: &RunRecord, page: &mut Page) {
-    let all = ledgers(record);
-    if all.is_empty() {
+    let (told, hidden) = entries(record, LEDGERS);
+    if told.is_empty() {
         return;
     }
     page.heading("Ledgers", &[]);
-    let entries: Vec<Entry> = all
-        .iter()
-        .take(LEDGERS)
-        .flat_map(|(name, ledger)| entries(name, ledger, &record.marks))
-        .collect();
-    page.entries(&entries);
-    if let Some(more) = all.len().checked_sub(LEDGERS).filter(|more| *more > 0) {
-        let text = format!("and {}", plural(more as u64, "more ledger", "more ledgers"));
+    page.entries(&told);
+    if hidden > 0 {
+        let text = format!("and {}", plural(hidden as u64, "more ledger", "more ledgers"));
         page.paragraph(2, 2, &[(Ink::Dim, text)]);
     }
 }
 
-/// The ledgers as `SERVICE/PROBE`, those that lost most first.
-pub fn ledgers(record: &RunRecord) -> Vec<(String, &LedgerRecord)> {
-    let mut all: Vec<(String, &LedgerRecord)> = record
+/// What became of the records of the first `most` ledgers, and how many more there are.
+pub fn entries(record: &RunRecord, most: usize) -> (Vec<Entry>, usize) {
+    let all = ledgers(record);
+    let mut told: Vec<Entry> =
+        all.iter().take(most).flat_map(|written| of_one(written, &record.marks)).collect();
+    // A split shows sooner in two writers of one place, each with a path of its own.
+    told.extend(record.services.iter().flat_map(|service| apart(&all, service)));
+    (told, all.len().saturating_sub(most))
+}
+
+/// The ledgers, those that lost most first.
+pub fn ledgers(record: &RunRecord) -> Vec<Written<'_>> {
+    let mut all: Vec<Written<'_>> = record
         .services
         .iter()
         .flat_map(|service| service.probes.iter().map(move |probe| (service, probe)))
         .filter_map(|(service, probe)| {
-            Some((format!("{}/{}", service.name, probe.name), probe.ledger.as_ref()?))
+            let name = format!("{}/{}", service.name, probe.name);
+            Some(Written { name, service, probe, ledger: probe.ledger.as_ref()? })
         })
         .collect();
     // Stable: among equals, the plan's order.
-    all.sort_by_key(|(_, ledger)| std::cmp::Reverse(ledger.lost.low));
+    all.sort_by_key(|written| std::cmp::Reverse(written.ledger.lost.low));
     all
 }
 
-fn entries(name: &str, ledger: &LedgerRecord, marks: &Marks) -> Vec<Entry> {
-    let mut entries = vec![Entry { label: name.to_owned(), text: summary(ledger) }];
+fn of_one(written: &Written<'_>, marks: &Marks) -> Vec<Entry> {
+    let ledger = written.ledger;
+    let mut entries = vec![Entry { label: written.name.clone(), text: summary(ledger) }];
     let lines = lost(ledger, marks)
         .into_iter()
         .chain(oddities(ledger))
-        .chain(both_sides(ledger))
         .chain(ledger.reads.iter().map(|reads| read(reads, marks)));
+    entries.extend(both_sides(&[written]).map(|text| aside(Ink::Bad, text)));
     entries.extend(lines.map(|text| aside(Ink::Plain, text)));
     let left = ledger.left_behind.iter();
     entries.extend(left.map(|why| {
@@ -64,7 +83,7 @@ fn aside(ink: Ink, text: String) -> Entry {
 }
 
 /// `lost 21 of 293 acknowledged writes; 49 unknown, 0 refused, 0 not sent`.
-fn summary(ledger: &LedgerRecord) -> Vec<Span> {
+pub fn summary(ledger: &LedgerRecord) -> Vec<Span> {
     let ink = match ledger.lost.high {
         _ if ledger.lost.low > 0 => Ink::Bad,
         Some(0) => Ink::Plain,
@@ -73,6 +92,7 @@ fn summary(ledger: &LedgerRecord) -> Vec<Span> {
     let of = plural(ledger.acknowledged, "acknowledged write", "acknowledged writes");
     let lost = match ledger.lost.high {
         Some(0) => format!("lost none of {of}"),
+        None if ledger.lost.low == 0 => format!("not known how many of {of} are lost"),
         _ => format!("lost {} of {of}", numbers(ledger.lost)),
     };
     let others =
@@ -134,24 +154,56 @@ fn oddities(ledger: &LedgerRecord) -> Option<String> {
     (!told.is_empty()).then(|| told.join(", "))
 }
 
-/// Two datacenters that acknowledged writes side by side while one of them was cut.
-fn both_sides(ledger: &LedgerRecord) -> Option<String> {
-    let spans = |it: &LedgerDatacenter| Some((it.first_while_cut?, it.last_while_cut?));
-    let mut sides: Vec<_> = ledger
-        .datacenters
-        .iter()
-        .filter_map(|(name, it)| Some((spans(it)?, name, it.while_cut)))
-        .collect();
-    sides.sort();
+/// Two datacenters that acknowledged writes to one place side by side while one of them was cut.
+fn both_sides(writers: &[&Written<'_>]) -> Option<String> {
+    type Side = (Offset, Offset, u64);
+    let mut sides: BTreeMap<&str, Side> = BTreeMap::new();
+    for (name, it) in writers.iter().flat_map(|writer| &writer.ledger.datacenters) {
+        let (Some(first), Some(last)) = (it.first_while_cut, it.last_while_cut) else { continue };
+        let side = sides.entry(name).or_insert((first, last, 0));
+        *side = (side.0.min(first), side.1.max(last), side.2 + it.while_cut);
+    }
+    let mut sides: Vec<(Side, &str)> = sides.into_iter().map(|(name, side)| (side, name)).collect();
+    sides.sort_unstable();
     let overlaps = sides.windows(2).any(|pair| pair[1].0.0 < pair[0].0.1);
     let each: Vec<String> =
-        sides.iter().map(|(_, name, count)| format!("{name} {}", grouped(*count))).collect();
+        sides.iter().map(|((.., count), name)| format!("{name} {}", grouped(*count))).collect();
     overlaps.then(|| {
         format!(
             "split brain: while cut, writes were acknowledged side by side: {}",
             each.join(", ")
         )
     })
+}
+
+/// As [`both_sides`], across the ledgers of a service that write the same place: a line for each such place, unless a ledger of
+/// it says so already.
+fn apart(all: &[Written<'_>], service: &ServiceRecord) -> Vec<Entry> {
+    let mut places: BTreeMap<String, Vec<&Written<'_>>> = BTreeMap::new();
+    for written in all.iter().filter(|it| std::ptr::eq(it.service, service)) {
+        places.entry(place(&written.probe.asks)).or_default().push(written);
+    }
+    let shared = places.into_values().filter(|writers| {
+        writers.len() > 1 && writers.iter().all(|writer| both_sides(&[writer]).is_none())
+    });
+    let entry = |writers: Vec<&Written<'_>>| {
+        let names: Vec<&str> = writers.iter().map(|it| it.probe.name.as_str()).collect();
+        let text = format!("{} of {}", both_sides(&writers)?, list(&names));
+        Some(Entry { label: service.name.to_string(), text: vec![(Ink::Bad, text)] })
+    };
+    shared.filter_map(entry).collect()
+}
+
+/// What is written, without the way to it: the same table or path behind another address is the same place. Two parts of
+/// the lab are two places.
+fn place(asks: &str) -> String {
+    match asks.split_once("://") {
+        Some((before, after)) => {
+            let path = after.find('/').map_or("", |at| &after[at..]);
+            format!("{before}://{path}")
+        }
+        None => asks.to_owned(),
+    }
 }
 
 /// `after failover: 208 records read in 1.3 ms, 21 missing; 11 attempts`.

@@ -18,6 +18,7 @@ mod lab;
 mod ledgers;
 mod loads;
 mod markdown;
+mod notified;
 mod openmetrics;
 mod page;
 mod placement;
@@ -46,6 +47,11 @@ pub use markdown::markdown;
 pub use openmetrics::openmetrics;
 use page::Page;
 pub use schema::record_schema;
+
+/// What decided, in a sentence without its full stop.
+pub fn headline(record: &RunRecord) -> String {
+    words::plain(&headline::sentence(record))
+}
 
 /// How the table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,5 +88,6 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     lab::write(record, &mut page);
     headline::write_run(record, &mut page);
     environment::write(record, &mut page);
+    notified::write(record, &mut page);
     page.finish()
 }

@@ -229,15 +229,22 @@ pub fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String 
 
 /// So many records of a ledger.
 fn counted(promise: &PromiseResult, what: &str) -> String {
-    promise.counted.map_or("not measured".to_owned(), |count| format!("{} {what}", numbers(count)))
+    match promise.counted {
+        None => "not measured".to_owned(),
+        Some(CountBounds { low: 0, high: None }) => NOBODY_KNOWS.to_owned(),
+        Some(count) => format!("{} {what}", numbers(count)),
+    }
 }
+
+/// Nothing was seen, and not all was read.
+const NOBODY_KNOWS: &str = "not known";
 
 /// A count between two bounds.
 pub fn numbers(count: CountBounds) -> String {
     match count {
         CountBounds { low, high: Some(high) } if low == high => grouped(high),
         CountBounds { low, high: Some(high) } => format!("{} to {}", grouped(low), grouped(high)),
-        CountBounds { low: 0, high: None } => "not known how many".to_owned(),
+        CountBounds { low: 0, high: None } => NOBODY_KNOWS.to_owned(),
         CountBounds { low, high: None } => format!("{} or more", grouped(low)),
     }
 }

@@ -49,6 +49,12 @@ pub const ROOMS: &[Room] = &[
         imports: &["model", "clock", "journal", "traffic"],
         never: &["std::fs", "std::net"],
     },
+    // Telling others: by the probes' connector; its threads never hold a drill up.
+    Room {
+        name: "notify",
+        imports: &["model", "clock", "probe"],
+        never: &["std::fs", "std::net", "std::env", "std::process"],
+    },
     Room { name: "archive", imports: &["model"], never: NETWORK },
     Room { name: "lease", imports: &["model"], never: NETWORK },
     Room { name: "watchdog", imports: &["model"], never: IO },
@@ -90,6 +96,7 @@ pub const ROOMS: &[Room] = &[
             "past",
             "screen",
             "init",
+            "notify",
         ],
         never: NETWORK,
     },
@@ -149,9 +156,15 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("tokio", &["clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "cli"]),
+    (
+        "tokio",
+        &[
+            "clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "notify",
+            "cli",
+        ],
+    ),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
-    ("async_trait", &["traffic", "drill"]),
+    ("async_trait", &["traffic", "drill", "probe"]),
     ("hyper", &["probe", "lab", "plan"]),
     ("hyper_util", &["probe", "lab"]),
     ("http_body_util", &["probe", "lab"]),
@@ -163,13 +176,13 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other.
-    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab"]),
+    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab", "notify"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
         &[
             "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard",
-            "lab",
+            "lab", "notify",
         ],
     ),
     ("serde_yaml", &["plan"]),
@@ -181,7 +194,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
-    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "cli"]),
+    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "notify", "cli"]),
     ("hdrhistogram", &["measure"]),
     ("fastrand", &["proxy", "cli"]),
     // JUnit XML.

@@ -20,6 +20,7 @@ Commands:
   compare      What got slower or faster from one run to another, and what was not measured
   gate         Whether the last drill of each plan lets a release go out
   init         Write a commented plan to begin with; asks a few things on a terminal
+  notify       Send those whom the plan's `notify` names a message that is marked as a test
   schema       Print the JSON Schema of a plan or a run record
   completions  Print the script that completes commands in a shell
   man          Print the man page, or write one for each command

@@ -13,8 +13,8 @@ use firedrill::clock::Clock;
 use firedrill::drill::{Drill, Guards, Probes};
 use firedrill::journal::{Append, Record};
 use firedrill::model::{
-    ControlSpec, ControlState, CutOrder, DatacenterId, Fate, LedgerRecord, Offset, Passage,
-    PartState, Plan, ProbeKind, RunRecord, Sample,
+    ControlSpec, ControlState, CutOrder, DatacenterId, Fate, LedgerRecord, Offset, PartState,
+    Passage, Plan, ProbeKind, RunRecord, Sample,
 };
 use firedrill::plan::{Inputs, parse};
 use firedrill::probe::{LedgerHandle, Prober, SystemConnector, Writer};
@@ -181,7 +181,7 @@ services:
         served_by: {{ peer: {{ east: [127.0.1.0/24], west: [127.0.2.0/24, 127.0.3.0/24] }} }}
         promises: {{ recover_within: 8s, lose_at_most: 0, duplicate_at_most: 0 }}
 cut: {{ datacenter: east, mode: blackhole, through: [path] }}
-timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 12s }}
+timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 15s }}
 "
     )
 }

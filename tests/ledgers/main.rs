@@ -1,7 +1,7 @@
 //! Ledgers against real stores, and real failovers of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod nats;
 mod drilled;
+mod nats;
 mod redis;
 mod redis_failover;

@@ -34,7 +34,8 @@ struct Nats {
 impl Nats {
     async fn start(ip: &'static str, more: &[&str]) -> Nats {
         let (home, port) = (Arc::new(tempfile::tempdir().unwrap()), free_port(ip));
-        let mut arguments: Vec<String> = vec!["-a".into(), ip.into(), "-p".into(), port.to_string()];
+        let mut arguments: Vec<String> =
+            vec!["-a".into(), ip.into(), "-p".into(), port.to_string()];
         arguments.extend(["-sd".into(), home.path().join("js").display().to_string()]);
         arguments.extend(more.iter().map(|&it| it.to_owned()));
         let nats = Nats { process: run(&arguments), ip, port, arguments, _home: home };
@@ -92,7 +93,8 @@ impl Nats {
     fn list(&self, stream: &str) -> Vec<u64> {
         let last = self.info(stream)["state"]["last_seq"].as_u64().unwrap();
         let message = |seq: u64| {
-            let said = self.ask(&format!("$JS.API.STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));
+            let said =
+                self.ask(&format!("$JS.API.STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));
             let said = &said["message"];
             (said["subject"] == OURS).then(|| decoded(said["data"].as_str().unwrap()))
         };
@@ -269,7 +271,8 @@ impl Cluster {
             async move {
                 let (name, at) = (format!("n{place}"), routes[place].clone());
                 let more = ["-js", "-n", &name, "--cluster_name", "drill", "--cluster", &at];
-                Nats::start(IPS[place], &[&more[..], &["--routes", &routes.join(",")]].concat()).await
+                Nats::start(IPS[place], &[&more[..], &["--routes", &routes.join(",")]].concat())
+                    .await
             }
         };
         let (a, b, c) = tokio::join!(start(0), start(1), start(2));
@@ -311,7 +314,11 @@ fn plan_of(cluster: &Cluster, place: usize) -> String {
     text.replace("FIRST", &net).replace("every: 10ms", "every: 20ms\n        connection: new")
 }
 
-fn acts(cluster: &Arc<Cluster>, place: usize, revived: &Arc<std::sync::Mutex<Option<Process>>>) -> (Act, Act) {
+fn acts(
+    cluster: &Arc<Cluster>,
+    place: usize,
+    revived: &Arc<std::sync::Mutex<Option<Process>>>,
+) -> (Act, Act) {
     let (killed, back, revived) = (cluster.clone(), cluster.clone(), revived.clone());
     let cut = move || {
         let cluster = killed.clone();

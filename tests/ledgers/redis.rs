@@ -9,7 +9,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::drilled::{Process, Written, free_port, handle, plan, plan_with, prober, until, write_while};
+use super::drilled::{
+    Process, Written, free_port, handle, plan, plan_with, prober, until, write_while,
+};
 
 use std::time::Duration;
 
@@ -29,8 +31,7 @@ impl Redis {
         let (home, port) = (tempfile::tempdir().unwrap(), free_port(ip));
         let process = Process::new(run(ip, port, home.path(), more));
         let redis = Redis { process, ip, port, _home: home };
-        until("Redis listens", || std::net::TcpStream::connect((ip, port)).is_ok())
-            .await;
+        until("Redis listens", || std::net::TcpStream::connect((ip, port)).is_ok()).await;
         redis
     }
 
@@ -103,8 +104,10 @@ async fn what_is_written_is_read_back_and_removed_and_nothing_else() {
 
 #[tokio::test]
 async fn what_stands_in_the_way_is_said_before_the_cut() {
-    let redis = Redis::start("127.0.1.1", &["--requirepass", "s3cret-PW", "--maxmemory", "100mb"]).await;
-    let replica = Redis::start("127.0.2.1", &["--replicaof", redis.ip, &redis.port.to_string()]).await;
+    let redis =
+        Redis::start("127.0.1.1", &["--requirepass", "s3cret-PW", "--maxmemory", "100mb"]).await;
+    let replica =
+        Redis::start("127.0.2.1", &["--replicaof", redis.ip, &redis.port.to_string()]).await;
     let cli = |words: &[&str]| {
         redis.ask(&[&["--no-auth-warning", "-a", "s3cret-PW"], words].concat());
     };
@@ -119,7 +122,8 @@ async fn what_stands_in_the_way_is_said_before_the_cut() {
         told.push(said);
     };
     refused(&format!("{{ redis: {{ url: \"{url}\" }} }}"), "give `password`").await;
-    refused(&format!("{{ redis: {{ url: \"{url}\", password: \"${{env:OTHER}}\" }} }}"), "wrong").await;
+    refused(&format!("{{ redis: {{ url: \"{url}\", password: \"${{env:OTHER}}\" }} }}"), "wrong")
+        .await;
     refused(&format!("{{ redis: {{ url: \"{}\" }} }}", replica.url()), "read-only replica").await;
     let waits = good.replace("\" } }", "\", wait: { replicas: 1, within: 50ms } } }");
     refused(&waits, "0 replicas had a trial record").await;
@@ -176,8 +180,9 @@ async fn rubbish_is_never_taken_for_an_empty_ledger() {
         b"-\x1b[31mred\r\n",
     ] {
         let port = answering(answer).await;
-        let settings =
-            format!("{{ redis: {{ url: \"redis://127.0.0.1:{port}\", password: \"${{env:PW}}\" }} }}");
+        let settings = format!(
+            "{{ redis: {{ url: \"redis://127.0.0.1:{port}\", password: \"${{env:PW}}\" }} }}"
+        );
         let ledger = handle(&settings);
         let limit = Duration::from_millis(500);
         let said = ledger.begin(limit).await.unwrap_err();
@@ -185,8 +190,13 @@ async fn rubbish_is_never_taken_for_an_empty_ledger() {
         let read = ledger.read(Clock::start(), ReadStage::AfterFailover, limit).await;
         let said = read.end.unwrap_err();
         assert!(!said.contains("s3cret") && !said.contains('\x1b'), "{said}");
-        assert!(ledger.clean(limit).await.is_err() || answer == b"+OK\r\n" || answer == b":1\r\n"
-            || answer == b"$-1\r\n" || answer == b"*0\r\n");
+        assert!(
+            ledger.clean(limit).await.is_err()
+                || answer == b"+OK\r\n"
+                || answer == b":1\r\n"
+                || answer == b"$-1\r\n"
+                || answer == b"*0\r\n"
+        );
     }
 }
 

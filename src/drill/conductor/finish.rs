@@ -64,6 +64,7 @@ impl Conductor {
             lab: None,
             environment: None,
             samples: None,
+            notifications: Vec::new(),
         }
     }
 

@@ -11,6 +11,9 @@ use crate::model::{
     ReadStage, SeqSet,
 };
 
+/// Why a reading that came to its end still proves nothing.
+pub(super) const IMPATIENT: &str = "the reading was ended before what is missing had its time";
+
 /// What is known of a write that may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Missing {
@@ -192,7 +195,7 @@ impl Ledger {
         };
         let impatient = || {
             let waiting = !reading.settled && reading.last.is_some();
-            waiting.then(|| "the reading was ended before what is missing had its time".to_owned())
+            waiting.then(|| IMPATIENT.to_owned())
         };
         LedgerReads {
             stage,

@@ -7,14 +7,15 @@ use fastrand::Rng;
 
 use crate::measure::Ledger;
 use crate::model::{
-    Blindness, DatacenterId, Marks, Offset, Outcome, Phase, ReadBack, ReadStage, Reason, Sample,
-    SeqSet, ServedBy,
+    Blindness, DatacenterId, LedgerRecord, Marks, Offset, Outcome, Phase, ReadBack, ReadStage,
+    Reason, Sample, SeqSet, ServedBy,
 };
 
 const EAST: DatacenterId = DatacenterId(0);
 const WEST: DatacenterId = DatacenterId(1);
 
 /// A world with two copies of a store, and a writer. All times are microseconds.
+#[derive(Debug)]
 struct World {
     every: u64,
     cut: u64,
@@ -193,6 +194,29 @@ fn read(
     content.keys().copied().filter(missed).collect()
 }
 
+/// Holds the account's window to what was lost; true where it was held to the store's own horizon as well.
+fn window_holds(
+    world: &World,
+    truth: &Truth,
+    account: &LedgerRecord,
+    lost: &BTreeSet<u64>,
+) -> bool {
+    // The cut took effect between its call and its confirmation, which are one here.
+    let window = account.window.unwrap();
+    let newest = world.cut.max(lost.last().map_or(0, |seq| truth.acknowledged[seq]));
+    let back = |first: &u64| newest - truth.acknowledged[first].min(newest);
+    let (low, high) = (micros(window.low), window.high.map_or(u64::MAX, micros));
+    let true_window = lost.first().map_or(0, back);
+    assert!((low..=high).contains(&true_window), "{world:?}: {window} {true_window} us");
+    let plain = world.rot.is_none() && world.split_brain.is_none() && !world.old_wins;
+    // What the store loses, whether or not something was written just then.
+    let horizon = if world.sync { 0 } else { world.lag };
+    let comes_back = world.merges || account.returned > 0;
+    let told = plain && !comes_back && horizon < world.cut;
+    assert!(!told || (low..=high).contains(&horizon), "{world:?}: {window} {horizon} us");
+    told
+}
+
 fn set(content: &Copy) -> SeqSet {
     content.iter().flat_map(|(seq, (_, times))| (0..*times).map(|_| *seq)).collect()
 }
@@ -204,7 +228,7 @@ fn micros(duration: Duration) -> u64 {
 #[test]
 fn twenty_thousand_histories_are_classified_as_they_were() {
     let mut totals = [0u64; 6];
-    let mut horizons = 0;
+    let mut horizons = 0u64;
     for seed in 0..20_000 {
         let mut rng = Rng::with_seed(seed);
         let world = World::random(&mut rng);
@@ -263,23 +287,7 @@ fn twenty_thousand_histories_are_classified_as_they_were() {
             truth.not_sent.len(),
         ];
         assert_eq!(fates, sizes.map(|size| size as u64), "seed {seed}");
-        // The cut took effect between its call and its confirmation, which are one here.
-        let window = account.window.unwrap();
-        let newest = lost.last().map_or(0, |seq| truth.acknowledged[seq]);
-        let true_window = lost.first().map_or(0, |first| {
-            world.cut.max(newest) - truth.acknowledged[first].min(world.cut.max(newest))
-        });
-        let low = micros(window.low);
-        let high = window.high.map_or(u64::MAX, micros);
-        assert!((low..=high).contains(&true_window), "seed {seed}: {window} {true_window} us");
-        let plain = world.rot.is_none() && world.split_brain.is_none() && !world.old_wins;
-        // What the store loses, whether or not something was written just then.
-        let horizon = if world.sync { 0 } else { world.lag };
-        let comes_back = world.merges || account.returned > 0;
-        if plain && !comes_back && horizon < world.cut {
-            assert!((low..=high).contains(&horizon), "seed {seed}: {window} {horizon} us");
-            horizons += 1;
-        }
+        horizons += u64::from(window_holds(&world, &truth, &account, &lost));
         totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
     }
     assert!(horizons > 1_000, "{horizons}");

@@ -7,6 +7,7 @@ mod guards;
 mod ledger;
 mod oracle;
 mod overtaking;
+mod records;
 mod scenario;
 mod truth;
 mod verdicts;

@@ -74,6 +74,7 @@ pub(super) fn plan() -> Plan {
         },
         guardrails: Vec::new(),
         calendar: Calendar::default(),
+        notify: Vec::new(),
     }
 }
 

@@ -93,6 +93,7 @@ pub fn record() -> RunRecord {
         lab: None,
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Ledgers: where numbered records are written to, one file a kind of store.
 
 mod exec;
+mod fit;
 mod http;
 mod nats;
 mod redis;
 
 use std::time::Duration;
+
+pub(super) use fit::{fits, places, time_to_read};
 
 use super::finding::quote;
 use super::read::{Label, Reader, Value};

@@ -24,9 +24,7 @@ pub(super) fn nats(reader: &mut Reader, value: Value) -> Option<NatsLedger> {
         if all.is_empty() {
             reader.wrong(value, &format!("URLs of servers, such as `{SERVERS}`"), None);
         }
-        let url = |value| {
-            store_url(reader, value, NatsLedger::SCHEMES, "nats://one.example:4222")
-        };
+        let url = |value| store_url(reader, value, NatsLedger::SCHEMES, "nats://one.example:4222");
         all.into_iter().filter_map(url).collect::<Vec<_>>()
     });
     let user = fields.get("user").and_then(|value| reader.credential(value, false));

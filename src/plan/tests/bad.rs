@@ -244,7 +244,7 @@ fn cuts_and_promises_that_cannot_be_decided_are_refused() {
 }
 
 /// The good plan with more at its end.
-fn album_below(cases: &[&str]) -> String {
+pub(super) fn album_below(cases: &[&str]) -> String {
     let end = "hold: 3s, at_most: 60s }\n";
     let cases: Vec<(&str, String)> =
         cases.iter().map(|below| (end, format!("{end}{below}\n"))).collect();

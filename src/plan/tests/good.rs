@@ -127,6 +127,7 @@ fn a_plan_means_exactly_what_it_says() {
         },
         guardrails: Vec::new(),
         calendar: Calendar::default(),
+        notify: Vec::new(),
     };
     assert_eq!(plan(GOOD), expected);
 }

@@ -4,6 +4,8 @@ mod bad;
 mod good;
 mod hostile;
 mod lab;
+mod ledger;
+mod notify;
 mod placement;
 pub(super) mod schema;
 

@@ -18,9 +18,7 @@ use self::line::{Line, Login};
 use super::wire::{Failed, Idle, Place, Places, in_words, quoted};
 use super::{Found, Store, Writer};
 use crate::clock::Clock;
-use crate::model::{
-    Connection, NatsLedger, Outcome, Phase, ProbeSpec, Reason, StoreUrl, Text,
-};
+use crate::model::{Connection, NatsLedger, Outcome, Phase, ProbeSpec, Reason, StoreUrl, Text};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
 use crate::probe::sample::Progress;
@@ -94,10 +92,11 @@ impl NatsStore {
         };
         let mut places = Vec::new();
         for server in &nats.servers {
-            let url = StoreUrl::parse(&server.reveal_plain(), NatsLedger::SCHEMES).map_err(|why| {
-                let what = format!("`{server}` cannot be asked: {why}");
-                PrepareError::new(what, "write it as nats://one.example:4222")
-            })?;
+            let url =
+                StoreUrl::parse(&server.reveal_plain(), NatsLedger::SCHEMES).map_err(|why| {
+                    let what = format!("`{server}` cannot be asked: {why}");
+                    PrepareError::new(what, "write it as nats://one.example:4222")
+                })?;
             let port = url.port.unwrap_or(NatsLedger::PORT);
             let mut place = Place::plain(&url.host, port, connector.clone());
             if url.scheme == "tls" {
@@ -208,7 +207,9 @@ impl NatsStore {
         let (name, config) = (&self.stream.name, &info["config"]);
         let subjects = config["subjects"].as_array().into_iter().flatten();
         if !subjects.filter_map(Value::as_str).any(|wider| covers(wider, &self.subject)) {
-            return Err(format!("the stream {name} does not take the subjects `{SUBJECTS}`: add them"));
+            return Err(format!(
+                "the stream {name} does not take the subjects `{SUBJECTS}`: add them"
+            ));
         }
         if config["retention"] != "limits" {
             let hint = "name another stream";
@@ -277,8 +278,8 @@ impl NatsStore {
             for message in &piece {
                 match api::answer(message).map_err(|failed| self.words(failed))? {
                     Ok(answer) => {
-                        let (seq, key) = api::record(&answer)
-                            .ok_or_else(|| self.words(Failed::Garbage))?;
+                        let (seq, key) =
+                            api::record(&answer).ok_or_else(|| self.words(Failed::Garbage))?;
                         records.insert(seq, key);
                     }
                     // There is none from there on.
@@ -287,7 +288,9 @@ impl NatsStore {
                 }
             }
             let Some(last) = records.keys().next_back() else {
-                return Err(format!("{wanted} records are in the stream, and {read} of them were given"));
+                return Err(format!(
+                    "{wanted} records are in the stream, and {read} of them were given"
+                ));
             };
             next = last + 1;
             read += records.len() as u64;
@@ -314,7 +317,8 @@ impl Login {
 }
 
 fn no_answer() -> String {
-    "JetStream does not answer: the stream has no leader, or most of its servers are away".to_owned()
+    "JetStream does not answer: the stream has no leader, or most of its servers are away"
+        .to_owned()
 }
 
 /// `firedrill.RUN.SERVICE.PROBE`. A dot in a name would begin another word, and two ledgers could be one.

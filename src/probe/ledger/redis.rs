@@ -78,11 +78,7 @@ impl RedisStore {
             }
             RedisAt::Sentinels { sentinels, master, password, database } => {
                 let places = sentinels.iter().map(|at| {
-                    let target = Target::parse(
-                        &at.reveal_plain(),
-                        at,
-                        connector.clone(),
-                    )?;
+                    let target = Target::parse(&at.reveal_plain(), at, connector.clone())?;
                     Ok(Place { target, tls: None })
                 });
                 let places: Vec<Place> = places.collect::<Result<_, PrepareError>>()?;
@@ -185,7 +181,8 @@ impl RedisStore {
             return Err(self.words(Failed::Garbage));
         };
         let info = String::from_utf8_lossy(&info);
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let field =
+            |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         match (field("role"), field("master_replid")) {
             (Some("master"), Some(history)) => Ok(history.to_owned()),
             (Some("slave"), _) => Err(say::replica()),
@@ -324,7 +321,8 @@ async fn ask_sentinel(
     login.give(&mut wire).await?;
     wire.send(&command(&["SENTINEL", "get-master-addr-by-name", master])).await?;
     let mut words = Vec::new();
-    let asked = resp::list(&mut wire, |word| words.push(String::from_utf8_lossy(&word).into_owned()));
+    let asked =
+        resp::list(&mut wire, |word| words.push(String::from_utf8_lossy(&word).into_owned()));
     asked.await?;
     let address = match &*words {
         [host, port] => port.parse().ok().map(|port| (host.clone(), port)),

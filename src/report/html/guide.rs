@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::text::{section, shown};
 use crate::model::{RunRecord, printable};
 use crate::report::environment::line;
+use crate::report::notified;
 use crate::report::words::time;
 
 /// Which run this was, and what it ran with.
@@ -19,6 +20,7 @@ pub fn run(record: &RunRecord) -> Markup {
             dt { "At most" } dd { "traffic could stay cut for " (time(plan.at_most)) }
             dt { "firedrill" } dd { (shown(&record.firedrill)) }
             @if let Some(machine) = &record.environment { dt { "Machine" } dd { (shown(&line(machine))) } }
+            @if let Some(told) = notified::line(record) { dt { "Told" } dd { (shown(told.trim_start_matches("told: "))) } }
         }
     };
     section("run", "Run", None, body)

@@ -7,11 +7,13 @@ use crate::model::*;
 
 mod features;
 mod hostile;
+mod ledgers;
 mod placed;
 mod providers;
 mod truth;
 pub use features::features;
 pub use hostile::{hostile, hostile_as};
+pub use ledgers::{lost_writes, split_brain, unread};
 pub use placed::placed;
 pub use providers::every_provider;
 pub use truth::switched;
@@ -89,6 +91,7 @@ pub fn passed() -> RunRecord {
         lab: Some(truth()),
         environment: None,
         samples: None,
+        notifications: Vec::new(),
     }
 }
 
@@ -398,6 +401,23 @@ pub fn not_restored() -> RunRecord {
     record.services[0].promises[1].judgement = Judgement::Undecided;
     record.services[0].promises[1].why = "traffic was not restored".into();
     record.lab = None;
+    let told = |name: &str, event, attempts, why: Option<&str>| NotificationRecord {
+        name: name.into(),
+        kind: "slack".to_owned(),
+        host: "hooks.slack.com".to_owned(),
+        event,
+        at: at(12_000),
+        outcome: if why.is_none() { Delivery::Delivered } else { Delivery::Failed },
+        attempts,
+        after: ms(212),
+        why: why.map(str::to_owned),
+    };
+    record.notifications = vec![
+        told("oncall", NotifyEvent::Started, 1, None),
+        told("board", NotifyEvent::Cut, 4, Some("status 502")),
+        told("oncall", NotifyEvent::NotRestored, 2, None),
+        told("board", NotifyEvent::NotRestored, 10, Some("no answer: refused")),
+    ];
     record
 }
 

@@ -39,7 +39,9 @@ impl ApiError {
     /// In words; `quote` makes what was said fit to be shown.
     pub(super) fn words(&self, quote: impl Fn(&str) -> String) -> String {
         match self.number {
-            10039 | 10076 => "it has no JetStream: enable it (`jetstream` in its configuration)".to_owned(),
+            10039 | 10076 => {
+                "it has no JetStream: enable it (`jetstream` in its configuration)".to_owned()
+            }
             10008 => "JetStream has no leader: see whether most of its servers are up".to_owned(),
             10005 => "there are fewer servers than the stream wants `replicas`".to_owned(),
             _ => format!("JetStream said {}", quote(&self.said)),

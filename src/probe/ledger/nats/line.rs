@@ -88,9 +88,9 @@ impl Line {
     ) -> Result<Vec<Message>, Failed> {
         self.asked += 1;
         let inbox = format!("{}.{}", self.inbox, self.asked);
-        let sent = payloads.iter().map(|payload| {
-            format!("PUB {subject} {inbox} {}\r\n{payload}\r\n", payload.len())
-        });
+        let sent = payloads
+            .iter()
+            .map(|payload| format!("PUB {subject} {inbox} {}\r\n{payload}\r\n", payload.len()));
         self.wire.send(sent.collect::<String>().as_bytes()).await?;
         let mut messages = Vec::with_capacity(payloads.len());
         while messages.len() < payloads.len() {
@@ -145,7 +145,8 @@ impl Line {
     /// answers something that was asked earlier.
     async fn body(&mut self, line: &str, has_head: bool) -> Result<Option<Message>, Failed> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (words, lengths) = words.split_at(words.len().saturating_sub(1 + usize::from(has_head)));
+        let (words, lengths) =
+            words.split_at(words.len().saturating_sub(1 + usize::from(has_head)));
         let ([subject, _] | [subject, _, _]) = words else { return Err(Failed::Garbage) };
         let length = |text: Option<&&str>| {
             let length = text.and_then(|text| text.parse::<usize>().ok());

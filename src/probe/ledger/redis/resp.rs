@@ -50,10 +50,7 @@ pub(super) async fn reply(wire: &mut Wire) -> Result<Reply, Failed> {
 }
 
 /// An answer that is a list of texts: how many there are, each given to `take`. Nothing is none.
-pub(super) async fn list(
-    wire: &mut Wire,
-    take: impl FnMut(Vec<u8>),
-) -> Result<usize, Failed> {
+pub(super) async fn list(wire: &mut Wire, take: impl FnMut(Vec<u8>)) -> Result<usize, Failed> {
     let line = wire.line().await?;
     match split(&line)? {
         ('-', said) => Err(Failed::Said(said.to_owned())),

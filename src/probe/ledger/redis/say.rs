@@ -24,10 +24,16 @@ const REFUSALS: &[(&str, &str)] = &[
     ("ASK", "it is a node of Redis Cluster, of which this ledger does not follow the shards"),
     ("TRYAGAIN", "it is a node of Redis Cluster that moves its data"),
     ("MASTERDOWN", "it is a replica without a master"),
-    ("NOREPLICAS", "it takes no writes because too few replicas follow it (`min-replicas-to-write`)"),
+    (
+        "NOREPLICAS",
+        "it takes no writes because too few replicas follow it (`min-replicas-to-write`)",
+    ),
     ("DENIED", "it serves its own machine only (protected mode): set a password or `bind`"),
     ("BUSY", "it runs a script that does not end: see `SCRIPT KILL`"),
-    ("WRONGTYPE", "under the drill's key there is something that is no list: it is somebody else's"),
+    (
+        "WRONGTYPE",
+        "under the drill's key there is something that is no list: it is somebody else's",
+    ),
     (UNKNOWN_MASTER, "the Sentinels do not know a master of this name: see `master`"),
 ];
 
