@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::history::say_left_out;
 use super::runs::{self, Past};
 use super::state::{self, Journals, State};
 use super::{Exit, StateArgs, VarArgs, form, input, output, seal};
-use crate::model::{Name, Summary};
+use crate::model::{LostRun, Name, Summary};
 use crate::past::{self, Chosen, Known, Other, Rules, Wanted};
 use crate::{plan, report};
 
@@ -57,7 +58,8 @@ fn told(args: &GateArgs) -> Result<Exit, String> {
     lost.iter().for_each(say_left_out);
     let cut = traffic_cut(&state)?;
     // Without one nothing can be compared, which the gate says where it matters.
-    let plans = Plans { vars: &args.vars, key: seal::key(&state.key()).ok(), runs: &runs };
+    let key = seal::key(&state.key());
+    let plans = Plans { vars: &args.vars, key, runs: &runs, lost: &lost };
     let wanted = plans.wanted(args)?;
     let rules =
         Rules { max_age: args.max_age, within_p75: args.within_p75, require_all: args.require_all };
@@ -80,6 +82,7 @@ fn traffic_cut(state: &State) -> Result<Vec<String>, String> {
         let what = match (found.is_left(), found.is_being_restored()) {
             (true, _) => "may have left traffic cut",
             (_, true) => "lost its drill, and its traffic is still being put back",
+            _ if found.is_at_work() => "is going on and has traffic cut; wait for its end",
             _ => return None,
         };
         Some(format!("{} {what}; `{status}` says more", found.id))
@@ -91,15 +94,19 @@ fn traffic_cut(state: &State) -> Result<Vec<String>, String> {
 /// What plans are read with.
 struct Plans<'a> {
     vars: &'a VarArgs,
-    /// What values of the environment are sealed with; `None`: there is no key.
-    key: Option<Vec<u8>>,
+    /// What values of the environment are sealed with.
+    key: io::Result<Vec<u8>>,
     runs: &'a [Summary],
+    lost: &'a [LostRun],
 }
 
 impl Plans<'_> {
     /// The plans that were asked for, each once, as they are now.
     fn wanted(&self, args: &GateArgs) -> Result<Vec<Wanted>, String> {
-        let names: BTreeSet<&Name> = self.runs.iter().map(|run| &run.plan).collect();
+        // A plan whose only drill died has left no more than its journal.
+        let lost = self.lost.iter().filter(|lost| !lost.under_way);
+        let lost = lost.filter_map(|lost| lost.plan.as_ref());
+        let names: BTreeSet<&Name> = self.runs.iter().map(|run| &run.plan).chain(lost).collect();
         let asked: Vec<&String> = args.plans.iter().chain(&args.more).collect();
         let mut wanted: Vec<Wanted> = Vec::new();
         if asked.is_empty() {
@@ -129,7 +136,7 @@ impl Plans<'_> {
         let mut found = Vec::new();
         for run in self.by_file(name).into_values() {
             let path = Path::new(&run.file);
-            if matches!(path.try_exists(), Ok(false)) {
+            if is_gone(path) {
                 continue;
             }
             match self.read(path) {
@@ -141,13 +148,19 @@ impl Plans<'_> {
         }
         let last = self.runs.iter().filter(|run| run.plan == *name);
         let last = last.max_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
-        if let (Some(last), true) = (last, found.is_empty()) {
-            let now = self.read(Path::new(&last.file));
-            let error = match now {
-                Ok(now) => format!("{} now holds the plan {}", last.file, now.plan),
-                Err(error) => error,
-            };
-            found.push(unread(last, &error));
+        match last {
+            _ if !found.is_empty() => {}
+            Some(last) if was_handed_over(Path::new(&last.file)) => {
+                found.push(unread(last, &format!("{} is no file that stays", last.file)));
+            }
+            Some(last) => {
+                let error = match self.read(Path::new(&last.file)) {
+                    Ok(now) => format!("{} now holds the plan {}", last.file, now.plan),
+                    Err(error) => error,
+                };
+                found.push(unread(last, &error));
+            }
+            None => found.push(unknown(name)),
         }
         found
     }
@@ -162,8 +175,11 @@ impl Plans<'_> {
     fn tell_apart(&self, wanted: &mut [Wanted]) {
         let names: BTreeSet<Name> = wanted.iter().map(|wanted| wanted.plan.clone()).collect();
         let drilled = names.iter().flat_map(|name| self.by_file(name).into_keys());
-        let mut there: Vec<Wanted> =
-            drilled.filter_map(|file| self.read(Path::new(file)).ok()).collect();
+        let mut there: Vec<Wanted> = drilled
+            .map(Path::new)
+            .filter(|file| !is_gone(file))
+            .filter_map(|file| self.read(file).ok())
+            .collect();
         there.extend(wanted.iter().cloned());
         for wanted in wanted {
             let here = whereabouts(&wanted.file);
@@ -177,16 +193,35 @@ impl Plans<'_> {
     }
 
     fn read(&self, path: &Path) -> Result<Wanted, String> {
-        let (file, outline) = input::outline(path, self.vars)?;
+        let (text, file, outline) = input::outline(path, self.vars)?;
         let hash = file.hash.ok_or_else(|| format!("{} has no digest", file.path));
         let chosen = Chosen {
             names: outline.chosen.names().cloned().collect(),
-            sealed: self.key.as_ref().map(|key| plan::seal(key, &outline.chosen)),
+            sealed: self.key.as_ref().ok().map(|key| plan::seal(key, &outline.chosen)),
+            unusable: self.key.as_ref().err().and_then(unusable),
         };
         let (plan, services) = (outline.name, outline.services);
         let (file, vars) = (file.path, file.vars);
-        Ok(Wanted { plan, file, hash, vars, chosen, services, others: Vec::new() })
+        let named = self.runs.iter().filter(|run| run.plan == plan && run.vars != vars);
+        let others: BTreeSet<_> = named.map(|run| &run.vars).collect();
+        let other_vars = others.into_iter().map(|vars| plan::hash(&text, vars)).collect();
+        Ok(Wanted { plan, file, hash, vars, other_vars, chosen, services, others: Vec::new() })
     }
+}
+
+/// Whether nothing of a plan can be there any more.
+fn is_gone(path: &Path) -> bool {
+    was_handed_over(path) || matches!(path.try_exists(), Ok(false))
+}
+
+/// Whether a plan came through stdin or a pipe when it was drilled: what is there now is another one.
+fn was_handed_over(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+/// Why a key that is there cannot be used.
+fn unusable(error: &io::Error) -> Option<String> {
+    (error.kind() != io::ErrorKind::NotFound).then(|| error.to_string())
 }
 
 /// Where a file is, however it is called.
@@ -201,8 +236,23 @@ fn unread(run: &Summary, error: &str) -> Wanted {
         file: run.file.clone(),
         hash: Err(format!("{error}; give the gate the path of the plan")),
         vars: BTreeMap::new(),
+        other_vars: BTreeSet::new(),
         chosen: Chosen::default(),
         services: run.measured.clone(),
+        others: Vec::new(),
+    }
+}
+
+/// A plan of which there is no more than the journal of a drill that was lost: that names no file.
+fn unknown(plan: &Name) -> Wanted {
+    Wanted {
+        plan: plan.clone(),
+        file: "?".to_owned(),
+        hash: Err("no run of it left a record, which would name its file".to_owned()),
+        vars: BTreeMap::new(),
+        other_vars: BTreeSet::new(),
+        chosen: Chosen::default(),
+        services: Vec::new(),
         others: Vec::new(),
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn say_left_out(lost: &LostRun) {
 fn named(plan: &str, vars: &VarArgs) -> Result<Name, String> {
     let path = Path::new(plan);
     match path.is_file() {
-        true => Ok(input::outline(path, vars)?.1.name),
+        true => Ok(input::outline(path, vars)?.2.name),
         false => Ok(Name::from(plan)),
     }
 }

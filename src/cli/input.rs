@@ -33,13 +33,14 @@ pub(super) fn read(path: &Path, vars: &VarArgs) -> Result<Parsed, String> {
 
 /// Reads as much of the plan in the file `path` as can be told without its secrets: records name files, and whatever
 /// is there by now must neither hang nor go on for ever. An error is a sentence for people.
-pub(super) fn outline(path: &Path, vars: &VarArgs) -> Result<(PlanFile, Outline), String> {
+pub(super) fn outline(path: &Path, vars: &VarArgs) -> Result<(Vec<u8>, PlanFile, Outline), String> {
     let (file, text) =
         (path.display().to_string(), text(path, |path| source::bytes(path, LARGEST))?);
     let vars = values(vars);
     let env = |name: &str| std::env::var(name).ok();
-    plan::outline(&file, &text, &Inputs { vars: &vars, env: &env })
-        .ok_or_else(|| format!("{file} is no plan; `firedrill check {file}` says what is wrong"))
+    let (found, outline) = plan::outline(&file, &text, &Inputs { vars: &vars, env: &env })
+        .ok_or_else(|| format!("{file} is no plan; `firedrill check {file}` says what is wrong"))?;
+    Ok((text, found, outline))
 }
 
 fn values(vars: &VarArgs) -> BTreeMap<String, String> {

@@ -111,8 +111,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(refused) => {
             // Help and version go to stdout and are no errors; a closed stdout is none either.
-            let _ = refused.print();
-            return if refused.use_stderr() { Exit::Usage } else { Exit::Pass };
+            return if refused.use_stderr() { misused(&refused) } else { printed(&refused) };
         }
     };
     // By itself it would be written at once, and wait for a stderr that stands still.
@@ -125,6 +124,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         output::be_ascii();
     }
     with_last_words(|| obey(cli.command), output::last_words)
+}
+
+fn printed(help: &clap::Error) -> Exit {
+    let _ = help.print();
+    Exit::Pass
+}
+
+/// Says what is wrong with the command line. The words in it may be anybody's, as those of a pull request: none of them
+/// steers the terminal or a CI runner.
+fn misused(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    if output::is_printable(&text) {
+        let _ = error.print();
+    } else {
+        output::be_patient();
+        with_last_words(|| output::say_lines(&text), output::last_words);
+    }
+    Exit::Usage
 }
 
 fn obey(command: Command) -> Exit {

@@ -337,6 +337,11 @@ pub(super) fn say_lines(text: impl std::fmt::Display) {
     give(lines(&text.to_string()));
 }
 
+/// Whether [`say_lines`] says `text` just as it is.
+pub(super) fn is_printable(text: &str) -> bool {
+    lines(text) == text.strip_suffix('\n').unwrap_or(text)
+}
+
 /// As [`say`], for a line that is meant to steer a CI runner: what is in it has been escaped.
 pub(super) fn command(line: impl std::fmt::Display) {
     give(line.to_string());

@@ -10,7 +10,7 @@ use super::output::{self, Asked, Export, Reports};
 use super::state::State;
 use super::{Exit, StateArgs, runs, source, whole};
 use crate::archive::{self, Damage, Reader};
-use crate::model::{RunRecord, SampleNames};
+use crate::model::{RunRecord, SampleNames, Verdict};
 use crate::report::Csv;
 
 /// Options of `firedrill report`.
@@ -113,6 +113,11 @@ fn warn(path: &Path, damage: Damage) {
     ));
 }
 
+/// Whether the drill did not even begin to probe.
+fn was_refused(record: &RunRecord) -> bool {
+    record.verdict == Verdict::NotStarted && record.samples.is_none() && record.services.is_empty()
+}
+
 /// The samples of a run, open.
 struct Samples {
     path: PathBuf,
@@ -124,6 +129,12 @@ impl Samples {
     fn open(path: &Path, record: &RunRecord) -> Result<Samples, String> {
         let file = match source::open(path) {
             Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && was_refused(record) => {
+                return Err(format!(
+                    "{} was refused before a sample was sent: it has none",
+                    crate::model::printable(&record.run)
+                ));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let place = path.parent().unwrap_or(path).display();
                 return Err(format!(

@@ -2,21 +2,21 @@
 
 use std::fmt::Write;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::state::{Found, Journals, State};
-use super::{Exit, StateArgs, by_hand, input, output, reach, settle, state};
+use super::{Exit, StateArgs, by_hand, input, output, reach, runs, settle, state};
 use crate::clock::Clock;
 use crate::journal::{
     Action, Append, Aside, Entry, Hand, Journal, Opened, Record, Run, Says, Unusable, Unwritten,
     action,
 };
 use crate::lease::{Lease, NotTaken};
-use crate::model::{Act, ControlState};
+use crate::model::{Act, ControlState, Verdict};
 use crate::restore::{End, Limits, Outcome, Reading, Restored, call_within, restore_run};
 
 /// The longest that one call may take.
@@ -56,7 +56,11 @@ pub(super) struct RestoreArgs {
 /// Restores one run, or all that left traffic cut.
 pub(super) fn restore(args: &RestoreArgs) -> Exit {
     let Journals { found: chosen, shut } = match choose(args) {
-        Ok(chosen) => chosen,
+        Ok(Chosen::Journals(chosen)) => chosen,
+        Ok(Chosen::Refused(run)) => {
+            output::say(format_args!("{run} was refused before it touched anything"));
+            return Exit::Pass;
+        }
         Err(error) => {
             output::say(format_args!("error: {error}"));
             return Exit::Usage;
@@ -82,19 +86,32 @@ pub(super) fn restore(args: &RestoreArgs) -> Exit {
     if good { Exit::Pass } else { Exit::NotRestored }
 }
 
+/// What is meant.
+enum Chosen {
+    Journals(Journals),
+    /// A run that has no journal, because it was refused before it needed one.
+    Refused(String),
+}
+
 /// The runs that are meant.
-fn choose(args: &RestoreArgs) -> Result<Journals, String> {
+fn choose(args: &RestoreArgs) -> Result<Chosen, String> {
     let Some(name) = &args.run else {
         let state = State::of(&args.state)?;
         state.must_be_there()?;
         let mut journals = state.journals()?;
         journals.found.retain(|found| found.is_left() || found.is_at_work());
-        return Ok(journals);
+        return Ok(Chosen::Journals(journals));
     };
     let path = PathBuf::from(name);
     let place =
         if name.contains('/') || path.exists() { path } else { State::of(&args.state)?.run(name) };
-    let found = state::find(&place).map_err(|error| match error.kind() {
+    let found = match state::find(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && was_refused(&place) => {
+            return Ok(Chosen::Refused(name.clone()));
+        }
+        found => found,
+    };
+    let found = found.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!(
             "there is no run {name}: no journal in {}; `firedrill status` lists the runs that left \
              traffic cut",
@@ -102,7 +119,13 @@ fn choose(args: &RestoreArgs) -> Result<Journals, String> {
         ),
         _ => format!("{}: {error}", place.display()),
     })?;
-    Ok(Journals { found: vec![found], shut: Vec::new() })
+    Ok(Chosen::Journals(Journals { found: vec![found], shut: Vec::new() }))
+}
+
+/// Whether the run in `directory`, which has no journal, says that it was not started.
+fn was_refused(directory: &Path) -> bool {
+    let record = runs::read(&directory.join(runs::RECORD));
+    record.is_ok_and(|whole| whole.summary.verdict == Verdict::NotStarted)
 }
 
 /// Restores one. `true`: nothing is known or feared to be cut by it any more.

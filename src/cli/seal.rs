@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::state::State;
@@ -24,7 +24,7 @@ pub(super) fn sealed(args: &StateArgs, chosen: &Choices) -> Option<Sealed> {
         Ok(key) => Some(plan::seal(&key, chosen)),
         Err(error) => {
             output::say(format_args!(
-                "warning: there is no key to tell the values of ${{env:}} by later: {}; no gate will open for this \
+                "warning: no key to tell the values of ${{env:}} by later can be used: {}; no gate will open for this \
                  drill",
                 printable(&error)
             ));
@@ -41,7 +41,12 @@ pub(super) fn key(path: &Path) -> io::Result<Vec<u8>> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let mut key = Vec::with_capacity(LENGTH + 1);
-    if file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        let us = rustix::process::geteuid().as_raw();
+        if let Some(doubt) = exposed(path, metadata.mode(), metadata.uid(), us) {
+            output::say(format_args!("warning: {doubt}"));
+        }
         file.take(LENGTH as u64 + 1).read_to_end(&mut key)?;
     }
     match key.len() {
@@ -51,6 +56,25 @@ pub(super) fn key(path: &Path) -> io::Result<Vec<u8>> {
             Err(io::Error::new(io::ErrorKind::InvalidData, text))
         }
     }
+}
+
+/// What is wrong with who may read or replace the key at `path`, of this mode and owner, for the user `us`; and what to type.
+fn exposed(path: &Path, mode: u32, owner: u32, us: u32) -> Option<String> {
+    let path = path.display();
+    if owner != us {
+        return Some(format!(
+            "{path} belongs to user {owner}, who can read and replace the key that values of ${{env:}} are sealed \
+             with, and this is user {us}; if that should not be, type `chown {us} '{path}'` and \
+             `chmod 600 '{path}'`"
+        ));
+    }
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "{path} has the mode {:03o}: others can use the key that values of ${{env:}} are sealed with, and try \
+             values by it; type `chmod 600 '{path}'`",
+            mode & 0o777
+        )
+    })
 }
 
 /// The key at `path`, which is made if there is none.
@@ -97,6 +121,17 @@ mod tests {
         assert_eq!(beside, 1, "nothing is left beside it");
         let other = made(&home.path().join("other/env.key")).unwrap();
         assert_ne!(first, other);
+    }
+
+    #[test]
+    fn a_key_that_others_can_use_or_own_is_said_with_what_to_type() {
+        let said = |mode, owner| exposed(Path::new("s/env.key"), mode, owner, 1000);
+        assert_eq!((said(0o100_600, 1000), said(0o100_400, 1000)), (None, None));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            assert!(said(0o100_000 | mode, 1000).unwrap().contains("type `chmod 600 's/env.key'`"));
+        }
+        let foreign = said(0o100_600, 1001).unwrap();
+        assert!(foreign.contains("user 1001") && foreign.contains("chown 1000"), "{foreign}");
     }
 
     #[test]

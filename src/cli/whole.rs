@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// So many links are followed to a file that is not there yet, as the kernel does to one that is.
+const LINKS: usize = 40;
+
 /// So many names are tried before it is given up to find one that is free.
 const TRIES: usize = 16;
 
@@ -78,7 +81,7 @@ impl Drop for Pending {
 
 /// The file that a report to `path` replaces, through all links; and what is there now.
 fn replaced(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
-    let Ok(path) = fs::canonicalize(path) else { return Ok((path.to_owned(), None)) };
+    let Ok(path) = fs::canonicalize(path) else { return Ok((led(path)?, None)) };
     let old = fs::metadata(&path)?;
     if old.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
@@ -86,6 +89,16 @@ fn replaced(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
     // Who may not write to it must not replace it either.
     OpenOptions::new().write(true).open(&path)?;
     Ok((path, Some(old)))
+}
+
+/// The file that `path` leads to through links, the last of which may lead to nothing yet.
+fn led(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(next) = fs::read_link(&path) else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    Err(io::Error::from(rustix::io::Errno::LOOP))
 }
 
 /// A new file beside `path`. What somebody has put under its name is not opened, least of all through a link; by
@@ -151,6 +164,7 @@ pub(super) fn distinct<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), 
 /// Where a file at `path` is, or would be, without links on the way.
 fn place(path: &Path) -> PathBuf {
     let beside = || {
+        let path = led(path).ok()?;
         let directory = path.parent().filter(|directory| *directory != Path::new(""));
         let directory = fs::canonicalize(directory.unwrap_or(Path::new("."))).ok()?;
         Some(directory.join(path.file_name()?))
@@ -186,6 +200,23 @@ mod tests {
             write(&path, Kind::Report, b"new").unwrap();
             assert_eq!((mode(&path), fs::read(&path).unwrap()), (kept, b"new".to_vec()));
         }
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_yet_is_followed_and_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        fs::create_dir(path("kept")).unwrap();
+        symlink("kept/report.html", path("second")).unwrap();
+        symlink("second", path("first")).unwrap();
+        let both = [path("first"), path("kept/../kept/report.html")];
+        distinct(both.iter().map(PathBuf::as_path)).unwrap_err();
+        write(&path("first"), Kind::Report, b"new").unwrap();
+        assert_eq!(fs::read(path("kept/report.html")).unwrap(), b"new");
+        assert!(path("first").is_symlink() && path("second").is_symlink());
+        symlink("round", path("round")).unwrap();
+        write(&path("round"), Kind::Report, b"new").unwrap_err();
+        assert!(path("round").is_symlink());
     }
 
     #[test]

@@ -302,6 +302,7 @@ pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
         text: file.text,
         env: file.env,
         vars: file.vars,
+        lab: plan.lab.is_some(),
         datacenters: plan.datacenters.clone(),
         cut: plan.cut.clone(),
         through: plan

@@ -18,6 +18,8 @@ pub struct Summary {
     pub run: String,
     /// When probing began, by the wall clock.
     pub started_at: Timestamp,
+    /// When it ended; that of one that was refused, or did not come to its end, is when it began.
+    pub ended_at: Timestamp,
     /// The plan's name.
     pub plan: Name,
     /// The file that it was read from.
@@ -31,6 +33,8 @@ pub struct Summary {
     pub env: Option<Sealed>,
     /// How it ended.
     pub verdict: Verdict,
+    /// Whether the plan's calendar refused it, so that nothing was asked of the system.
+    pub kept_off: bool,
     /// Whether it was the lab that was drilled.
     pub lab: bool,
     /// What was cut, in words.
@@ -293,7 +297,7 @@ pub struct Gate {
 pub struct GatedPlan {
     /// The plan's name.
     pub plan: Name,
-    /// The file that it is in now.
+    /// The file that it is in now; `?`: none is known.
     pub file: String,
     /// Its last drill; `None`: there was none.
     pub last: Option<Summary>,

@@ -139,6 +139,9 @@ pub struct PlanSummary {
     /// seal them with. Records of older versions have none.
     #[serde(default)]
     pub env: Option<Sealed>,
+    /// Whether it is a lab that is drilled: the plan has one. `false` in records of older versions.
+    #[serde(default)]
+    pub lab: bool,
     /// The datacenters; ids are indices into them.
     pub datacenters: Vec<Name>,
     /// What was to be cut, and how.

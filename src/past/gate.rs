@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::history::order;
-use super::own::{Chosen, Wanted};
+use super::own::{Chosen, Wanted, end};
 use super::slower::slower;
 use crate::model::{Gate, GatedPlan, LostRun, Name, Shown, Summary, UnprovenService, Verdict, Why};
 
@@ -62,12 +61,13 @@ fn plan(wanted: &Wanted, known: Known, rules: &Rules, now: Timestamp) -> GatedPl
             false => gated.objections.push(Why::new("lost-run", lost_run(lost))),
         }
     }
+    gated.notes.extend(kept_off(wanted, known.runs, last));
     let Some(last) = last else {
         gated.objections.push(Why::new("never-drilled", "it was never drilled"));
         return gated;
     };
-    let earlier = wanted.own(known.runs).into_iter();
-    let earlier = earlier.filter(|run| run.is_like(last) && order(run) < order(last));
+    let earlier = wanted.drills(known.runs).into_iter();
+    let earlier = earlier.filter(|run| run.is_like(last) && end(run) < end(last));
     let objections = [
         passed(last),
         young(last, rules, now),
@@ -79,6 +79,18 @@ fn plan(wanted: &Wanted, known: Known, rules: &Rules, now: Timestamp) -> GatedPl
         gated.notes.push("it drilled a lab, not a system that users meet".to_owned());
     }
     gated
+}
+
+/// What is to be said of the drills that the plan's calendar refused after the `last` one.
+fn kept_off(wanted: &Wanted, runs: &[Summary], last: Option<&Summary>) -> Option<String> {
+    let later = |run: &&Summary| last.is_none_or(|last| end(run) > end(last));
+    let own = wanted.own(runs).into_iter().filter(|run| run.kept_off).filter(later);
+    let (count, latest) = (own.clone().count(), own.max_by(|a, b| end(a).cmp(&end(b)))?);
+    let who = match count {
+        1 => format!("{} was", latest.run),
+        more => format!("{more} later drills, {} the last of them, were", latest.run),
+    };
+    Some(format!("{who} refused by the plan's calendar: nothing was asked of the system"))
 }
 
 /// Whether a run without a record may be one of the plan, and later than `last`. What is not known is taken to be so.
@@ -177,6 +189,14 @@ fn same_choice(chosen: &Chosen, last: &Summary) -> Option<Why> {
         );
         return Some(Why::new("plan-unknown", text));
     };
+    if let Some(why) = &chosen.unusable {
+        let text = format!(
+            "whether {} chose the same system in its last drill is not known: the key that values are sealed with \
+             cannot be used: {why}",
+            list(then.values.keys())
+        );
+        return Some(Why::new("env-unknown", text));
+    }
     let Some(now) = chosen.sealed.as_ref().filter(|now| now.key == then.key) else {
         let text = format!(
             "whether {} chose the same system in its last drill is not known: the key that its values were sealed with \

@@ -43,7 +43,10 @@ fn trends(runs: &[Summary], shown: usize) -> Vec<Trend> {
             latest.push(run);
         }
     }
-    latest.into_iter().map(|latest| trend(runs, latest)).collect()
+    // One that measured nothing, as a drill that was refused, has no trend while another has.
+    let measured =
+        |of: &Summary| runs.iter().find(|run| run.plan == of.plan && run.recovery().is_some());
+    latest.into_iter().map(|latest| trend(runs, measured(latest).unwrap_or(latest))).collect()
 }
 
 fn trend(runs: &[Summary], latest: &Summary) -> Trend {

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::contradiction::{Control, Grounds, Proof, Service};
-use crate::model::{CutOrder, Marks, Name, RunRecord, Sealed, Slowest, Summary, Verdict, Why};
+use crate::model::{
+    CutOrder, Marks, Name, Offset, RunRecord, Sealed, Slowest, Summary, Verdict, Why,
+};
 
 /// Why a record says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,8 @@ struct SkimmedPlan {
     vars: BTreeMap<String, String>,
     #[serde(default)]
     env: Option<Sealed>,
+    #[serde(default)]
+    lab: bool,
     datacenters: Vec<Name>,
     cut: CutOrder,
     through: Vec<Name>,
@@ -117,8 +121,22 @@ impl Skimmed {
         }
     }
 
+    /// Whether it was refused for the day or the hour alone, before anything was asked.
+    fn is_kept_off(&self) -> bool {
+        let by_calendar = |why: &Why| matches!(&*why.code, "blocked-date" | "outside-window");
+        let refused = self.verdict == Verdict::NotStarted && self.services.is_empty();
+        refused && !self.reasons.is_empty() && self.reasons.iter().all(by_calendar)
+    }
+
+    fn ended_at(&self) -> Timestamp {
+        let lasted = self.marks.ended.unwrap_or_default().since(Offset::ZERO);
+        // A record may hold any number.
+        self.started_at.checked_add(lasted).unwrap_or(Timestamp::MAX)
+    }
+
     fn summary(self) -> Summary {
         let contradiction = self.grounds().contradiction();
+        let (kept_off, ended_at) = (self.is_kept_off(), self.ended_at());
         let slowest = self
             .services
             .first()
@@ -127,6 +145,7 @@ impl Skimmed {
         Summary {
             run: self.run,
             started_at: self.started_at,
+            ended_at,
             cut: self.plan.cut.words(&self.plan.datacenters),
             mode: self.plan.cut.mode,
             plan: self.plan.name,
@@ -135,7 +154,9 @@ impl Skimmed {
             vars: self.plan.vars,
             env: self.plan.env,
             verdict: self.verdict,
-            lab: self.lab.is_some(),
+            kept_off,
+            // What a lab knows is there only once it was started; and older records have only that.
+            lab: self.plan.lab || self.lab.is_some(),
             slowest,
             measured: measured.map(|service| service.name).collect(),
             contradiction,
@@ -166,7 +187,7 @@ pub struct Indexed {
 
 impl Indexed {
     /// Changes whenever [`Summary`] does: an index of another version is made anew.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     /// The index of the record that `record` tells apart.
     pub fn new(record: Stamp, summary: Summary) -> Indexed {

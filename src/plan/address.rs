@@ -35,7 +35,7 @@ pub(super) fn url(reader: &mut Reader, text: &At<Text>) -> bool {
             _ => format!("{}: {what}", super::finding::quote(&text.value.to_string())),
         };
         if what == USER {
-            typed::hide(reader, text.span);
+            typed::hide(reader, text.span, &text.value.to_string());
         }
         reader.findings.error("bad-value", text.span, what, hint);
     }

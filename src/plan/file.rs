@@ -60,9 +60,11 @@ fn variables(text: &str) -> impl Iterator<Item = String> {
     behind.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned())
 }
 
+/// The digest of a plan by its text and the variables that it asks for.
+///
 /// Without variables it is the digest of the file, which anybody can compute. A zero byte cannot stand in a plan,
 /// nor in an argument of a command, nor `=` in a variable's name: no two pairs of text and variables are hashed as one.
-fn hash(text: &[u8], vars: &BTreeMap<String, String>) -> String {
+pub fn hash(text: &[u8], vars: &BTreeMap<String, String>) -> String {
     let mut digest = Context::new(&SHA256);
     digest.update(text);
     for (name, value) in vars {

@@ -25,6 +25,7 @@ mod promised;
 mod read;
 mod render;
 mod seal;
+mod secrets;
 mod sense;
 mod served_by;
 mod service;
@@ -42,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Name, Plan, PlanFile};
 
+pub use file::hash;
 pub use finding::{Finding, Severity};
 pub use places::Objection;
 pub use render::render;
@@ -121,6 +123,7 @@ fn drafted(
     let text = syntax::decode(file, text, &mut reader.findings);
     let root = text.and_then(|text| syntax::tree(file, text, &mut reader.findings));
     let asked = root.as_ref().map(file::asked).unwrap_or_default();
+    root.iter().for_each(|root| typed::conceal(&mut reader.typed, root));
     (root.and_then(|root| decode::draft(reader, &root)), asked)
 }
 
@@ -145,6 +148,7 @@ pub fn parse(file: &str, text: &[u8], inputs: &Inputs) -> Outcome {
         _ => None,
     };
     let source = file::source(file, text, inputs.vars, &asked, &reader.typed);
-    let (findings, typed) = (reader.findings.finish(text), reader.typed);
+    let (mut findings, typed) = (reader.findings.finish(text), reader.typed);
+    typed.unquote(&mut findings);
     Outcome { plan, findings, source, chosen: reader.chosen, places, typed }
 }

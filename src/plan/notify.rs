@@ -202,7 +202,7 @@ fn header(reader: &mut Reader, value: Value) -> Option<Text> {
         reader.findings.error("bad-value", span, what, "look at the variable that it comes from");
         return None;
     }
-    typed::secret(reader, &format!("the value of {}", quote(value.key)), value, &text);
+    typed::sent(reader, &format!("the value of {}", quote(value.key)), value, &text);
     Some(text)
 }
 

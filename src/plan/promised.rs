@@ -183,7 +183,12 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
     let told = service.probes.iter().any(|probe| probe.served_by.is_some());
     if *complete && !told && !service.probes.is_empty() {
         let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
-        let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
+        let hint = match service.probes.iter().all(ledger::is_exec) {
+            true => {
+                "an `exec` ledger cannot: add a probe with `served_by`, or leaks from the cut datacenter stay unseen"
+            }
+            false => "add `served_by`, or leaks from the cut datacenter stay unseen",
+        };
         findings.warning("no-served-by", *at, what, hint);
     }
 }

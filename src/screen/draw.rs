@@ -98,6 +98,8 @@ fn stages(view: &View, columns: usize) -> Line {
         let name = stage.to_string();
         if present == Some(stage) {
             line.extend(&present_stage(view));
+        } else if view.broken_off == Some(stage) {
+            line.push(Tone::Doubt, &format!("{name} ✗"));
         } else if view.passed.contains(&stage) {
             line.push(Tone::Good, &format!("{name} ✓"));
         } else {

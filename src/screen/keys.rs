@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::fstat;
@@ -33,7 +33,14 @@ pub enum Key {
 /// The mode of the terminal on stderr, as it was.
 #[derive(Clone, Default)]
 pub struct Mode {
-    before: Arc<Mutex<Option<Termios>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    before: Option<Termios>,
+    /// It was put back, and is not changed again: whoever did so may not be the one who reads keys.
+    closed: bool,
 }
 
 impl Mode {
@@ -41,7 +48,23 @@ impl Mode {
     pub fn remember() -> Mode {
         let stderr = io::stderr();
         let now = if isatty(&stderr) { tcgetattr(&stderr).ok() } else { None };
-        Mode { before: Arc::new(Mutex::new(now)) }
+        Mode { known: Arc::new(Mutex::new(Known { before: now, closed: false })) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For whoever changes the mode: nobody puts it back as long as this is held; `None`: somebody did.
+    fn open(&self) -> Option<MutexGuard<'_, Known>> {
+        Some(self.known()).filter(|known| !known.closed)
+    }
+
+    /// What it was before, for the last time.
+    fn close(&self) -> Option<Termios> {
+        let mut known = self.known();
+        known.closed = true;
+        known.before.take()
     }
 
     /// Lets keys come one by one, without echo. False: they cannot be had, because stdin is not the terminal that
@@ -50,19 +73,19 @@ impl Mode {
         if !is_one_terminal() || !is_foreground() {
             return false;
         }
+        let Some(mut known) = self.open() else { return false };
         let Ok(now) = tcgetattr(io::stderr()) else { return false };
         let ours = for_keys(&now);
         if is_same(&now, &ours) {
             return true;
         }
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        before.get_or_insert(now);
+        known.before.get_or_insert(now);
         tcsetattr(io::stderr(), OptionalActions::Now, &ours).is_ok()
     }
 
     /// Puts the mode back as it was; idempotent. In the background nothing is done: the shell has set its own.
     pub fn put_back(&self) {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let before = self.close();
         if let Some(before) = before.filter(|_| is_foreground()) {
             let _ = tcsetattr(io::stderr(), OptionalActions::Now, &before);
         }
@@ -71,8 +94,7 @@ impl Mode {
     /// Puts the mode back that was remembered, if the present one is what [`Keys`] made of it. For a process in
     /// another session, which the terminal does not stop.
     pub fn put_back_ours(&self) {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((before, now)) = before.zip(tcgetattr(io::stderr()).ok()) else { return };
+        let Some((before, now)) = self.close().zip(tcgetattr(io::stderr()).ok()) else { return };
         if is_same(&now, &for_keys(&before)) && !is_same(&now, &before) {
             let _ = tcsetattr(io::stderr(), OptionalActions::Now, &before);
         }
@@ -209,6 +231,15 @@ pub fn scrolled(from: Option<usize>, key: Key, page: usize, all: usize) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_that_was_put_back_is_not_changed_again() {
+        let keys = Keys::default();
+        assert!(keys.mode().open().is_some());
+        keys.mode().put_back();
+        // The view's thread hung, and goes on when the drill has ended.
+        assert!(keys.mode.open().is_none() && !keys.are_read());
+    }
 
     #[test]
     fn keys_are_told_from_what_means_nothing() {

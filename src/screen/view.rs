@@ -34,6 +34,8 @@ pub struct View {
     /// From when on traffic is cut, and when it is put back at the latest.
     pub(super) cut: Option<(Offset, Offset)>,
     pub(super) stopping: bool,
+    /// The stage that was broken off to stop.
+    pub(super) broken_off: Option<Stage>,
     pub(super) services: Vec<ServiceNow>,
     pub(super) guardrails: Vec<GuardrailNow>,
     pub(super) loads: Vec<LoadNow>,
@@ -70,7 +72,13 @@ impl View {
                 self.guardrails.clone_from(guardrails);
                 self.loads.clone_from(loads);
             }
-            DrillEvent::Stopping { .. } => self.stopping = true,
+            DrillEvent::Stopping { .. } => {
+                self.stopping = true;
+                // What puts traffic back goes on to its end.
+                let ends = |stage: &Stage| !matches!(stage, Stage::Restore | Stage::Failback);
+                let present = self.stage.map(|(stage, _)| stage).filter(ends);
+                self.broken_off = self.broken_off.or(present);
+            }
             _ => {}
         }
     }

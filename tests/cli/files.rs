@@ -57,9 +57,9 @@ fn pipes_and_devices_where_files_of_runs_should_be_hold_nobody_up() {
     let _ = fs::remove_file(&samples);
     pipe(&samples);
     home.run(&["report", "last", "--format", "csv"]).has(2, &["samples: it is no file"]);
-    for file in ["pipe", "/dev/zero"] {
+    for (file, why) in [("pipe", "it is no file"), ("/dev/zero", "is no file that stays")] {
         plant(&home, &id, &id, |record| record["plan"]["file"] = file.into());
-        home.run(&["gate"]).says(1, &["CLOSED", "it is no file"]);
+        home.run(&["gate"]).says(1, &["CLOSED", why]);
     }
     home.run(&["gate", "./pipe"]).has(2, &["it is no file"]);
     let record = home.path("firedrill/runs").join(&id).join("record.json");

@@ -130,13 +130,24 @@ fn whatever_refuses_a_drill_it_leaves_a_record_and_the_pass_before_it_does_not_c
         let run = home.path("firedrill/runs").join(newest(&home));
         assert!(!run.join("journal").exists(), "{what}");
         assert_eq!(fs::metadata(&run).unwrap().permissions().mode() & 0o777, 0o700, "{what}");
-        assert!(gate(&home, &["plan.yaml"]).1.contains(&"not-passed".to_owned()), "{what}");
+        if what == "the calendar" {
+            // Nothing was asked of the system: what it did last counts, and the refusal is noted.
+            assert_eq!(gate(&home, &["plan.yaml"]), open(), "{what}");
+            home.run(&["gate", "plan.yaml"]).says(0, &["was refused by the plan's calendar"]);
+        } else {
+            assert!(gate(&home, &["plan.yaml"]).1.contains(&"not-passed".to_owned()), "{what}");
+        }
         // All others cope with a run that has no journal.
         home.run(&["history"]).has(0, &["NOT STARTED", "PASS"]);
         home.run(&["report", "last"]).has(0, &["NOT STARTED"]);
         home.run(&["status"]).has(0, &["nothing is cut"]);
         home.run(&["restore"]).has(0, &["nothing to restore"]);
-        home.run(&["restore", &newest(&home)]).has(2, &["there is no run"]);
+        let id = newest(&home);
+        for settled in [&["restore", &*id][..], &["restore", &*id, "--settled"]] {
+            home.run(settled).has(0, &[&format!("{id} was refused before it touched anything")]);
+        }
+        home.run(&["report", &id, "--format", "csv"])
+            .has(2, &[&format!("{id} was refused before a sample was sent")]);
         // What is left of it without its record may have been anything.
         fs::remove_file(run.join("record.json")).unwrap();
         assert_eq!(gate(&home, &["plan.yaml"]), shut(&["lost-run"]), "{what}");
@@ -257,6 +268,50 @@ fn each_of_two_plans_of_one_name_has_to_pass() {
     fs::rename(home.path("gone"), home.path("a")).unwrap();
     fs::rename(home.path("b"), home.path("gone")).unwrap();
     assert_eq!(gate(&home, &["a/talk.yaml"]), shut(&["plan-edited"]));
+}
+
+#[test]
+fn a_plan_is_judged_by_the_drills_with_the_values_that_it_is_asked_with() {
+    let home = Home::new();
+    home.file("plan.yaml", lab(&[("${lab:talk}/", "http://127.0.0.1:1/${var:region}")]));
+    for (id, region) in [(OLD, "region=east"), ("20260101T000000Z-bbbb", "region=west")] {
+        kept_as(&home, id, &["--var", region]);
+    }
+    let with = |region: &str| gate(&home, &["plan.yaml", "--var", region]);
+    assert_eq!((with("region=east"), with("region=west")), (open(), open()));
+    assert_eq!(with("region=north"), shut(&["other-vars"]));
+    assert_eq!(gate(&home, &["plan.yaml"]), shut(&["other-vars"]));
+}
+
+#[test]
+fn a_plan_that_came_through_a_pipe_is_not_looked_for_there_again() {
+    let (home, id) = home_with(&short());
+    let file = |name: &str| plant(&home, &id, &id, |record| record["plan"]["file"] = name.into());
+    for pipe in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        file(pipe);
+        let mut command = home.command(&["gate", "--format", "json"]);
+        // What it reads now, even the very plan, is not what stands in the record's file.
+        command.stdin(fs::File::open(home.path("plan.yaml")).unwrap());
+        let found = parsed(&end(command.spawn().unwrap()));
+        let why = &found["plans"][0]["objections"][0];
+        assert_eq!(why["code"], "plan-unreadable", "{found}");
+        assert!(why["text"].as_str().unwrap().contains("is no file that stays"), "{found}");
+    }
+    assert_eq!(gate(&home, &["plan.yaml"]), open());
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_as_such() {
+    let text = lab(&[("${lab:talk}/", "http://${env:HOST}:1/")]);
+    let home = Home::new().with_env("HOST", "127.0.0.1");
+    home.file("plan.yaml", &text);
+    kept_as(&home, OLD, &[]);
+    let key = home.path("firedrill/env.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    home.run(&["gate", "plan.yaml"]).has(0, &["warning: ", "has the mode 644", "type `chmod 600"]);
+    fs::write(&key, "short").unwrap();
+    home.run(&["gate", "plan.yaml"]).says(1, &["cannot be used: ", "is no key; remove it"]);
+    assert_eq!(gate(&home, &["plan.yaml"]), shut(&["env-unknown"]));
 }
 
 #[test]

@@ -272,7 +272,8 @@ fn a_drill_that_goes_on_does_not_count_and_one_that_died_closes_the_gate() {
     home.run(&["run", unwell(&home), "-q"]).has(3, &[]);
     let first = home.only_run();
     let mut drill = Running::start(&home, &["run", plan]);
-    drill.until("cut");
+    // Whatever else has to do with it: the cut is confirmed.
+    drill.until("the failover is watched");
     let id = home.only_run_but(&first);
     home.run(&["history"]).has(0, &[&format!("note: {id} is left out: it is still going on")]);
     let during = json(&home.run(&["gate", plan, "--format", "json"]));
@@ -280,9 +281,23 @@ fn a_drill_that_goes_on_does_not_count_and_one_that_died_closes_the_gate() {
         during["plans"][0]["notes"][0].as_str().unwrap().contains("still going on"),
         "{during}"
     );
+    // Nothing is released while it lasts, whoever asks.
+    let cut = format!("{id} is going on and has traffic cut; wait for its end");
+    let fresh = home.file("fresh.yaml", lab(&[("name: short", "name: fresh")]));
+    for asked in [plan, fresh] {
+        home.run(&["gate", asked]).says(1, &[&cut]);
+    }
     drill.signal("KILL");
     drill.rest();
     home.run(&["history"]).has(0, &[&format!("warning: {id} is left out: it left no record")]);
+    // All that there is of this plan is the journal of a drill that died.
+    std::fs::remove_dir_all(home.path("firedrill/runs").join(&first)).unwrap();
+    for asked in [&["gate", "--format", "json"][..], &["gate", "short", "--format", "json"]] {
+        let gate = json(&home.run(asked));
+        let codes = gate["plans"][0]["objections"].as_array().unwrap().iter();
+        let codes: Vec<_> = codes.map(|why| why["code"].as_str().unwrap()).collect();
+        assert_eq!((&gate["open"], &*codes), (&false.into(), &["lost-run", "never-drilled"][..]));
+    }
     let gate = json(&home.run(&["gate", plan, "--format", "json"]));
     assert_eq!(gate["plans"][0]["objections"][0]["code"], "lost-run", "{gate}");
     // The journal says whose it was: no other plan's gate has to do with it.

@@ -76,6 +76,18 @@ fn the_help_of_run_lists_every_option() {
 }
 
 #[test]
+fn whatever_stands_on_the_command_line_steers_neither_terminal_nor_ci_runner() {
+    let home = Home::new();
+    for hostile in ["--\n::error::x", "--a\u{1b}[31mb", "--##[error]x", "--a\rb"] {
+        let ended = home.run(&["run", hostile]);
+        ended.has(2, &["error: ", "Usage: firedrill run"]);
+        assert!(!ended.stderr.contains(['\u{1b}', '\r']), "{ended}");
+        assert!(!ended.stderr.contains("::error") && !ended.stderr.contains("##["), "{ended}");
+    }
+    home.run(&["run", "--nonsense"]).has(2, &["error: unexpected argument '--nonsense' found\n"]);
+}
+
+#[test]
 fn the_version_is_one_line() {
     let line = format!("firedrill {}\n", env!("CARGO_PKG_VERSION"));
     Home::new().run(&["--version"]).is(0, &line, "");

@@ -1,6 +1,6 @@
 //! A gate is open only for what is proven.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ pub fn pay() -> Wanted {
         file: "pay.yaml".to_owned(),
         hash: Ok("now".to_owned()),
         vars: BTreeMap::new(),
+        other_vars: BTreeSet::new(),
         chosen: Chosen::default(),
         services: vec!["shop".into()],
         others: vec![],
@@ -252,7 +253,7 @@ fn sealed(key: &str, values: &[(&str, &str)]) -> Option<Sealed> {
 fn the_environment_must_choose_the_same_system() {
     let decide = |then: Option<Sealed>, names: &[&str], now: Option<Sealed>| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let wanted = Wanted { chosen: Chosen { names, sealed: now }, ..pay() };
+        let wanted = Wanted { chosen: Chosen { names, sealed: now, unusable: None }, ..pay() };
         let run = Summary { env: then, ..run(1, 10) };
         let gate = decide(&[wanted], &[run], &[], &Rules::default(), day(100));
         assert_eq!(gate.open, codes(&gate).is_empty());
@@ -278,6 +279,17 @@ fn the_environment_must_choose_the_same_system() {
         assert!(code == "env-unknown" && text.contains(hint), "{code}: {text}");
     }
     assert_eq!(decide(None, &["HOST"], staging()).0, "plan-unknown", "an older record");
+    let broken = Some("env.key is no key".to_owned());
+    let chosen = Chosen { unusable: broken, ..Chosen::default() };
+    let run = Summary { env: staging(), ..run(1, 10) };
+    let gate = decide_by(
+        &[Wanted { chosen, ..pay() }],
+        Known { runs: &[run], lost: &[], cut: &[] },
+        &Rules::default(),
+        day(100),
+    );
+    let why = &gate.plans[0].objections[0];
+    assert!(why.code == "env-unknown" && why.text.ends_with("used: env.key is no key"), "{why:?}");
     // A name that only one of the two knows.
     assert_eq!(decide(staging(), &[], sealed("key", &[])).0, "env-unknown");
     assert_eq!(decide(sealed("key", &[]), &["HOST"], staging()).0, "other-env");
@@ -289,7 +301,7 @@ fn only_drills_of_the_same_system_are_alike() {
     let env = |env, run: Summary| Summary { env, ..run };
     let staging = || sealed("key", &[("HOST", "staging")]);
     let names = ["HOST".to_owned()].into();
-    let wanted = Wanted { chosen: Chosen { names, sealed: staging() }, ..pay() };
+    let wanted = Wanted { chosen: Chosen { names, sealed: staging(), unusable: None }, ..pay() };
     let runs = |other| {
         let earlier = (1..4).map(|day| env(staging(), run(day, 10)));
         let more = [env(other, run(4, 10)), env(staging(), run(5, 10))];

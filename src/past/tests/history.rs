@@ -49,6 +49,14 @@ fn a_trend_has_the_runs_that_are_like_the_latest_one_the_oldest_first() {
 }
 
 #[test]
+fn a_drill_that_measured_nothing_does_not_hide_the_trend() {
+    let refused = Summary { slowest: None, cut: "west".to_owned(), ..run(3, 0) };
+    let all = history(vec![run(1, 10), run(2, 20), refused.clone()], vec![], None, 1);
+    assert_eq!((&*all.trends[0].cut, all.trends[0].points.len()), ("east", 2));
+    assert_eq!(history(vec![refused], vec![], None, 1).trends[0].cut, "west");
+}
+
+#[test]
 fn a_trend_looks_back_beyond_the_runs_that_are_shown() {
     let history = history((1..=9).map(|day| run(day, 10)).collect(), vec![], None, 1);
     assert_eq!((history.runs.len(), history.trends[0].points.len()), (1, 9));

@@ -70,6 +70,7 @@ pub fn record() -> RunRecord {
         datacenters: vec!["east".into(), "west".into()],
         cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
         env: None,
+        lab: false,
         through: vec!["wan".into()],
         stable_for: Default::default(),
         at_most: Default::default(),
@@ -105,6 +106,7 @@ fn short(record: &RunRecord) -> Summary {
 fn a_summary_has_what_the_record_has() {
     let expected = Summary {
         vars: [("region".to_owned(), "east".to_owned())].into(),
+        ended_at: day(1) + jiff::SignedDuration::from_secs(4),
         slowest: Some(Slowest { service: "shop".into(), recovery: Some(bounds(100, 200)) }),
         ..super::run(1, 0)
     };
@@ -124,9 +126,37 @@ fn a_summary_has_what_the_record_has() {
 }
 
 #[test]
+fn a_drill_of_a_lab_that_was_refused_is_one_of_a_lab() {
+    let mut record = record();
+    assert!(!short(&record).lab);
+    record.plan.lab = true;
+    assert!(short(&record).lab);
+}
+
+#[test]
+fn only_what_the_calendar_alone_refused_before_anything_was_asked_was_kept_off() {
+    let refused = |codes: &[&str], verdict, services: bool| {
+        let reasons = codes.iter().map(|code| Why::new(code, "why")).collect();
+        let mut record = RunRecord { reasons, verdict, ..record() };
+        if !services {
+            record.services.clear();
+        }
+        short(&record).kept_off
+    };
+    use Verdict::{NotStarted, Stopped};
+    for code in ["blocked-date", "outside-window"] {
+        assert!(refused(&[code], NotStarted, false));
+        assert!(!refused(&[code, "not-ready"], NotStarted, false));
+        assert!(!refused(&[code], NotStarted, true));
+        assert!(!refused(&[code], Stopped, false));
+    }
+    assert!(!refused(&["not-ready"], NotStarted, false) && !refused(&[], NotStarted, false));
+}
+
+#[test]
 fn a_record_of_an_older_version_has_no_digest() {
     let mut value = serde_json::to_value(record()).unwrap();
-    for field in ["hash", "text", "vars", "env"] {
+    for field in ["hash", "text", "vars", "env", "lab"] {
         value["plan"].as_object_mut().unwrap().remove(field).unwrap();
     }
     let bytes = serde_json::to_vec(&value).unwrap();
@@ -171,6 +201,6 @@ fn an_index_counts_only_for_the_record_that_it_was_made_of() {
     for length in 0..bytes.len() {
         assert_eq!(Indexed::read(&bytes[..length], stamp), None, "{length}");
     }
-    let older = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":1");
+    let older = String::from_utf8(bytes).unwrap().replace("\"version\":3", "\"version\":2");
     assert_eq!(Indexed::read(older.as_bytes(), stamp), None);
 }

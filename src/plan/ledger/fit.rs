@@ -15,6 +15,11 @@ pub(in crate::plan) fn places(value: Value) -> LedgerPlaces {
     LedgerPlaces { at: value.at, settle: at("settle"), keep: at("keep") }
 }
 
+/// Whether it is a ledger kept by commands.
+pub(in crate::plan) fn is_exec(probe: &ProbeSpec) -> bool {
+    matches!(&probe.kind, ProbeKind::Ledger(ledger) if matches!(ledger.store, LedgerStore::Exec(_)))
+}
+
 /// Reports keys beside `ledger` that mean nothing for its kind of store, and records that nothing removes.
 pub(in crate::plan) fn fits(
     reader: &mut Reader,

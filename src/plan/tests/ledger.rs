@@ -110,6 +110,18 @@ fn ledgers_that_cannot_be_judged_or_read_are_refused() {
 }
 
 #[test]
+fn nobody_is_told_to_give_commands_a_served_by() {
+    let exec = "        ledger: { exec: { write: [./l], read: [./l] }, keep: true }\n";
+    let text =
+        GOOD.replace(PROBE, exec).replace("        served_by: { header: x-datacenter }\n", "");
+    let text = text.replace("      failback_within: 1s\n", "");
+    let outcome = parsed(text.as_bytes());
+    assert!(outcome.plan.is_some(), "{:#?}", outcome.findings);
+    let said = drawn(text.as_bytes());
+    assert!(said.contains("an `exec` ledger cannot: add a probe with `served_by`"), "{said}");
+}
+
+#[test]
 fn what_is_promised_of_records_needs_a_ledger() {
     let probe = "        served_by: { header: x-datacenter }\n";
     snapshot(

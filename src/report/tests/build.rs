@@ -51,6 +51,7 @@ pub fn passed() -> RunRecord {
                 key: "9f86d081884c7d65".into(),
                 values: BTreeMap::from([("HOST".into(), "2feaa0c55ad015a3".repeat(4))]),
             }),
+            lab: true,
             datacenters: vec!["east".into(), "west".into()],
             cut: CutOrder::of(DatacenterId(0), Mode::Blackhole),
             through: vec!["wan".into()],

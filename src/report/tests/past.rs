@@ -17,11 +17,13 @@ fn run(number: i64, plan: &str, high: Option<u64>) -> Summary {
     Summary {
         run: started_at.strftime("%Y%m%dT%H%M%SZ-7f3a").to_string(),
         started_at,
+        ended_at: started_at,
         plan: plan.into(),
         file: format!("drills/{plan}.yaml"),
         hash: None,
         vars: BTreeMap::new(),
         verdict: if high.is_some() { Verdict::Pass } else { Verdict::NotRestored },
+        kept_off: false,
         lab: number % 2 == 0,
         cut: "east".to_owned(),
         mode: Mode::Blackhole,

@@ -227,6 +227,24 @@ fn a_probe_that_is_asked_seldom_is_shown_as_it_was_until_it_is_forgotten() {
 }
 
 #[test]
+fn a_stage_that_was_broken_off_is_not_shown_as_passed() {
+    let stop = DrillEvent::Stopping { at: at(3500), why: Why::new("signal", "SIGINT") };
+    let view = view(&[
+        started(1),
+        entered(Stage::Baseline, 0, None),
+        entered(Stage::Observe, 3000, Some(60)),
+        stop.clone(),
+        entered(Stage::Restore, 3600, Some(60)),
+        stop,
+        entered(Stage::Failback, 3700, Some(60)),
+    ]);
+    let lines = draw(&view, &size((160, 24))).join("\n");
+    for said in ["baseline ✓", "observe ✗", "restore ✓", "failback ▸"] {
+        assert!(lines.contains(said), "{said}: {lines}");
+    }
+}
+
+#[test]
 fn of_many_services_the_worst_are_shown_in_the_plans_order() {
     let lines = draw(&many(), &size((80, 13)));
     assert_eq!(lines.len(), 9);
