@@ -50,7 +50,7 @@ fn store_url(reader: &mut Reader, value: Value, schemes: &[&str], example: &str)
         Part::Secret { .. } | Part::Lab(_) => false,
     });
     if holds_user && text.value.secrets().next().is_none() {
-        typed::hide(reader, text.span);
+        typed::hide(reader, text.span, &shown);
         let what = "a URL of a plan holds no user and password";
         let hint = "give them as `user` and `password: \"${env:PASSWORD}\"`";
         reader.findings.error("bad-value", text.span, what, hint);
