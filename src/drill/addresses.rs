@@ -8,7 +8,10 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::path::endpoint;
-use crate::model::{Against, ControlPlane, DatacenterId, Name, Plan, ProbeKind, Subject, Text};
+use crate::model::{
+    Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, RedisLedger, Subject,
+    Text,
+};
 
 /// A name server that does not answer must not hold up a drill.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -161,9 +164,11 @@ fn host_and_port(url: &str) -> Option<String> {
         return None;
     }
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let port = match scheme.to_ascii_lowercase().as_str() {
+    let port = match &*scheme.to_ascii_lowercase() {
         "https" => 443,
         "postgres" | "postgresql" => 5432,
+        "redis" | "rediss" => RedisLedger::PORT,
+        "nats" | "tls" => NatsLedger::PORT,
         _ => 80,
     };
     Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })

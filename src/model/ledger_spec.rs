@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Connection, HttpProbe, Text};
+use super::{Connection, HttpProbe, NatsLedger, RedisLedger, Text};
 
 /// A probe that writes numbered records and reads them back.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,10 @@ pub enum LedgerStore {
     Exec(ExecLedger),
     /// A table of PostgreSQL.
     Postgres(Box<PostgresLedger>),
+    /// A list in Redis.
+    Redis(Box<RedisLedger>),
+    /// A stream of NATS JetStream.
+    Nats(Box<NatsLedger>),
 }
 
 impl LedgerStore {
@@ -40,6 +44,8 @@ impl LedgerStore {
             LedgerStore::Postgres(postgres) => {
                 format!("table {} at {}", postgres.table, postgres.servers)
             }
+            LedgerStore::Redis(redis) => redis.to_string(),
+            LedgerStore::Nats(nats) => nats.to_string(),
         }
     }
 
@@ -51,6 +57,7 @@ impl LedgerStore {
             LedgerStore::Postgres(it) => {
                 format!("table {} at {}", it.table, it.read.as_ref().unwrap_or(&it.servers))
             }
+            LedgerStore::Redis(_) | LedgerStore::Nats(_) => self.place(),
         }
     }
 
@@ -62,6 +69,10 @@ impl LedgerStore {
             }
             LedgerStore::Exec(exec) => exec.remove.as_ref()?.first().map(Text::to_string),
             LedgerStore::Postgres(it) => Some(format!("DELETE FROM {}", it.table.quoted())),
+            LedgerStore::Redis(_) => Some("UNLINK of the list".to_owned()),
+            LedgerStore::Nats(nats) => {
+                Some(format!("purge of the drill's subject in {}", nats.stream))
+            }
         }
     }
 
@@ -76,6 +87,8 @@ impl LedgerStore {
                 let servers = [&postgres.servers].into_iter().chain(&postgres.read);
                 servers.flat_map(PostgresServers::texts).collect()
             }
+            LedgerStore::Redis(redis) => redis.texts(),
+            LedgerStore::Nats(nats) => nats.texts(),
         }
     }
 
@@ -88,6 +101,8 @@ impl LedgerStore {
                 PostgresServers::Url(url) => vec![url],
                 PostgresServers::Hosts(hosts) => hosts.hosts.iter().collect(),
             },
+            LedgerStore::Redis(redis) => redis.addresses(),
+            LedgerStore::Nats(nats) => nats.addresses(),
         }
     }
 
@@ -99,6 +114,7 @@ impl LedgerStore {
                 PostgresServers::Url(_) => true,
                 PostgresServers::Hosts(hosts) => hosts.hosts.len() == 1,
             },
+            LedgerStore::Redis(_) | LedgerStore::Nats(_) => self.addresses().len() == 1,
         }
     }
 
@@ -106,8 +122,10 @@ impl LedgerStore {
     pub fn connection(&self) -> Connection {
         match self {
             LedgerStore::Http(_) | LedgerStore::Exec(_) => Connection::New,
-            // To connect costs a database a process, and its users keep connections too.
-            LedgerStore::Postgres(_) => Connection::KeepAlive,
+            // To connect costs a database a process, and the users of each of these keep connections too.
+            LedgerStore::Postgres(_) | LedgerStore::Redis(_) | LedgerStore::Nats(_) => {
+                Connection::KeepAlive
+            }
         }
     }
 }

@@ -157,3 +157,61 @@ fn loads_and_guardrails_are_no_ledgers() {
     let guardrail = format!("{end}guardrails: [{{ {ledger} }}]\n");
     snapshot("ledger_elsewhere", &album(&[(end, &load), (end, &guardrail)]));
 }
+
+#[test]
+fn redis_and_nats_are_held_to_their_form() {
+    let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
+    let redis = |settings: &str| format!("ledger: {{ redis: {{ {settings} }} }}");
+    let nats = |settings: &str| format!("ledger: {{ nats: {{ {settings} }} }}");
+    let wrong = [
+        redis(""),
+        redis("url: \"http://a\""),
+        redis("url: \"redis://user:typed@a\""),
+        redis("url: \"redis://a:0\", master: m, password: typed-in-the-plan"),
+        redis("url: \"redis://a\", sentinels: [\"a:1\"]"),
+        redis("sentinels: []"),
+        redis("sentinels: [a], master: m, ca: /x.pem"),
+        redis("url: \"redis://a\", user: app"),
+        redis("url: \"redis://a\", wait: { replicas: 0 }, expire: 1"),
+        nats(""),
+        nats("servers: []"),
+        nats("servers: [\"a:4222\"], stream: \"a.b\", replicas: 7, storage: disk"),
+        nats("servers: [\"nats://token@a\"], user: app, token: typed-in-the-plan"),
+    ];
+    let cases: Vec<(&str, &str)> = wrong.iter().map(|it| (&*ledger, it.as_str())).collect();
+    let album = said(&cases);
+    assert!(!album.lines().any(|line| !line.starts_with("===") && line.contains("typed@")));
+    snapshot("ledger_stores", &album);
+}
+
+#[test]
+fn redis_and_nats_are_read_as_they_stand() {
+    let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
+    let header = "served_by: { header: x-datacenter }";
+    let read = |settings: &str| {
+        let text = with("").replace(&ledger, settings);
+        let text = text
+            .replace(header, "served_by: { peer: { east: [10.1.0.0/16], west: [10.2.0.0/16] } }");
+        let outcome = parsed(text.as_bytes());
+        let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
+        plan.services[0].probes[0].clone()
+    };
+    let of = |probe: &crate::model::ProbeSpec| match &probe.kind {
+        ProbeKind::Ledger(ledger) => ledger.clone(),
+        other => panic!("{other:?}"),
+    };
+    let probe = read(
+        "ledger: { redis: { sentinels: [\"a:1\", \"b:2\"], master: m, database: 3, wait: { replicas: 2, within: 50ms } } }",
+    );
+    let LedgerStore::Redis(redis) = of(&probe).store else { panic!("{probe:?}") };
+    assert_eq!(redis.wait.unwrap().replicas, 2);
+    assert_eq!(redis.expire, Duration::from_secs(86_400));
+    assert_eq!(redis.addresses(), Vec::<&crate::model::Text>::new());
+    assert_eq!(probe.connection, crate::model::Connection::KeepAlive);
+    let probe = read(
+        "ledger: { nats: { servers: [\"nats://a\"], stream: S, replicas: 3, storage: memory }, create: true }\n        connection: new",
+    );
+    let LedgerStore::Nats(nats) = of(&probe).store else { panic!("{probe:?}") };
+    assert_eq!((nats.stream.as_str(), nats.replicas, nats.in_memory), ("S", Some(3), true));
+    assert_eq!(probe.connection, crate::model::Connection::New);
+}

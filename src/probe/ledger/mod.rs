@@ -6,7 +6,10 @@ mod exec;
 mod group;
 mod http;
 mod lines;
+mod nats;
 mod postgres;
+mod redis;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -68,14 +71,14 @@ impl Found {
     pub(super) fn key(&mut self, writer: &Writer, key: &str) {
         match key.strip_prefix(&writer.prefix()).map(number) {
             Some(Some(seq)) => self.number(seq),
-            Some(None) => self.broken += 1,
+            Some(None) => self.garbled(),
             None => self.foreign(1),
         }
     }
 
-    /// Takes in a record of this writer without a number that makes sense.
+    /// Takes in a record of this writer's that makes no sense.
     pub(super) fn garbled(&mut self) {
-        self.broken += 1;
+        self.broken = self.broken.saturating_add(1);
     }
 
     /// Takes in `count` records of others in the same place.
@@ -133,6 +136,13 @@ pub(super) fn prepare(
             Arc::new(postgres::PostgresStore::prepare(postgres, writer, spec, connector)?)
         }
         LedgerStore::Exec(exec) => Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?),
+        LedgerStore::Redis(redis) => {
+            Arc::new(redis::RedisStore::prepare(redis, writer, spec, connector)?)
+        }
+        LedgerStore::Nats(nats) => {
+            let place = nats::Stream::of(nats, ledger.create);
+            Arc::new(nats::NatsStore::prepare(nats, place, writer, spec, connector)?)
+        }
     })
 }
 

@@ -1,0 +1,257 @@
+//! Drills whose cut is a real outage: processes that are killed or stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::TcpListener;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use firedrill::clock::Clock;
+use firedrill::drill::{Drill, Guards, Probes};
+use firedrill::journal::{Append, Record};
+use firedrill::model::{
+    ControlSpec, ControlState, CutOrder, DatacenterId, Fate, LedgerRecord, Offset, PartState,
+    Passage, Plan, ProbeKind, RunRecord, Sample,
+};
+use firedrill::plan::{Inputs, parse};
+use firedrill::probe::{LedgerHandle, Prober, SystemConnector, Writer};
+use firedrill::traffic::{ControlError, TrafficControl};
+use futures_util::future::BoxFuture;
+
+/// What a drill's cut does, and its restore.
+pub type Act = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Asks again every few milliseconds, since other processes send no notice; gives up in the end.
+pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("gave up waiting until {what}");
+}
+
+/// A port of `ip` that nobody listens at.
+pub fn free_port(ip: &str) -> u16 {
+    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A process that is killed on drop.
+pub struct Process(Mutex<Child>);
+
+impl Process {
+    pub fn new(child: Child) -> Process {
+        Process(Mutex::new(child))
+    }
+
+    /// SIGKILL, and it is gone.
+    pub fn kill(&self) {
+        let mut child = self.0.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Stops it, or lets it go on: `-STOP`, `-CONT`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.0.lock().unwrap().id().to_string();
+        let done = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(done.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An outage as a traffic control: the first datacenter is lost by one act and comes back by another.
+struct Outage {
+    spec: ControlSpec,
+    lost: AtomicBool,
+    cut: Act,
+    restore: Act,
+}
+
+impl Outage {
+    fn state(&self, lost: bool) -> ControlState {
+        let passage = if lost { Passage::Closed } else { Passage::Open };
+        let settings = BTreeMap::from([("lost".to_owned(), lost.to_string())]);
+        let part = PartState { datacenter: DatacenterId(0), passage, settings };
+        ControlState { parts: BTreeMap::from([("first".to_owned(), part)]) }
+    }
+}
+
+#[async_trait]
+impl TrafficControl for Outage {
+    fn spec(&self) -> &ControlSpec {
+        &self.spec
+    }
+
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        Ok(self.state(self.lost.load(Ordering::SeqCst)))
+    }
+
+    async fn cut(&self, _: &CutOrder, _: &ControlState) -> Result<(), ControlError> {
+        if !self.lost.swap(true, Ordering::SeqCst) {
+            (self.cut)().await;
+        }
+        Ok(())
+    }
+
+    fn cut_state(&self, _: &CutOrder, _: &ControlState) -> ControlState {
+        self.state(true)
+    }
+
+    async fn restore(&self, _: &ControlState) -> Result<(), ControlError> {
+        if self.lost.swap(false, Ordering::SeqCst) {
+            (self.restore)().await;
+        }
+        Ok(())
+    }
+
+    fn by_hand(&self, _: &ControlState) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A journal that nobody reads.
+struct Nowhere;
+
+impl Append for Nowhere {
+    fn append(&mut self, _: &Record) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is seen of a ledger's writes while they are made.
+#[derive(Clone, Default)]
+pub struct Written(Arc<Mutex<Vec<Sample>>>);
+
+impl Written {
+    fn all(&self) -> MutexGuard<'_, Vec<Sample>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn push(&self, sample: Sample) {
+        self.all().push(sample);
+    }
+
+    /// The numbers of those that ended so.
+    pub fn with(&self, fate: Fate) -> BTreeSet<u64> {
+        let all = self.all();
+        all.iter().filter(|sample| Fate::of(sample) == fate).map(|sample| sample.seq).collect()
+    }
+
+    /// Waits until so many more than now have ended so.
+    pub async fn until_more(&self, fate: Fate, more: usize) {
+        let wanted = self.with(fate).len() + more;
+        until(&format!("{more} more writes are {fate:?}"), || self.with(fate).len() >= wanted)
+            .await;
+    }
+}
+
+/// Parses a plan that has to be right.
+pub fn plan(text: &str) -> Plan {
+    let inputs = Inputs { vars: &BTreeMap::new(), env: &|name| Some(format!("s3cret-{name}")) };
+    let parsed = parse("test", text.as_bytes(), &inputs);
+    parsed.plan.unwrap_or_else(|| panic!("{:#?}", parsed.findings))
+}
+
+/// A plan with one ledger, `chats/keep`, that is written every 10 ms.
+pub fn plan_with(ledger: &str) -> String {
+    format!(
+        "version: 1
+name: real
+datacenters: [east, west]
+networks: {{ east: [127.0.1.0/24], west: [127.0.2.0/24, 127.0.3.0/24] }}
+traffic:
+  path: {{ proxy: {{ routes: [ {{ datacenter: east, listen: \"127.0.0.1:1\", to: \"127.0.1.1:1\" }} ] }} }}
+services:
+  chats:
+    probes:
+      keep:
+        ledger: {ledger}
+        every: 10ms
+        timeout: 1s
+        served_by: {{ peer: {{ east: [127.0.1.0/24], west: [127.0.2.0/24, 127.0.3.0/24] }} }}
+        promises: {{ recover_within: 8s, lose_at_most: 0, duplicate_at_most: 0 }}
+cut: {{ datacenter: east, mode: blackhole, through: [path] }}
+timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 15s }}
+"
+    )
+}
+
+/// The one ledger of a plan, made ready for the run `test`.
+pub fn prober(plan: &Plan) -> Prober {
+    let connector = Arc::new(SystemConnector::from_system().unwrap());
+    let (id, service, spec) = plan.probes().next().unwrap();
+    let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
+    let writer =
+        Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
+    let names: Vec<_> = plan.datacenters.to_vec();
+    Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
+}
+
+/// The ledger with these settings, without its writes.
+pub fn handle(ledger: &str) -> LedgerHandle {
+    prober(&plan(&plan_with(ledger))).ledger().unwrap()
+}
+
+/// Writes to a ledger until `done`, and what became of it.
+pub async fn write_while(prober: Prober, written: &Written, done: impl Future<Output = ()>) {
+    let (out, mut samples) = tokio::sync::mpsc::unbounded_channel();
+    let running = prober.start(Clock::start(), Offset::from_millis(0), out);
+    let heard = async {
+        while let Some(sampled) = samples.recv().await {
+            written.push(sampled.sample);
+        }
+    };
+    let end = async {
+        done.await;
+        running.stop(Duration::from_secs(2)).await;
+    };
+    tokio::join!(heard, end);
+}
+
+/// Runs a drill whose cut and restore are these; `written` fills with what its ledger writes.
+pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> RunRecord {
+    let plan = Arc::new(plan(text));
+    let spec = plan.traffic[0].clone();
+    let control: Arc<dyn TrafficControl> =
+        Arc::new(Outage { spec, lost: AtomicBool::new(false), cut, restore });
+    let (_stop, stopped) = tokio::sync::watch::channel(None);
+    let heard = written.clone();
+    let drill = Drill {
+        probing: Box::new(Probes::new(vec![prober(&plan)], Vec::new())),
+        plan,
+        file: "test".into(),
+        run: "test".into(),
+        host: "here".into(),
+        located: Vec::new(),
+        controls: vec![control],
+        guards: Guards::default(),
+        journal: Box::new(Nowhere),
+        clock: Clock::start(),
+        stop: stopped,
+        hurry: tokio::sync::watch::Sender::new(false).subscribe(),
+        guardian: Box::new(()),
+        listener: Box::new(|_| {}),
+        sampled: Box::new(move |sampled| heard.push(sampled.sample)),
+    };
+    drill.run().await
+}
+
+/// The codes of what was said against the drill.
+pub fn codes(record: &RunRecord) -> Vec<&str> {
+    record.reasons.iter().map(|why| why.code.as_str()).collect()
+}
+
+/// What became of the one ledger's records.
+pub fn ledger(record: &RunRecord) -> &LedgerRecord {
+    record.services[0].probes[0].ledger.as_ref().unwrap_or_else(|| panic!("{:#?}", record.reasons))
+}

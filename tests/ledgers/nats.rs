@@ -1,0 +1,379 @@
+//! The `nats` ledger against real servers: what is in the way, and real failovers of JetStream.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use firedrill::clock::Clock;
+use firedrill::model::{Fate, ReadStage, RunRecord};
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::drilled::{
+    Act, Process, Written, codes, drill, free_port, handle, ledger, plan, plan_with, prober, until,
+    write_while,
+};
+use super::redis::{LIMIT, answering};
+
+const IPS: [&str; 3] = ["127.0.1.1", "127.0.2.1", "127.0.3.1"];
+const OURS: &str = "firedrill.test.chats.keep";
+
+/// A NATS server of one's own.
+struct Nats {
+    process: Process,
+    ip: &'static str,
+    port: u16,
+    arguments: Vec<String>,
+    _home: Arc<TempDir>,
+}
+
+impl Nats {
+    async fn start(ip: &'static str, more: &[&str]) -> Nats {
+        let (home, port) = (Arc::new(tempfile::tempdir().unwrap()), free_port(ip));
+        let mut arguments: Vec<String> =
+            vec!["-a".into(), ip.into(), "-p".into(), port.to_string()];
+        arguments.extend(["-sd".into(), home.path().join("js").display().to_string()]);
+        arguments.extend(more.iter().map(|&it| it.to_owned()));
+        let nats = Nats { process: run(&arguments), ip, port, arguments, _home: home };
+        nats.listens().await;
+        nats
+    }
+
+    async fn listens(&self) {
+        until("NATS listens", || TcpStream::connect((self.ip, self.port)).is_ok()).await;
+    }
+
+    fn url(&self) -> String {
+        format!("nats://{}:{}", self.ip, self.port)
+    }
+
+    /// What answers a request, by another way than firedrill's.
+    fn ask(&self, subject: &str, with: &Value) -> Value {
+        self.request(subject, &with.to_string())
+            .and_then(|said| serde_json::from_slice(&said).ok())
+            .unwrap_or_default()
+    }
+
+    fn request(&self, subject: &str, payload: &str) -> Option<Vec<u8>> {
+        let mut stream = TcpStream::connect((self.ip, self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        let length = payload.len();
+        let sent = format!(
+            "CONNECT {{\"verbose\":false,\"headers\":true,\"no_responders\":true}}\r\nSUB _INBOX.test 1\r\n\
+             PUB {subject} _INBOX.test {length}\r\n{payload}\r\n"
+        );
+        stream.write_all(sent.as_bytes()).ok()?;
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).ok().filter(|length| *length > 0)?;
+            if line.starts_with("MSG") || line.starts_with("HMSG") {
+                let length: usize = line.trim().rsplit(' ').next()?.parse().ok()?;
+                let mut payload = vec![0; length];
+                stream.read_exact(&mut payload).ok()?;
+                return Some(payload);
+            }
+        }
+    }
+
+    fn make_stream(&self, config: Value) -> Value {
+        let name = config["name"].as_str().unwrap().to_owned();
+        self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config)
+    }
+
+    fn info(&self, stream: &str) -> Value {
+        self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({ "subjects_filter": ">" }))
+    }
+
+    /// The numbers of our records in the stream, one message asked after the other.
+    fn list(&self, stream: &str) -> Vec<u64> {
+        let last = self.info(stream)["state"]["last_seq"].as_u64().unwrap();
+        let message = |seq: u64| {
+            let said =
+                self.ask(&format!("$JS.API.STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));
+            let said = &said["message"];
+            (said["subject"] == OURS).then(|| decoded(said["data"].as_str().unwrap()))
+        };
+        let records = (1..=last).filter_map(message);
+        records.map(|key| key.rsplit(':').next().unwrap().parse().unwrap()).collect()
+    }
+}
+
+fn run(arguments: &[String]) -> Process {
+    let mut command = Command::new("nats-server");
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    Process::new(command.spawn().expect("NATS is installed: apt-get install nats-server"))
+}
+
+/// Base64, as JetStream answers.
+fn decoded(text: &str) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b'=') {
+        bits = bits << 6 | LETTERS.iter().position(|it| *it == letter).unwrap() as u32;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Settings of a ledger at `servers`, with `more`.
+fn settings(servers: &[&Nats], more: &str, rest: &str) -> String {
+    let urls: Vec<String> = servers.iter().map(|it| format!("\"{}\"", it.url())).collect();
+    format!("{{ nats: {{ servers: [{}]{more} }}{rest} }}", urls.join(", "))
+}
+
+fn limits(name: &str, replicas: u64) -> Value {
+    json!({ "name": name, "subjects": ["firedrill.>"], "retention": "limits", "storage": "file",
+            "num_replicas": replicas })
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back_and_removed_and_nothing_else() {
+    let nats = Nats::start(IPS[0], &["-js"]).await;
+    let made = nats.make_stream(limits("LEDGER", 1));
+    assert!(made["error"].is_null(), "{made}");
+    nats.ask("firedrill.theirs", &json!("a record of somebody else's"));
+    let plan = plan(&plan_with(&settings(&[&nats], ", stream: LEDGER", "")));
+    let (prober, written) = (prober(&plan), Written::default());
+    let ledger = prober.ledger().unwrap();
+    ledger.begin(LIMIT).await.unwrap();
+    write_while(prober, &written, written.until_more(Fate::Acknowledged, 30)).await;
+    let acknowledged = written.with(Fate::Acknowledged);
+    assert_eq!(nats.list("LEDGER").into_iter().collect::<BTreeSet<u64>>(), acknowledged);
+    let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+    assert_eq!(read.end, Ok(()));
+    assert_eq!(read.seen.iter().collect::<BTreeSet<u64>>(), acknowledged);
+    assert_eq!((read.foreign, read.seen.more_than_once().count()), (1, 0));
+    // Published again, as by a client that was not sure.
+    nats.request(OURS, "firedrill:test:chats:keep:5");
+    let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+    assert_eq!(read.seen.more_than_once().collect::<Vec<_>>(), [5]);
+    nats.request(OURS, "firedrill:test:chats:keep:x");
+    let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+    assert!(read.end.unwrap_err().contains("make no sense"));
+    ledger.clean(LIMIT).await.unwrap();
+    let subjects = nats.info("LEDGER")["state"]["subjects"].clone();
+    assert_eq!(subjects, json!({ "firedrill.theirs": 1 }));
+}
+
+#[tokio::test]
+async fn more_records_than_are_read_at_a_time_are_all_read() {
+    let nats = Nats::start(IPS[0], &["-js"]).await;
+    let ledger = handle(&settings(&[&nats], "", ", create: true"));
+    ledger.begin(LIMIT).await.unwrap();
+    let mut stream = TcpStream::connect((nats.ip, nats.port)).unwrap();
+    let mut sent = "CONNECT {\"verbose\":false}\r\n".to_owned();
+    for seq in 0..2500 {
+        let key = format!("firedrill:test:chats:keep:{seq}");
+        sent += &format!("PUB {OURS} {}\r\n{key}\r\n", key.len());
+    }
+    stream.write_all(sent.as_bytes()).unwrap();
+    until("all are there", || nats.info("FIREDRILL")["state"]["messages"] == 2500).await;
+    let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+    assert_eq!((read.end, read.seen.len()), (Ok(()), 2500));
+    // What it made itself it takes away.
+    ledger.clean(LIMIT).await.unwrap();
+    assert_eq!(nats.info("FIREDRILL")["error"]["code"], 404);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_said_before_the_cut() {
+    let nats = Nats::start(IPS[0], &["-js"]).await;
+    let closed = Nats::start(IPS[1], &["-js", "--user", "app", "--pass", "s3cret-PW"]).await;
+    let core = Nats::start(IPS[2], &[]).await;
+    let mut told = Vec::new();
+    let mut refused = async |settings: &str, words: &str| {
+        let said = handle(settings).begin(LIMIT).await.unwrap_err();
+        assert!(said.contains(words), "{said}");
+        told.push(said);
+    };
+    let create = ", create: true";
+    refused(&settings(&[&nats], "", ""), "`create: true`").await;
+    refused(&settings(&[&closed], "", create), "does not let us in").await;
+    let wrong = ", user: app, password: \"${env:OTHER}\"";
+    refused(&settings(&[&closed], wrong, create), "does not let us in").await;
+    refused(&settings(&[&core], "", create), "JetStream").await;
+    refused(&settings(&[&nats], ", replicas: 3", create), "replicas").await;
+    let other = json!({ "name": "OTHER", "subjects": ["orders.>"] });
+    assert!(nats.make_stream(other)["error"].is_null());
+    refused(&settings(&[&nats], ", stream: OTHER", ""), "does not take the subjects").await;
+    let queue = json!({ "name": "QUEUE", "subjects": ["firedrill.>"], "retention": "workqueue" });
+    assert!(nats.make_stream(queue)["error"].is_null());
+    refused(&settings(&[&nats], ", stream: QUEUE", ""), "retention").await;
+    refused("{ nats: { servers: [\"nats://127.0.1.1:1\"] } }", "refused").await;
+    let right = settings(&[&closed], ", user: app, password: \"${env:PW}\"", create);
+    assert_eq!(handle(&right).begin(LIMIT).await, Ok(()));
+    assert!(told.iter().all(|said| !said.contains("s3cret")), "{told:?}");
+}
+
+#[tokio::test]
+async fn rubbish_is_never_taken_for_an_empty_ledger() {
+    for answer in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"INFO {\r\n",
+        b"INFO {}\r\nPONG\r\nMSG x\r\n",
+        b"INFO {}\r\nPONG\r\nMSG _INBOX.x.1 1 99999999999\r\n",
+        b"INFO {}\r\nPONG\r\nHMSG _INBOX.x.1 1 9 2\r\nab\r\n",
+        b"INFO {}\r\nPONG\r\nMSG _INBOX.x.1 1 2\r\n{}\r\n",
+        b"INFO {}\r\n-ERR 'no s3cret-PW here'\r\n",
+        b"\xff\xfe\r\n",
+    ] {
+        let port = answering_first(answer).await;
+        let login = ", user: app, password: \"${env:PW}\"";
+        let at = format!("{{ nats: {{ servers: [\"nats://127.0.0.1:{port}\"]{login} }} }}");
+        let (ledger, limit) = (handle(&at), Duration::from_millis(500));
+        let begun = ledger.begin(limit).await.unwrap_err();
+        let read = ledger.read(Clock::start(), ReadStage::AfterFailover, limit).await;
+        let read = read.end.unwrap_err();
+        assert!(!begun.contains("s3cret") && !read.contains("s3cret"), "{begun} {read}");
+        assert!(ledger.clean(limit).await.is_err());
+    }
+    let port = answering(b"PONG\r\n").await;
+    let silent = format!("{{ nats: {{ servers: [\"nats://127.0.0.1:{port}\"] }} }}");
+    assert!(handle(&silent).begin(Duration::from_secs(2)).await.is_err());
+}
+
+/// A server that says `first` before it is asked, and nothing more.
+async fn answering_first(first: &'static [u8]) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, first).await;
+            all.push(stream);
+        }
+    });
+    port
+}
+
+/// Three servers that keep streams together, one a datacenter.
+struct Cluster {
+    servers: [Nats; 3],
+}
+
+impl Cluster {
+    async fn start() -> Cluster {
+        let ports = IPS.map(free_port);
+        let routes: Vec<String> =
+            IPS.iter().zip(ports).map(|(ip, port)| format!("nats://{ip}:{port}")).collect();
+        let start = |place: usize| {
+            let routes = routes.clone();
+            async move {
+                let (name, at) = (format!("n{place}"), routes[place].clone());
+                let more = ["-js", "-n", &name, "--cluster_name", "drill", "--cluster", &at];
+                Nats::start(IPS[place], &[&more[..], &["--routes", &routes.join(",")]].concat())
+                    .await
+            }
+        };
+        let (a, b, c) = tokio::join!(start(0), start(1), start(2));
+        Cluster { servers: [a, b, c] }
+    }
+
+    /// Makes the stream, as soon as there are enough servers, and gives the place of its leader.
+    async fn make_stream(&self, replicas: u64) -> usize {
+        let first = &self.servers[0];
+        until("the stream is made", || {
+            first.make_stream(limits("FIREDRILL", replicas))["error"].is_null()
+                && !first.info("FIREDRILL")["state"].is_null()
+        })
+        .await;
+        let leader = || first.info("FIREDRILL")["cluster"]["leader"].as_str().map(str::to_owned);
+        until("the stream has a leader and its followers are current", || {
+            let info = first.info("FIREDRILL");
+            let followers = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
+            followers.len() as u64 + 1 == replicas
+                && followers.iter().all(|it| it["current"] == true)
+                && leader().is_some()
+        })
+        .await;
+        leader().unwrap().trim_start_matches('n').parse().unwrap()
+    }
+
+    fn others(&self, place: usize) -> &Nats {
+        &self.servers[(place + 1) % 3]
+    }
+}
+
+/// A plan whose first datacenter is where server `place` is.
+fn plan_of(cluster: &Cluster, place: usize) -> String {
+    let servers: Vec<&Nats> = cluster.servers.iter().collect();
+    let text = plan_with(&settings(&servers, "", ", settle: 5s, keep: true"));
+    let net = format!("127.0.{}.0/24", place + 1);
+    let text = text.replace("127.0.1.0/24", "FIRST").replace(&net, "127.0.1.0/24");
+    // Each write asks another server, so that all serve on an ordinary day.
+    text.replace("FIRST", &net).replace("every: 10ms", "every: 20ms\n        connection: new")
+}
+
+fn acts(
+    cluster: &Arc<Cluster>,
+    place: usize,
+    revived: &Arc<std::sync::Mutex<Option<Process>>>,
+) -> (Act, Act) {
+    let (killed, back, revived) = (cluster.clone(), cluster.clone(), revived.clone());
+    let cut = move || {
+        let cluster = killed.clone();
+        async move { cluster.servers[place].process.kill() }.boxed()
+    };
+    let restore = move || {
+        let (cluster, revived) = (back.clone(), revived.clone());
+        async move {
+            let server = &cluster.servers[place];
+            *revived.lock().unwrap() = Some(run(&server.arguments));
+            server.listens().await;
+        }
+        .boxed()
+    };
+    (Box::new(cut), Box::new(restore))
+}
+
+/// Kills the server that leads the stream, and lets it come back at the restore.
+async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
+    let cluster = Arc::new(Cluster::start().await);
+    let place = cluster.make_stream(replicas).await;
+    let (written, revived) = (Written::default(), Arc::default());
+    let (cut, restore) = acts(&cluster, place, &revived);
+    let record = drill(&plan_of(&cluster, place), &written, cut, restore).await;
+    let list = cluster.others(place).list("FIREDRILL");
+    (record, written, list)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_on_three_servers_loses_nothing_with_its_leader() {
+    let (record, written, list) = lead_lost(3).await;
+    assert_eq!(codes(&record), [""; 0], "{:#?}", record.reasons);
+    let has: BTreeSet<u64> = list.iter().copied().collect();
+    let acknowledged = written.with(Fate::Acknowledged);
+    assert_eq!(acknowledged.difference(&has).count(), 0, "the servers have all");
+    let said = ledger(&record);
+    assert_eq!((said.lost.low, said.lost.high), (0, Some(0)), "{said:#?}");
+    assert_eq!(said.acknowledged, acknowledged.len() as u64);
+    assert_eq!(said.recovered, written.with(Fate::Unknown).intersection(&has).count() as u64);
+    assert_eq!((said.unexpected, list.len()), (0, has.len()), "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_on_the_lost_server_alone_takes_no_writes_and_loses_none() {
+    let (record, written, list) = lead_lost(1).await;
+    let has: BTreeSet<u64> = list.iter().copied().collect();
+    let said = ledger(&record);
+    assert_eq!(written.with(Fate::Acknowledged).difference(&has).count(), 0);
+    // While it was away nobody could read it; when it was back it had everything.
+    assert_eq!(said.lost.low, 0, "{said:#?}");
+    assert!(said.refused + said.unknown > 50, "{said:#?}");
+    assert_eq!(said.unexpected, 0, "{said:#?}");
+    let after = said.reads.iter().find(|it| it.stage == ReadStage::AfterFailover).unwrap();
+    assert!(after.unfinished.is_some(), "{said:#?}");
+    let after = said.reads.iter().find(|it| it.stage == ReadStage::AfterFailback).unwrap();
+    assert_eq!((after.missing, &after.unfinished), (0, &None), "{said:#?}");
+    assert!(codes(&record).contains(&"promise-broken"), "{:#?}", record.reasons);
+}

@@ -1,0 +1,235 @@
+//! Redis with three Sentinels, and real failovers: what the ledger says is held to what the servers have.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use firedrill::clock::Clock;
+use firedrill::model::{Fate, ReadStage, RunRecord};
+use futures_util::FutureExt;
+use tempfile::TempDir;
+
+use super::drilled::{
+    Act, Process, Written, codes, drill, free_port, ledger, plan, plan_with, prober, until,
+    write_while,
+};
+use super::redis::{LIMIT, Redis, ask};
+
+/// A master in 127.0.1.1, a replica in 127.0.2.1, and three Sentinels that watch them.
+struct Watched {
+    master: Redis,
+    replica: Redis,
+    sentinels: Vec<(Process, u16)>,
+    _home: TempDir,
+}
+
+impl Watched {
+    async fn start() -> Watched {
+        let master = Redis::start("127.0.1.1", &[]).await;
+        let port = master.port.to_string();
+        let replica = Redis::start("127.0.2.1", &["--replicaof", master.ip, &port]).await;
+        until("the replica follows", || {
+            replica.ask(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+        .await;
+        let home = tempfile::tempdir().unwrap();
+        let sentinels: Vec<(Process, u16)> = (0..3)
+            .map(|place| {
+                let port = free_port("127.0.0.1");
+                let file = home.path().join(format!("{place}.conf"));
+                let text = format!(
+                    "port {port}\nbind 127.0.0.1\nsentinel monitor drill {} {} 2\n\
+                     sentinel down-after-milliseconds drill 1000\nsentinel failover-timeout drill 5000\n",
+                    master.ip, master.port
+                );
+                std::fs::write(&file, text).unwrap();
+                let child = Command::new("redis-sentinel")
+                    .arg(&file)
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("redis-sentinel is installed: apt-get install redis-sentinel");
+                (Process::new(child), port)
+            })
+            .collect();
+        for (_, port) in &sentinels {
+            until("the Sentinels know each other and the replica", || {
+                let known = ask("127.0.0.1", *port, &["SENTINEL", "master", "drill"]);
+                let known: Vec<&str> = known.lines().collect();
+                let is = |key: &str, value: &str| known.windows(2).any(|it| it == [key, value]);
+                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
+            })
+            .await;
+        }
+        Watched { master, replica, sentinels, _home: home }
+    }
+
+    /// The ledger's settings, with `more`.
+    fn settings(&self, more: &str) -> String {
+        let at: Vec<String> =
+            self.sentinels.iter().map(|(_, port)| format!("\"127.0.0.1:{port}\"")).collect();
+        let at = at.join(", ");
+        format!(
+            "{{ redis: {{ sentinels: [{at}], master: drill{more} }}, settle: 200ms, keep: true }}"
+        )
+    }
+
+    /// The replica hears nothing of the master any more; the master does not know it and goes on.
+    fn cut_link(&self) {
+        self.replica.ask(&["CONFIG", "SET", "masterauth", "not-the-password"]);
+        self.master.ask(&["CLIENT", "KILL", "TYPE", "replica"]);
+    }
+
+    /// Kills the master, and tells what was in its list at the end: what comes later is not answered.
+    fn kill_master(&self) -> BTreeSet<u64> {
+        self.master.ask(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+        let list = self.master.list();
+        self.master.process.kill();
+        list
+    }
+
+    /// The Sentinels have made the replica master.
+    async fn failed_over(&self) {
+        until("the replica is master", || self.replica.ask(&["ROLE"]).starts_with("master")).await;
+    }
+}
+
+/// What the killed master had, once it is known.
+type Had = Arc<std::sync::Mutex<BTreeSet<u64>>>;
+
+/// Kills the master, after so many more writes with the link to the replica cut that end so.
+fn killing(servers: &Arc<Watched>, had: &Had, first: Option<(&Written, Fate)>) -> Act {
+    let (servers, had) = (servers.clone(), had.clone());
+    let first = first.map(|(written, fate)| (written.clone(), fate));
+    Box::new(move || {
+        let (servers, had, first) = (servers.clone(), had.clone(), first.clone());
+        async move {
+            if let Some((written, fate)) = first {
+                servers.cut_link();
+                written.until_more(fate, 20).await;
+            }
+            *had.lock().unwrap() = servers.kill_master();
+        }
+        .boxed()
+    })
+}
+
+fn nothing() -> Act {
+    Box::new(|| async {}.boxed())
+}
+
+/// The ledger's account is what the servers' own lists say.
+fn holds_the_servers_view(
+    record: &RunRecord,
+    written: &Written,
+    had: &BTreeSet<u64>,
+    has: &BTreeSet<u64>,
+) -> BTreeSet<u64> {
+    let acknowledged = written.with(Fate::Acknowledged);
+    let gone: BTreeSet<u64> = had.difference(has).copied().collect();
+    let lost: BTreeSet<u64> = gone.intersection(&acknowledged).copied().collect();
+    assert_eq!(
+        lost,
+        acknowledged.difference(has).copied().collect(),
+        "the master had all that it acknowledged"
+    );
+    let said = ledger(record);
+    let count = lost.len() as u64;
+    assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
+    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
+    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
+    assert_eq!(said.acknowledged, acknowledged.len() as u64);
+    let unknown = written.with(Fate::Unknown);
+    assert_eq!(said.recovered, unknown.intersection(has).count() as u64);
+    assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
+    lost
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
+    let servers = Arc::new(Watched::start().await);
+    let (written, had) = (Written::default(), Had::default());
+    let cut = killing(&servers, &had, None);
+    let text = plan_with(&servers.settings(""));
+    // In the middle of the baseline: about a second of writes is behind it when the master is killed.
+    let lag = async {
+        until("half of the baseline", || written.with(Fate::Acknowledged).len() >= 100).await;
+        servers.cut_link();
+    };
+    let (record, ()) = tokio::join!(drill(&text, &written, cut, nothing()), lag);
+    let had = had.lock().unwrap().clone();
+    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    assert!(lost.len() >= 20, "{}", lost.len());
+    // They were lost from the cut of the link to that of the master, and all in between.
+    assert_eq!(lost.len() as u64, lost.last().unwrap() - lost.first().unwrap() + 1);
+    let window = ledger(&record).window.unwrap();
+    let first = ledger(&record).first_lost.as_ref().unwrap();
+    let last = ledger(&record).last_lost.as_ref().unwrap();
+    let newest = record.marks.cut_issued.unwrap().max(last.acknowledged);
+    assert!(window.low <= newest.since(first.due), "{window:?}");
+    assert!(window.high.unwrap() >= last.due.since(first.acknowledged), "{window:?}");
+    assert_eq!(record.verdict, firedrill::model::Verdict::Fail, "{:#?}", record.reasons);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_wants_a_replica_for_each_write_refuses_and_loses_nothing() {
+    let servers = Arc::new(Watched::start().await);
+    servers.master.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let (written, had) = (Written::default(), Had::default());
+    let cut = killing(&servers, &had, Some((&written, Fate::Refused)));
+    let record = drill(&plan_with(&servers.settings("")), &written, cut, nothing()).await;
+    let had = had.lock().unwrap().clone();
+    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    assert_eq!(lost, BTreeSet::new());
+    assert!(ledger(&record).refused >= 20);
+    // Sentinels leave the master where it is when the old one is back, and that is all there is to say.
+    assert_eq!(codes(&record), ["not-back"], "{:#?}", record.reasons);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_wait_was_not_met_is_unknown_and_never_lost() {
+    let servers = Arc::new(Watched::start().await);
+    let (written, had) = (Written::default(), Had::default());
+    let cut = killing(&servers, &had, Some((&written, Fate::Unknown)));
+    let waits = servers.settings(", wait: { replicas: 1, within: 100ms }");
+    let text =
+        plan_with(&waits).replace("15s", "8s").replace("recover_within: 8s", "recover_within: 5s");
+    let record = drill(&text, &written, cut, nothing()).await;
+    let had = had.lock().unwrap().clone();
+    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    assert_eq!(lost, BTreeSet::new());
+    assert!(ledger(&record).unknown >= 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_master_acknowledges_when_it_goes_on_is_lost() {
+    let servers = Watched::start().await;
+    let url = servers.master.url();
+    // A client that stays with the old master, and what reads where the Sentinels say: one ledger.
+    let stays = prober(&plan(&plan_with(&format!("{{ redis: {{ url: \"{url}\" }} }}"))));
+    let reads = prober(&plan(&plan_with(&servers.settings("")))).ledger().unwrap();
+    let written = Written::default();
+    let mut late = BTreeSet::new();
+    write_while(stays, &written, async {
+        written.until_more(Fate::Acknowledged, 50).await;
+        servers.master.process.signal("-STOP");
+        servers.failed_over().await;
+        let before = written.with(Fate::Acknowledged);
+        servers.master.process.signal("-CONT");
+        written.until_more(Fate::Acknowledged, 20).await;
+        late = written.with(Fate::Acknowledged).difference(&before).copied().collect();
+        until("the old master follows the new one", || {
+            servers.master.ask(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+        .await;
+    })
+    .await;
+    let read = reads.read(Clock::start(), ReadStage::AfterFailback, LIMIT).await;
+    assert_eq!(read.end, Ok(()));
+    let has: BTreeSet<u64> = read.seen.iter().collect();
+    assert_eq!(has, servers.replica.list());
+    let lost: BTreeSet<u64> = written.with(Fate::Acknowledged).difference(&has).copied().collect();
+    assert!(lost.is_superset(&late), "{late:?} {lost:?}");
+    // Both servers agree by now: nobody has them any more.
+    assert_eq!(servers.master.list(), has);
+}
