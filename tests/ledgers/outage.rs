@@ -54,13 +54,6 @@ impl Process {
         let _ = child.kill();
         let _ = child.wait();
     }
-
-    /// Stops it, or lets it go on: `-STOP`, `-CONT`.
-    pub fn signal(&self, signal: &str) {
-        let id = self.0.lock().unwrap().id().to_string();
-        let done = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
-        assert!(done.success());
-    }
 }
 
 impl Drop for Process {
