@@ -145,6 +145,7 @@ fn service(name: Name) -> ServiceRecord {
         outage_count: 0,
         recovery,
         failback: None,
+        ledger: None,
         course: course.clone(),
     };
     ServiceRecord {

@@ -11,9 +11,10 @@
 //! CPU time is not ours; both share the machine's cores.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader};
+#[path = "shared/server.rs"]
+mod server;
+
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nx-datacenter: east\r\ncontent-length: 2\r\n\r\nok";
+use server::{ANSWER, Server, Spread, cpu, serve};
+
 const RATES: [u32; 10] =
     [1_000, 5_000, 7_500, 10_000, 12_500, 15_000, 20_000, 25_000, 30_000, 40_000];
 /// Where the bare rows stand.
@@ -296,32 +298,6 @@ fn first_failure(samples: &[Sample]) -> String {
     failed.map_or("late".to_owned(), |sample| format!("{:?}", sample.outcome))
 }
 
-/// Percentiles of durations, shown in milliseconds.
-struct Spread {
-    p50: Duration,
-    p99: Duration,
-    max: Duration,
-}
-
-impl Spread {
-    fn of(durations: impl Iterator<Item = Duration>) -> Self {
-        let mut sorted: Vec<_> = durations.collect();
-        sorted.sort_unstable();
-        let at = |share: f64| {
-            let index = (sorted.len() as f64 * share) as usize;
-            sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
-        };
-        Spread { p50: at(0.5), p99: at(0.99), max: at(1.0) }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-        write!(f, "{:.2} / {:.2} / {:.2}", ms(self.p50), ms(self.p99), ms(self.max))
-    }
-}
-
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
@@ -336,68 +312,4 @@ fn table() -> Table {
     ]);
     table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
     table
-}
-
-/// The CPU time that a process has used so far.
-fn cpu(process: &str) -> Duration {
-    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let spent = tasks.map(|task| {
-        let path = task.unwrap().path().join("schedstat");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-    });
-    Duration::from_nanos(spent.sum())
-}
-
-// --- the server's process ----------------------------------------------------------------------------------------
-
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start() -> Self {
-        let this = std::env::current_exe().unwrap();
-        let mut process = Command::new(this)
-            .arg("--serve")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Server { process, address: line.trim().parse().unwrap() }
-    }
-
-    fn stop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// Answers every request; closes the connection first where the client asks for that, so that the waiting
-/// for stray packets (TIME_WAIT) holds no port of the client's.
-fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let listener = socket.listen(4096).unwrap();
-        println!("{}", listener.local_addr().unwrap());
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 1024];
-                while let Ok(length @ 1..) = stream.read(&mut request).await {
-                    if stream.write_all(ANSWER).await.is_err() {
-                        return;
-                    }
-                    let request = &request[..length];
-                    if request.windows(17).any(|window| window == b"connection: close") {
-                        return;
-                    }
-                }
-            });
-        }
-    });
 }

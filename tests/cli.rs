@@ -8,6 +8,8 @@ mod ahead;
 mod balancer;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/commands.rs"]
+mod commands;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/formats.rs"]

@@ -194,6 +194,8 @@ fn unzigzag(value: u64) -> i64 {
 
 /// Time-outs by phase begin here.
 const TIME_OUT: u64 = 8;
+/// A store that does not take a write.
+const REJECTED: u64 = 13;
 /// What made our side blind begins here.
 const BLIND: u64 = 16;
 /// Status codes begin here.
@@ -234,6 +236,7 @@ fn code(outcome: Outcome) -> u64 {
         Outcome::Bad(Reason::Body) => 6,
         Outcome::Bad(Reason::Slow) => 7,
         Outcome::Bad(Reason::TimeOut(phase)) => TIME_OUT + phase as u64,
+        Outcome::Bad(Reason::Rejected) => REJECTED,
         Outcome::Bad(Reason::Status(status)) => STATUS + u64::from(status),
         Outcome::Unknown(blindness) => BLIND + blindness as u64,
     }
@@ -244,6 +247,7 @@ fn outcome(code: u64) -> Option<Outcome> {
     Some(match code {
         0 => Outcome::Good,
         1..TIME_OUT => Outcome::Bad(*REASONS.get(at(1)?)?),
+        REJECTED => Outcome::Bad(Reason::Rejected),
         TIME_OUT..BLIND => Outcome::Bad(Reason::TimeOut(*PHASES.get(at(TIME_OUT)?)?)),
         BLIND..STATUS => Outcome::Unknown(*BLINDNESS.get(at(BLIND)?)?),
         _ => Outcome::Bad(Reason::Status(u16::try_from(code - STATUS).ok()?)),

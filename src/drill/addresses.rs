@@ -139,6 +139,10 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
         let address = match &probe.kind {
             ProbeKind::Tcp(tcp) => Some(tcp.address.reveal_plain()),
             ProbeKind::Http(http) => host_and_port(&http.url.reveal_plain()),
+            ProbeKind::Ledger(ledger) => {
+                let first = ledger.store.addresses().into_iter().next();
+                first.and_then(|url| host_and_port(&url.reveal_plain()))
+            }
         };
         ((service.name.clone(), probe.name.clone()), address)
     });

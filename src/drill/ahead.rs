@@ -5,14 +5,38 @@ use std::time::Duration;
 
 use super::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
 use crate::model::{
-    Ahead, ControlSpec, CutCall, DrillLength, GuardrailCheck, HaproxySocket, Measurable, Name,
-    Part, Plan, ProbeKind, ProbeSpec, Promise, Promises, Provider, Service, Shown, Spread, Text,
+    Ahead, ControlSpec, CutCall, DrillLength, GuardrailCheck, HaproxySocket, LedgerAhead,
+    LossBudget, Measurable, Name, Part, Plan, ProbeKind, ProbeSpec, Promise, Promises, Provider,
+    Service, Shown, Spread, Text,
 };
 
 /// Looks ahead.
 pub fn ahead(plan: &Plan) -> Ahead {
     let promises = plan.services.iter().flat_map(|service| measurable(plan, service)).collect();
-    Ahead { needs: needs(plan), promises, not_judged: not_judged(plan), length: length(plan) }
+    Ahead {
+        needs: needs(plan),
+        promises,
+        not_judged: not_judged(plan),
+        ledgers: ledgers(plan),
+        length: length(plan),
+    }
+}
+
+fn ledgers(plan: &Plan) -> Vec<LedgerAhead> {
+    let of = |(service, probe): (&Service, &ProbeSpec)| {
+        let ProbeKind::Ledger(ledger) = &probe.kind else { return None };
+        Some(LedgerAhead {
+            service: service.name.clone(),
+            probe: probe.name.clone(),
+            writes: ledger.store.place(),
+            every: probe.every,
+            reads: ledger.store.reads(),
+            settle: ledger.settle,
+            creates: ledger.create,
+            removes: ledger.store.removes().filter(|_| !ledger.keep),
+        })
+    };
+    plan.probes().filter_map(|(_, service, probe)| of((service, probe))).collect()
 }
 
 /// The calls of a control that lives in the drill's process, which nobody can ask before it stands.
@@ -51,15 +75,26 @@ struct Group<'p> {
     promises: &'p Promises,
     /// The one that measures most coarsely.
     probe: &'p ProbeSpec,
+    /// The ledger that measures most coarsely.
+    ledger: Option<&'p ProbeSpec>,
+}
+
+fn coarsest<'p>(probes: impl Iterator<Item = &'p ProbeSpec>) -> Option<&'p ProbeSpec> {
+    probes.max_by_key(|probe| probe.every)
+}
+
+fn is_ledger(probe: &&ProbeSpec) -> bool {
+    matches!(probe.kind, ProbeKind::Ledger(_))
 }
 
 fn measurable(plan: &Plan, service: &Service) -> Vec<Measurable> {
-    let rest = service.probes.iter().filter(|probe| probe.required && probe.promises.is_empty());
-    let whole = rest.max_by_key(|probe| probe.every).map(|probe| Group {
+    let rest = || service.probes.iter().filter(|probe| probe.required && probe.promises.is_empty());
+    let whole = coarsest(rest()).map(|probe| Group {
         service,
         feature: None,
         promises: &service.promises,
         probe,
+        ledger: coarsest(rest().filter(is_ledger)),
     });
     let features = service.probes.iter().filter(|probe| !probe.promises.is_empty());
     let features = features.map(|probe| Group {
@@ -67,6 +102,7 @@ fn measurable(plan: &Plan, service: &Service) -> Vec<Measurable> {
         feature: Some(&probe.name),
         promises: &probe.promises,
         probe,
+        ledger: Some(probe).filter(is_ledger),
     });
     whole.into_iter().chain(features).flat_map(|group| of_group(plan, &group)).collect()
 }
@@ -109,7 +145,43 @@ fn of_group(plan: &Plan, group: &Group) -> Vec<Measurable> {
         let meaning = counted(plan, group.probe);
         found.push(of(Promise::P99WhileCut, Some(budget), None, true, meaning));
     }
+    found.extend(group.ledger.into_iter().flat_map(|ledger| of_records(group, ledger)));
     found
+}
+
+/// What is promised of records: counted by a reading that comes to its end, or a window as coarse as one period of writes.
+fn of_records(group: &Group, ledger: &ProbeSpec) -> Vec<Measurable> {
+    let of = |promise, budget, width: Option<Duration>, can_be_kept, meaning| Measurable {
+        service: group.service.name.clone(),
+        feature: group.feature.cloned(),
+        promise,
+        budget,
+        probe: ledger.name.clone(),
+        every: ledger.every,
+        k: Some(1),
+        width,
+        can_be_kept,
+        meaning,
+    };
+    let every = Shown(ledger.every);
+    let exact =
+        format!("counted exactly, of a write every {every}, where both readings come to their end");
+    let lose = group.promises.lose_at_most.map(|budget| match budget {
+        LossBudget::Writes(_) => of(Promise::LoseAtMost, None, None, true, exact.clone()),
+        LossBudget::Window(budget) => {
+            let width = ledger.every;
+            let meaning = match budget.checked_sub(width).filter(|left| !left.is_zero()) {
+                Some(_) => format!("the window is uncertain by one period of writes, {every}"),
+                None => format!(
+                    "cannot be kept: writes {every} apart are no finer than it; lower `every`"
+                ),
+            };
+            of(Promise::LoseAtMost, Some(budget), Some(width), width < budget, meaning)
+        }
+    });
+    let twice = group.promises.duplicate_at_most;
+    let twice = twice.map(|_| of(Promise::DuplicateAtMost, None, None, true, exact.clone()));
+    lose.into_iter().chain(twice).collect()
 }
 
 /// Where the true time must not lie for the bounds to decide it.
@@ -176,7 +248,9 @@ fn not_judged(plan: &Plan) -> Vec<String> {
             said.push(format!("{name}/{} {text}", probe.name));
         }
     }
-    said.push("lost writes are not measured: this version has no ledger".to_owned());
+    if !plan.probes().any(|(_, _, probe)| is_ledger(&probe)) {
+        said.push("lost writes are not measured: no service has a ledger".to_owned());
+    }
     said
 }
 
@@ -256,14 +330,11 @@ fn with_headers<'p>(url: &'p Text, headers: &'p [(String, Text)]) -> Vec<&'p Tex
 
 fn texts_asked(kind: &ProbeKind) -> Vec<&Text> {
     match kind {
-        ProbeKind::Http(http) => {
-            let mut texts = with_headers(&http.url, &http.headers);
-            texts.extend(http.body.iter().chain(&http.expect.body));
-            texts
-        }
+        ProbeKind::Http(http) => http.texts().collect(),
         ProbeKind::Tcp(tcp) => {
             std::iter::once(&tcp.address).chain(&tcp.send).chain(&tcp.expect).collect()
         }
+        ProbeKind::Ledger(ledger) => ledger.store.texts(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod finish;
 mod preflight;
+mod read_back;
 mod way_back;
 
 use std::panic::AssertUnwindSafe;
@@ -22,8 +23,8 @@ use crate::clock::Clock;
 use crate::journal::{Append, Last, Record};
 use crate::measure::{Ending, Observation};
 use crate::model::{
-    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, RunRecord, Service,
-    Stage, Why,
+    Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, ReadStage, RunRecord,
+    Service, Stage, Why,
 };
 use crate::restore::call_within;
 use crate::watchdog::Phase;
@@ -105,7 +106,7 @@ impl Conductor {
 
     async fn stages(&mut self) {
         self.begin();
-        if self.preflight().await && self.baseline().await {
+        if self.preflight().await && self.begin_ledgers().await && self.baseline().await {
             if self.cut().await {
                 self.observe().await;
                 self.hold().await;
@@ -338,6 +339,13 @@ impl Conductor {
                     self.read_while_cut(left).await;
                 }
             }
+        }
+        if self.ending.stopped.is_none() {
+            // Where users are still without service, traffic does not stay away from them for this.
+            let short = self.clock.now().plus(LAST_READ_LIMIT);
+            let latest = if worth_it { self.deadline() } else { self.deadline().min(short) };
+            self.read_back(ReadStage::AfterFailover, Some(latest)).await;
+            self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
         }
         // The last reading before the restore: did the cut hold to its end?
         if self.ending.stopped.is_none() && !self.read_while_cut(LAST_READ_LIMIT).await {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock::Clock;
 use crate::model::{LoadFrom, Offset, Sampled};
-use crate::probe::{Prober, Running};
+use crate::probe::{LedgerHandle, Prober, Running};
 
 /// Asks the services, open loop, from start to stop.
 pub trait Probing: Send {
@@ -17,6 +17,11 @@ pub trait Probing: Send {
 
     /// The cut is made now: loads that begin with it do so.
     fn cut(&mut self, _clock: Clock, _at: Offset) {}
+
+    /// The ledgers among them.
+    fn ledgers(&self) -> Vec<LedgerHandle> {
+        Vec::new()
+    }
 
     /// Ends the schedule, waits up to `grace` for samples in flight, and has reported all of them
     /// when it returns.
@@ -28,6 +33,7 @@ pub trait Probing: Send {
 pub struct Probes {
     ready: Vec<Prober>,
     running: Vec<Running>,
+    ledgers: Vec<LedgerHandle>,
     loads: Vec<(LoadFrom, Prober)>,
     /// For loads that begin with the cut.
     out: Option<UnboundedSender<Sampled>>,
@@ -36,7 +42,8 @@ pub struct Probes {
 impl Probes {
     /// Probes and loads that were prepared.
     pub fn new(ready: Vec<Prober>, loads: Vec<(LoadFrom, Prober)>) -> Self {
-        Probes { ready, running: Vec::new(), loads, out: None }
+        let ledgers = ready.iter().filter_map(Prober::ledger).collect();
+        Probes { ready, running: Vec::new(), ledgers, loads, out: None }
     }
 
     fn begin(&mut self, from: LoadFrom, clock: Clock, at: Offset) {
@@ -63,6 +70,10 @@ impl Probing for Probes {
         self.running.extend(begun);
         self.out = Some(out);
         self.begin(LoadFrom::Baseline, clock, start);
+    }
+
+    fn ledgers(&self) -> Vec<LedgerHandle> {
+        self.ledgers.clone()
     }
 
     fn cut(&mut self, clock: Clock, at: Offset) {

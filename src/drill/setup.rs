@@ -17,9 +17,9 @@ use crate::lab::Lab;
 use crate::measure::closed;
 use crate::model::{
     ControlSpec, CutOrder, DatacenterId, DrillEvent, LabSpec, Name, Plan, PlanFile, PlanSummary,
-    ProbeId, Proof, Provider, RunRecord, Sampled, Shown, Verdict, Why,
+    ProbeId, ProbeKind, Proof, Provider, RunRecord, Sampled, Shown, Verdict, Why,
 };
-use crate::probe::{Connector, PrepareError, Prober, SystemConnector};
+use crate::probe::{Connector, PrepareError, Prober, SystemConnector, Writer};
 use crate::traffic::gates::Gates;
 use crate::traffic::haproxy::Haproxy;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
@@ -77,7 +77,7 @@ pub async fn conduct(mut charge: Charge) -> RunRecord {
             return Err(why);
         }
         let connector = connector()?;
-        let probes = probes(&plan, lab.as_ref(), &connector)?;
+        let probes = probes(&plan, &run, lab.as_ref(), &connector)?;
         let address = |service: &str| lab.as_ref().and_then(|lab| lab.address(service));
         let guards = Guards::prepare(&plan, &address, connector)?;
         let located = located(&plan).await;
@@ -234,13 +234,27 @@ fn survivors(
         .collect()
 }
 
-fn probes(plan: &Plan, lab: Option<&Lab>, connector: &Arc<dyn Connector>) -> Result<Probes, Why> {
+fn probes(
+    plan: &Plan,
+    run: &str,
+    lab: Option<&Lab>,
+    connector: &Arc<dyn Connector>,
+) -> Result<Probes, Why> {
     let refused = |error: &dyn std::fmt::Display| Why::new("probe-not-ready", error.to_string());
     let address = |service: &str| lab.and_then(|lab| lab.address(service));
     let mut ready = Vec::new();
     for (id, service, probe) in plan.probes() {
-        let prober = Prober::prepare(id, probe, &address, connector.clone())
-            .map_err(|error| refused(&format!("{}: {error}", service.name)))?;
+        let connector = connector.clone();
+        let prober = match &probe.kind {
+            ProbeKind::Ledger(ledger) => {
+                let (service, name) = (service.name.clone(), probe.name.clone());
+                let writer = Writer { run: run.to_owned(), service, probe: name };
+                let writer = (writer, plan.datacenters.as_slice());
+                Prober::prepare_ledger(id, (probe, ledger), writer, &address, connector)
+            }
+            _ => Prober::prepare(id, probe, &address, connector),
+        };
+        let prober = prober.map_err(|error| refused(&format!("{}: {error}", service.name)))?;
         ready.push(prober);
     }
     let mut loads = Vec::new();

@@ -144,13 +144,7 @@ impl Balancer {
         store: &Store,
         mut request: Request<Incoming>,
     ) -> Response<Full<Bytes>> {
-        let (term, _turn) = loop {
-            let term = store.term();
-            let turn = term.turn.clone().read_owned().await;
-            if store.term().number == term.number {
-                break (term.number, turn);
-            }
-        };
+        let (term, _turn) = store.turn().await;
         request.headers_mut().insert(TERM, HeaderValue::from(term));
         let id = in_query(request.uri().query(), "id").filter(|_| is_write(request.method()));
         let id = id.map(str::to_owned);

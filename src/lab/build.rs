@@ -111,6 +111,8 @@ impl Lab {
         for member in pool.members() {
             let room = self.room(name, member.datacenter, member.replica).await?;
             doors.push(room.doors);
+            let place = format!("{}/{name}", room.identity.datacenter_name);
+            self.beside.insert(place, room.doors.side);
             copies.push((room.identity, room.doors));
             listeners.push((member.datacenter, room.listener));
         }

@@ -20,6 +20,7 @@ mod controller;
 mod copy;
 mod faults;
 mod pool;
+mod promised;
 mod replica;
 mod serve;
 mod store;
@@ -58,6 +59,8 @@ pub struct Lab {
     gates: BTreeMap<(DatacenterId, Name), Gate>,
     /// What has a balancer: the services and the stores.
     fronts: BTreeMap<Name, Front>,
+    /// Where each copy of a store is reached by those that stand beside it, by `DATACENTER/NAME`.
+    beside: BTreeMap<String, SocketAddr>,
     controllers: BTreeMap<Name, Arc<Controller>>,
     proxies: Vec<Proxy>,
     tasks: JoinSet<()>,
@@ -97,6 +100,7 @@ impl Lab {
             datacenters: datacenters.to_vec(),
             gates: BTreeMap::new(),
             fronts: BTreeMap::new(),
+            beside: BTreeMap::new(),
             controllers: BTreeMap::new(),
             proxies: Vec::new(),
             tasks: JoinSet::new(),
@@ -105,10 +109,12 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Where clients reach a service or store, as `http://HOST:PORT`; `None` for one that it does
-    /// not have.
+    /// Where clients reach a service or store, as `http://HOST:PORT`; as `DATACENTER/NAME` where they reach that copy of a
+    /// store if they stand beside it, whatever is cut. `None` for one that it does not have.
     pub fn address(&self, name: &str) -> Option<String> {
-        self.fronts.get(&Name::from(name)).map(|front| format!("http://{}", front.address))
+        let front = self.fronts.get(&Name::from(name)).map(|front| &front.address);
+        let address = front.or_else(|| self.beside.get(name))?;
+        Some(format!("http://{address}"))
     }
 
     /// The gates, as `DATACENTER/NAME` of the service, store or controller behind them; the

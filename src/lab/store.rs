@@ -3,27 +3,28 @@
 //! Writes go to the primary. A *wire* for each other copy fetches them through the gate of the
 //! primary's datacenter and delivers them through that of the copy: so a cut ends replication too.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use hyper::{Method, Request, StatusCode};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, RwLock, watch};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, watch};
 use tokio::time::timeout;
 
-use super::answer::{Identity, check_of, in_query};
+use super::answer::Identity;
 use super::balancer::Doors;
 use super::copy::{Data, Piece};
+use super::promised::Promised;
 use super::serve::serve;
 use super::upstream::ask;
 use crate::clock::Clock;
-use crate::model::{DatacenterId, LabStore, LabStoreTruth, Offset, Replication};
+use crate::model::{DatacenterId, LabStore, LabStoreTruth, Offset, Replication, SplitBrain};
 
 /// The header field with the number of the term in which the balancer sent a request.
 pub(super) const TERM: &str = "x-lab-term";
@@ -83,7 +84,10 @@ pub(super) struct Store {
     term: watch::Sender<Term>,
     copied: watch::Sender<BTreeMap<DatacenterId, Copied>>,
     written: Notify,
-    acknowledged: Mutex<BTreeMap<String, Offset>>,
+    promised: Promised,
+    split_brain: Option<SplitBrain>,
+    /// The primary that was replaced while it could not be reached, until it is the primary again.
+    deposed: Mutex<Option<DatacenterId>>,
     /// When writes stopped waiting for a copy that did not answer.
     gave_up: Mutex<Vec<Offset>>,
 }
@@ -111,7 +115,9 @@ impl Store {
             }),
             copied: watch::Sender::new(copied),
             written: Notify::new(),
-            acknowledged: Mutex::default(),
+            promised: Promised::new(spec.faults),
+            split_brain: spec.faults.split_brain,
+            deposed: Mutex::default(),
             gave_up: Mutex::default(),
         }
     }
@@ -121,19 +127,25 @@ impl Store {
         self.term.borrow().clone()
     }
 
+    /// The present term, held: while it is, no other copy takes over in order.
+    pub(super) async fn turn(&self) -> (u64, OwnedRwLockReadGuard<()>) {
+        loop {
+            let term = self.term();
+            let turn = term.turn.clone().read_owned().await;
+            if self.term().number == term.number {
+                return (term.number, turn);
+            }
+        }
+    }
+
     /// Notes that the write of `id` was acknowledged in `term`; `false` if that is over, so that
     /// it must not be.
     pub(super) fn acknowledge(&self, id: &str, term: u64) -> bool {
         let now = self.term.borrow();
         if now.number == term {
-            let mut acknowledged = self.acknowledged();
-            acknowledged.entry(id.to_owned()).or_insert_with(|| self.clock.now());
+            self.promised.acknowledge(id, self.clock.now());
         }
         now.number == term
-    }
-
-    fn acknowledged(&self) -> MutexGuard<'_, BTreeMap<String, Offset>> {
-        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last instant from `from` until `until` up to which writes waited in vain for a copy.
@@ -146,22 +158,10 @@ impl Store {
         self.copies.iter().find(|copy| copy.datacenter() == datacenter)
     }
 
-    /// What was acknowledged so far, and which of it the primary does not have.
+    /// What was acknowledged so far, and what became of it.
     pub(super) fn truth(&self) -> LabStoreTruth {
-        let primary = self.term().primary;
-        let primary = self.copy_in(primary).map(Copy::data);
-        let acknowledged = self.acknowledged();
-        let is_lost = |id: &str| primary.as_ref().is_none_or(|data| !data.has(id));
-        let mut lost: Vec<(Offset, &String)> =
-            acknowledged.iter().filter(|(id, _)| is_lost(id)).map(|(id, &at)| (at, id)).collect();
-        lost.sort();
-        LabStoreTruth {
-            acknowledged: acknowledged.len() as u64,
-            first_lost: lost.first().map(|(at, _)| *at),
-            last_lost: lost.last().map(|(at, _)| *at),
-            lost: lost.into_iter().map(|(_, id)| id.clone()).collect(),
-            ..LabStoreTruth::default()
-        }
+        let primary = self.copy_in(self.term().primary).map(Copy::data);
+        self.promised.truth(primary.as_deref())
     }
 
     /// Serves the copy in `datacenter` for ever.
@@ -171,86 +171,6 @@ impl Store {
             async move { store.answer(datacenter, request).await }
         })
         .await;
-    }
-
-    async fn answer(
-        &self,
-        datacenter: DatacenterId,
-        request: Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
-        let Some(copy) = self.copy_in(datacenter) else {
-            return super::answer::own(StatusCode::NOT_FOUND, "no copy stands here".into());
-        };
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        if check_of(&head.headers).is_some() {
-            return copy.identity.answer(StatusCode::OK);
-        }
-        if head.headers.contains_key(WIRE) {
-            return self.answer_wire(copy, head.uri.query(), &body);
-        }
-        let term = head.headers.get(TERM).and_then(|value| value.to_str().ok()?.parse().ok());
-        if !term.is_some_and(|term| copy.data().leads(term)) {
-            return copy.identity.answer(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        let id = in_query(head.uri.query(), "id");
-        match id {
-            None if head.uri.path() == "/ids" => {
-                let ids = json!(copy.data().ids());
-                copy.identity.answer_with(StatusCode::OK, &ids)
-            }
-            None => copy.identity.answer(StatusCode::OK),
-            Some(id) if is_write(&head.method) => {
-                let length = copy.data().write(id, self.clock.now());
-                self.written.notify_waiters();
-                if self.replication == Replication::Sync {
-                    self.until_copied(datacenter, length).await;
-                }
-                copy.identity.answer(StatusCode::CREATED)
-            }
-            Some(id) if copy.data().has(id) => copy.identity.answer(StatusCode::OK),
-            Some(_) => copy.identity.answer(StatusCode::NOT_FOUND),
-        }
-    }
-
-    /// Waits until every copy that can be reached has the first `length` ids.
-    async fn until_copied(&self, primary: DatacenterId, length: usize) {
-        let term = self.term().number;
-        let mut copied = self.copied.subscribe();
-        let enough = copied.wait_for(|copied| {
-            let mut others = copied.iter().filter(|(datacenter, _)| **datacenter != primary);
-            others.all(|(_, it)| !it.reachable || (it.term == term && it.length >= length))
-        });
-        // The sender lives as long as the store.
-        let _ = enough.await;
-    }
-
-    /// Waits until the copy in `datacenter` is known to have `length` ids.
-    #[cfg(test)]
-    pub(super) async fn until_copy_has(&self, datacenter: DatacenterId, length: usize) {
-        let mut copied = self.copied.subscribe();
-        let _ = copied.wait_for(|copied| copied[&datacenter].length >= length).await;
-    }
-
-    fn answer_wire(&self, copy: &Copy, query: Option<&str>, body: &[u8]) -> Response<Full<Bytes>> {
-        let number = |key| in_query(query, key).and_then(|value| value.parse::<u64>().ok());
-        if !body.is_empty() {
-            let followed = serde_json::from_slice::<Piece>(body)
-                .is_ok_and(|piece| copy.data().follow(&piece, self.clock.now()));
-            let status = if followed { StatusCode::OK } else { StatusCode::CONFLICT };
-            return copy.identity.answer(status);
-        }
-        let (Some(term), Some(from), Some(until)) =
-            (number("term"), number("from"), number("until"))
-        else {
-            return copy.identity.answer(StatusCode::BAD_REQUEST);
-        };
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let piece = copy.data().piece(term, from, Offset::from_nanos(until));
-        match piece.and_then(|piece| serde_json::to_value(piece).ok()) {
-            Some(piece) => copy.identity.answer_with(StatusCode::OK, &piece),
-            None => copy.identity.answer(StatusCode::CONFLICT),
-        }
     }
 
     /// Carries the primary's writes to the copy in `datacenter` for ever.
@@ -284,7 +204,7 @@ impl Store {
         let Some(piece) = fetch(primary.doors, term.number, from, until).await else {
             return false;
         };
-        let length = from + piece.ids.len();
+        let length = from + piece.entries.len();
         if before.is_some_and(|before| before.length == length && before.reachable) {
             return true;
         }
@@ -308,12 +228,18 @@ impl Store {
     /// when `to` has all of its data, else with what it has. `false` when that did not succeed.
     pub(super) async fn promote(&self, to: DatacenterId, in_order: bool) -> bool {
         let term = self.term();
+        if self.split_brain == Some(SplitBrain::OldWins) && self.is_deposed(to) {
+            // What was written elsewhere meanwhile is dropped when that copy hears of it.
+            return self.begin(to);
+        }
         if !in_order {
             // Nobody waits for the one that was lost, until it answers a wire again.
             self.copied.send_modify(|copied| {
                 copied.entry(term.primary).and_modify(|lost| lost.reachable = false);
             });
-            return self.begin(to);
+            let begun = self.begin(to);
+            *self.deposed() = begun.then_some(term.primary);
+            return begun;
         }
         let Ok(_turn) = timeout(HAND_OVER, term.turn.write()).await else { return false };
         let carried = timeout(WIRE_TIMEOUT, self.carry(to, Some(self.clock.now()))).await;
@@ -321,8 +247,17 @@ impl Store {
         carried == Ok(true) && has(to) == has(term.primary) && self.begin(to)
     }
 
+    fn deposed(&self) -> MutexGuard<'_, Option<DatacenterId>> {
+        self.deposed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_deposed(&self, datacenter: DatacenterId) -> bool {
+        *self.deposed() == Some(datacenter)
+    }
+
     fn begin(&self, to: DatacenterId) -> bool {
         let Some(copy) = self.copy_in(to) else { return false };
+        *self.deposed() = None;
         self.term.send_modify(|term| {
             let number = term.number + 1;
             copy.data().lead(number);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::held::Held;
 use super::impact::impact;
+use super::ledger::Ledger;
 use super::now::Recent;
 use super::outage::{Stable, episodes};
 use super::promise::{Evidence, judge_service, not_back, settled_after, settled_while_cut};
@@ -13,8 +14,12 @@ use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
     Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Outcome, Plan, ProbeId,
-    ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceRecord, Stage, VantageId, Why,
+    ProbeKind, ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceRecord, Stage, VantageId,
+    Why,
 };
+
+/// For what nobody promised to be back, this part of the longest cut is not waited: ledgers are read back in it.
+const READ_BACK: u32 = 10;
 
 /// Fewer good samples at baseline than this are no steady state.
 const BASELINE_SAMPLES: u64 = 10;
@@ -30,6 +35,8 @@ pub struct Series {
     pub timeline: Timeline,
     /// Those that tell whether the survivors carry the load.
     pub held: Held,
+    /// What became of its writes, if it is a ledger.
+    pub ledger: Option<Ledger>,
 }
 
 /// Everything that was seen so far.
@@ -96,9 +103,18 @@ impl Observation {
             vantage,
             timeline: Timeline::new(self.plan.lost_to(spec), spec.every, cells),
             held: Held::new(service.promises_of(spec), &self.plan.loads),
+            ledger: matches!(spec.kind, ProbeKind::Ledger(_)).then(|| Ledger::new(spec.every)),
         });
         series.held.push(&sample, &self.marks);
+        if let Some(ledger) = &mut series.ledger {
+            ledger.push(&sample);
+        }
         series.timeline.push(sample, &self.marks);
+    }
+
+    /// The ledger that `probe` writes from here; `None` while it has written nothing.
+    pub fn ledger(&mut self, probe: ProbeId) -> Option<&mut Ledger> {
+        self.series.get_mut(&(probe, VantageId::default()))?.ledger.as_mut()
     }
 
     /// What counts as back to normal in this drill.
@@ -179,10 +195,16 @@ impl Observation {
 
     /// As [`Observation::is_settled`], for the service with this number.
     pub fn is_service_settled(&self, service: usize) -> bool {
-        self.plan
-            .services
-            .get(service)
-            .is_none_or(|spec| settled_while_cut(spec, &self.evidence(service), &self.marks))
+        self.plan.services.get(service).is_none_or(|spec| {
+            settled_while_cut(spec, &self.evidence(service), &self.marks, self.is_late())
+        })
+    }
+
+    /// Whether what is left of the cut is only as much as ledgers need to be read back.
+    fn is_late(&self) -> bool {
+        let at_most = self.plan.timing.at_most;
+        let end = self.marks.cut_issued.map(|cut| cut.plus(at_most - at_most / READ_BACK));
+        end.is_some_and(|end| self.latest >= end)
     }
 
     /// Whether every required probe of every service was seen to recover.
@@ -258,6 +280,7 @@ impl Observation {
                     stable: while_cut,
                     recovery: recovery(&series.timeline, &self.marks, while_cut),
                     failback: failback(&series.timeline, &self.marks, stable),
+                    ledger: series.ledger.as_ref(),
                 })
             })
             .collect()
@@ -310,6 +333,9 @@ impl Observation {
             outages: outages.iter().take(KEPT).map(|episode| episode.outage).collect(),
             recovery: evidence.recovery,
             failback: evidence.failback,
+            ledger: series.ledger.as_ref().map(|ledger| {
+                ledger.account(&self.marks, |id| self.plan.datacenter(id).to_owned())
+            }),
             course: self.course(timeline),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::held::Held;
+use super::ledger::Ledger;
 use super::outage::Stable;
 use super::recovery::troubled_again;
 use super::run::Kind;
@@ -28,6 +29,8 @@ pub struct Evidence<'a> {
     pub recovery: Option<Recovery>,
     /// Its failback so far.
     pub failback: Option<Recovery>,
+    /// What became of its records, if it is a ledger.
+    pub ledger: Option<&'a Ledger>,
 }
 
 /// A service's times and what became of its promises.
@@ -45,43 +48,68 @@ pub struct ServiceJudgement {
 struct Group<'a, 'e> {
     promises: &'a Promises,
     feature: Option<&'a Name>,
-    /// `None` while one that must be heard has said nothing.
-    heard: Option<Vec<&'a Evidence<'e>>>,
+    probes: Vec<&'a ProbeSpec>,
+    /// Those of them that said anything.
+    found: Vec<&'a Evidence<'e>>,
+}
+
+impl<'a, 'e> Group<'a, 'e> {
+    fn new(
+        promises: &'a Promises,
+        feature: Option<&'a Name>,
+        probes: Vec<&'a ProbeSpec>,
+        evidence: &'a [Evidence<'e>],
+    ) -> Self {
+        let is_of = |it: &&Evidence<'_>| probes.iter().any(|probe| probe.name == it.probe.name);
+        let found = evidence.iter().filter(is_of).collect();
+        Group { promises, feature, probes, found }
+    }
+
+    /// Its evidence; `None` while one that must be heard has said nothing.
+    fn heard(&self) -> Option<&[&'a Evidence<'e>]> {
+        let is_heard = |probe: &&ProbeSpec| self.found.iter().any(|it| it.probe.name == probe.name);
+        self.probes.iter().all(is_heard).then_some(&self.found)
+    }
+
+    /// Whether nothing is promised but of the records of its ledgers: those are read back however it is with the rest.
+    fn is_of_records_alone(&self) -> bool {
+        let rest = Promises { lose_at_most: None, duplicate_at_most: None, ..*self.promises };
+        rest.is_empty()
+    }
 }
 
 fn groups<'a, 'e>(service: &'a Service, evidence: &'a [Evidence<'e>]) -> Vec<Group<'a, 'e>> {
-    let heard = |wanted: &dyn Fn(&ProbeSpec) -> bool| {
-        let is_heard = |probe: &ProbeSpec| evidence.iter().any(|e| e.probe.name == probe.name);
-        let all = service.probes.iter().filter(|probe| wanted(probe)).all(is_heard);
-        all.then(|| evidence.iter().filter(|evidence| wanted(evidence.probe)).collect())
-    };
-    let rest = |probe: &ProbeSpec| probe.required && probe.promises.is_empty();
-    let whole = Group { promises: &service.promises, feature: None, heard: heard(&rest) };
+    let rest = service.probes.iter().filter(|probe| probe.required && probe.promises.is_empty());
+    let whole = Group::new(&service.promises, None, rest.collect(), evidence);
     let features = service.probes.iter().filter(|probe| !probe.promises.is_empty());
-    let features = features.map(|probe| Group {
-        promises: &probe.promises,
-        feature: Some(&probe.name),
-        heard: heard(&|other| other.name == probe.name),
-    });
+    let features =
+        features.map(|probe| Group::new(&probe.promises, Some(&probe.name), vec![probe], evidence));
     let groups = std::iter::once(whole).chain(features);
     groups.filter(|group| !group.promises.is_empty()).collect()
 }
 
 /// Whether nothing more can be learned by staying cut: each probe's recovery time is known and the rest was
-/// watched for long enough, or the budget is spent.
-pub fn settled_while_cut(service: &Service, evidence: &[Evidence<'_>], marks: &Marks) -> bool {
+/// watched for long enough, or the budget is spent. `late`: what nobody promised to be back is not waited for any more.
+pub fn settled_while_cut(
+    service: &Service,
+    evidence: &[Evidence<'_>],
+    marks: &Marks,
+    late: bool,
+) -> bool {
     groups(service, evidence).iter().all(|group| {
         let budget = group.promises.recover_within;
-        settled(
-            group,
-            budget,
-            |evidence| evidence.recovery,
-            |evidence| {
-                let promised = group.promises.good_while_cut.is_some()
-                    || group.promises.p99_while_cut.is_some();
-                !promised || evidence.held.is_watched(marks, evidence.stable)
-            },
-        )
+        let given_up = late && group.is_of_records_alone();
+        given_up
+            || settled(
+                group,
+                budget,
+                |evidence| evidence.recovery,
+                |evidence| {
+                    let promised = group.promises.good_while_cut.is_some()
+                        || group.promises.p99_while_cut.is_some();
+                    !promised || evidence.held.is_watched(marks, evidence.stable)
+                },
+            )
     })
 }
 
@@ -119,7 +147,7 @@ fn settled(
     pick: fn(&Evidence<'_>) -> Option<Recovery>,
     watched: impl Fn(&Evidence<'_>) -> bool,
 ) -> bool {
-    let Some(found) = &group.heard else { return false };
+    let Some(found) = group.heard() else { return false };
     let over = |found: Recovery| budget.is_some_and(|budget| found.bounds.low > budget);
     let known = |found: Recovery| found.bounds.high.is_some();
     found.iter().all(|evidence| pick(evidence).is_some_and(known) && watched(evidence))
@@ -150,7 +178,7 @@ pub fn judge_service(
 }
 
 fn judge_group(group: &Group<'_, '_>, marks: &Marks, stable: Stable) -> Vec<PromiseResult> {
-    let probes: &[&Evidence<'_>] = group.heard.as_deref().unwrap_or_default();
+    let probes: &[&Evidence<'_>] = group.heard().unwrap_or_default();
     let mut results = Vec::new();
     if let Some(budget) = group.promises.recover_within {
         let until = marks.restore_issued.unwrap_or(Offset::from_nanos(u64::MAX));
@@ -178,6 +206,7 @@ fn judge_group(group: &Group<'_, '_>, marks: &Marks, stable: Stable) -> Vec<Prom
     if let Some(budget) = group.promises.p99_while_cut {
         results.push(p99_while_cut(probes, marks, budget, blind()));
     }
+    results.extend(super::ledger::judge(group.promises, (&group.probes, &group.found), marks));
     for result in &mut results {
         result.feature = group.feature.cloned();
     }

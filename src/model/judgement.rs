@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bounds, Name, Offset, PathCounters, millis, optional_millis};
+use super::{Bounds, CountBounds, Name, Offset, PathCounters, millis, optional_millis};
 
 /// The marks that the stages put on the time line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
@@ -159,6 +159,10 @@ pub enum Promise {
     GoodWhileCut,
     /// `p99_while_cut`.
     P99WhileCut,
+    /// `lose_at_most`.
+    LoseAtMost,
+    /// `duplicate_at_most`.
+    DuplicateAtMost,
 }
 
 impl fmt::Display for Promise {
@@ -169,6 +173,8 @@ impl fmt::Display for Promise {
             Promise::Sustain => "sustain",
             Promise::GoodWhileCut => "good_while_cut",
             Promise::P99WhileCut => "p99_while_cut",
+            Promise::LoseAtMost => "lose_at_most",
+            Promise::DuplicateAtMost => "duplicate_at_most",
         })
     }
 }
@@ -195,6 +201,13 @@ pub struct PromiseResult {
     /// The share that `good_while_cut` demands; `None` for the others.
     #[serde(default)]
     pub at_least: Option<f64>,
+    /// What `lose_at_most` and `duplicate_at_most` were judged by, in records; `None` for the others, and where nothing was
+    /// read back.
+    #[serde(default)]
+    pub counted: Option<CountBounds>,
+    /// How many records `lose_at_most` or `duplicate_at_most` allow; `None` for the others, and for a budget in time.
+    #[serde(default)]
+    pub at_most: Option<u64>,
     /// The probe that decided it: the slowest.
     pub probe: Option<Name>,
     /// Whether it was kept.
@@ -214,6 +227,8 @@ impl PromiseResult {
             bad: None,
             held: None,
             at_least: None,
+            counted: None,
+            at_most: None,
             probe: None,
             judgement,
             why,

@@ -184,6 +184,31 @@ pub struct LabStore {
     pub replication: Replication,
     /// The controller that says which copy is active, if health checks do not.
     pub switched_by: Option<Name>,
+    /// What is wrong with it.
+    pub faults: StoreFaults,
+}
+
+/// What is wrong with a store of the lab. By default, nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StoreFaults {
+    /// The share of the writes that are acknowledged and never stored, from 0 to 1; every hundredth for 0.01.
+    pub loses: f64,
+    /// The share of what is stored that is stored twice, likewise.
+    pub duplicates: f64,
+    /// Readings show what was there so long ago.
+    pub stale_for: Duration,
+    /// A primary that was replaced while it could not be reached does not know it, and goes on acknowledging what those
+    /// write that stand beside it. `None`: it refuses from then on.
+    pub split_brain: Option<SplitBrain>,
+}
+
+/// Whose writes are kept when a primary comes back that was replaced without knowing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitBrain {
+    /// Those of the one that replaced it.
+    NewWins,
+    /// Its own.
+    OldWins,
 }
 
 impl LabStore {

@@ -87,6 +87,18 @@ pub struct LabStoreTruth {
     /// When the last of them was.
     #[serde(rename = "last_lost_ms")]
     pub last_lost: Option<Offset>,
+    /// The ids of acknowledged writes that it has more than once. Records of older versions have none, nor of the rest.
+    #[serde(default)]
+    pub duplicated: Vec<String>,
+    /// Writes that it acknowledged and never stored, as its faults say.
+    #[serde(default)]
+    pub never_stored: u64,
+    /// Readings that it answered without something that was there, as its faults say.
+    #[serde(default)]
+    pub stale_reads: u64,
+    /// Writes that a copy acknowledged which did not know that another had replaced it.
+    #[serde(default)]
+    pub by_deposed: u64,
 }
 
 /// A datacenter made active.

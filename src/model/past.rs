@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why, optional_millis,
+    Bounds, CountBounds, Judgement, Mode, Name, Promise, Sealed, UserMinutes, Verdict, Why,
+    optional_millis,
 };
 
 /// A past run in a few hundred bytes.
@@ -172,6 +173,8 @@ pub struct Comparison {
     pub promises: Vec<ComparedPromise>,
     /// What users lost.
     pub user_minutes: Vec<ComparedMinutes>,
+    /// What the stores of the ledgers lost.
+    pub losses: Vec<ComparedLoss>,
 }
 
 /// What became of a plan from one run to another.
@@ -256,6 +259,21 @@ pub struct ComparedMinutes {
     /// In the second run.
     pub after: Option<UserMinutes>,
     /// What became of it.
+    pub change: Change,
+}
+
+/// The acknowledged writes that a ledger lost in two runs; `None`: there was no such ledger.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComparedLoss {
+    /// The service.
+    pub service: Name,
+    /// The ledger.
+    pub probe: Name,
+    /// In the first run.
+    pub before: Option<CountBounds>,
+    /// In the second run.
+    pub after: Option<CountBounds>,
+    /// What became of it: `slower` is more, `faster` is fewer.
     pub change: Change,
 }
 

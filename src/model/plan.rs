@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{
     Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LabSpec, LoadSpec, Name, Networks, Notification, Part, ProbeId, Text,
+    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Notification, Part, ProbeId, Text,
 };
 
 /// A drill, ready to run.
@@ -118,6 +118,10 @@ pub struct Promises {
     pub good_while_cut: Option<f64>,
     /// The time within which 99 of 100 requests must be answered while cut, once the time to recover is over.
     pub p99_while_cut: Option<Duration>,
+    /// The recovery point objective: what of the ledgers' acknowledged writes may be lost.
+    pub lose_at_most: Option<LossBudget>,
+    /// How many of the ledgers' records may be there more than once.
+    pub duplicate_at_most: Option<u64>,
 }
 
 impl Promises {
@@ -171,10 +175,11 @@ impl ProbeSpec {
     /// The services of the lab that it asks.
     pub fn asks_in_the_lab(&self) -> impl Iterator<Item = &str> {
         let at = match &self.kind {
-            ProbeKind::Http(http) => &http.url,
-            ProbeKind::Tcp(tcp) => &tcp.address,
+            ProbeKind::Http(http) => vec![&http.url],
+            ProbeKind::Tcp(tcp) => vec![&tcp.address],
+            ProbeKind::Ledger(ledger) => ledger.store.addresses(),
         };
-        at.parts().iter().filter_map(|part| match part {
+        at.into_iter().flat_map(|text| text.parts()).filter_map(|part| match part {
             Part::Lab(service) => Some(service.as_str()),
             _ => None,
         })
@@ -197,6 +202,8 @@ pub enum ProbeKind {
     Http(HttpProbe),
     /// A TCP connection, and perhaps a line each way.
     Tcp(TcpProbe),
+    /// A record written, and read back at both ends of the cut.
+    Ledger(LedgerProbe),
 }
 
 impl ProbeKind {
@@ -205,6 +212,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => format!("{} {}", http.method, http.url),
             ProbeKind::Tcp(tcp) => format!("TCP {}", tcp.address),
+            ProbeKind::Ledger(ledger) => format!("write to {}", ledger.store.place()),
         }
     }
 }
@@ -224,6 +232,15 @@ pub struct HttpProbe {
     pub ca: Option<PathBuf>,
     /// The answer that a user would call right.
     pub expect: HttpExpect,
+}
+
+impl HttpProbe {
+    /// Every text of it: whatever may hold a placeholder.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let headers = self.headers.iter().map(|(_, text)| text);
+        let rest = self.body.iter().chain(&self.expect.body);
+        std::iter::once(&self.url).chain(headers).chain(rest)
+    }
 }
 
 /// The answer that a user would call right. All of it must hold.

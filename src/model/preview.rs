@@ -24,8 +24,33 @@ pub struct Ahead {
     pub promises: Vec<Measurable>,
     /// What is not judged, a sentence each.
     pub not_judged: Vec<String>,
+    /// What is written into systems, read back and removed.
+    pub ledgers: Vec<LedgerAhead>,
     /// How long it takes.
     pub length: DrillLength,
+}
+
+/// What a ledger will do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LedgerAhead {
+    /// Whose ledger.
+    pub service: Name,
+    /// The probe.
+    pub probe: Name,
+    /// What writes a record.
+    pub writes: String,
+    /// How often.
+    #[serde(rename = "every_ms", with = "millis")]
+    pub every: Duration,
+    /// Where the records are read back from.
+    pub reads: String,
+    /// How long missing records are waited for.
+    #[serde(rename = "settle_ms", with = "millis")]
+    pub settle: Duration,
+    /// Whether their place may be made where it is missing.
+    pub creates: bool,
+    /// What removes them at the end; `None`: they stay.
+    pub removes: Option<String>,
 }
 
 /// How well a promise can be measured.

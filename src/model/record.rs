@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts, PromiseResult,
-    Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis, printable,
+    Latency, LedgerRecord, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts,
+    PromiseResult, Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis,
+    printable,
 };
 
 /// Everything a drill saw and decided.
@@ -215,6 +216,9 @@ pub struct ProbeRecord {
     pub recovery: Option<Recovery>,
     /// Its failback time; `None`: not measured.
     pub failback: Option<Recovery>,
+    /// What became of its records, if it is a ledger. Records of older versions have none.
+    #[serde(default)]
+    pub ledger: Option<LedgerRecord>,
     /// What it saw over time. Records of older versions have nothing in it.
     #[serde(default)]
     pub course: Course,

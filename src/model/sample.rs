@@ -121,6 +121,8 @@ pub enum Reason {
     Body,
     /// Right, but slower than `slower_than`.
     Slow,
+    /// A store said that it does not take the write.
+    Rejected,
 }
 
 /// The phases of a request, in order.
@@ -203,6 +205,7 @@ impl fmt::Display for Reason {
             Reason::TimeOut(phase) => write!(f, "time-out ({phase})"),
             Reason::Tls => f.write_str("TLS failed"),
             Reason::Protocol => f.write_str("not HTTP"),
+            Reason::Rejected => f.write_str("rejected"),
             Reason::Status(status) => write!(f, "status {status}"),
             Reason::Body => f.write_str("wrong body"),
             Reason::Slow => f.write_str("slow"),

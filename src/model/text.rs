@@ -83,6 +83,15 @@ impl Text {
         Ok(Text { parts })
     }
 
+    /// The text with `map` applied to what the plan itself says, and not to what stands in placeholders.
+    pub fn mapped(&self, map: impl Fn(&str) -> String) -> Text {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Plain(text) => Part::Plain(map(text)),
+            other => other.clone(),
+        });
+        Text { parts: parts.collect() }
+    }
+
     /// The values that must never be shown.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

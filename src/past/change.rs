@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Bounds, Change, UserMinutes};
+use crate::model::{Bounds, Change, CountBounds, UserMinutes};
 
 /// What became of a time.
 pub fn of_time(before: Option<Bounds>, after: Option<Bounds>) -> Change {
@@ -13,6 +13,12 @@ pub fn of_time(before: Option<Bounds>, after: Option<Bounds>) -> Change {
 /// What became of the minutes that users lost.
 pub fn of_minutes(before: Option<UserMinutes>, after: Option<UserMinutes>) -> Change {
     let ends = |minutes: UserMinutes| (minutes.low, minutes.high);
+    of_ends(before.map(ends), after.map(ends))
+}
+
+/// What became of a number of lost writes.
+pub fn of_count(before: Option<CountBounds>, after: Option<CountBounds>) -> Change {
+    let ends = |count: CountBounds| (count.low, count.high.unwrap_or(u64::MAX));
     of_ends(before.map(ends), after.map(ends))
 }
 

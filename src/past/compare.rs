@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Whole;
-use super::change::{of_minutes, of_time};
+use super::change::{of_count, of_minutes, of_time};
 use super::history::order;
 use crate::model::{
-    Bounds, ComparedMinutes, ComparedPromise, ComparedTime, Comparison, Kept, Name, PlanChange,
-    PlanSummary, ProbeRecord, PromiseResult, Recovery, ServiceRecord, Summary, Timed, Verdict,
+    Bounds, ComparedLoss, ComparedMinutes, ComparedPromise, ComparedTime, Comparison, CountBounds,
+    Kept, Name, PlanChange, PlanSummary, ProbeRecord, PromiseResult, Recovery, ServiceRecord,
+    Summary, Timed, Verdict,
 };
 
 /// What is different between two runs. Services, probes and promises are those of `after` in its order, then those
@@ -21,6 +22,7 @@ pub fn compare(before: &Whole, after: &Whole) -> Comparison {
         times: Vec::new(),
         promises: Vec::new(),
         user_minutes: Vec::new(),
+        losses: Vec::new(),
     };
     let (before, after) = (&before.record.services, &after.record.services);
     for (old, new) in pairs(before, after, |service| service.name.clone()) {
@@ -90,6 +92,10 @@ fn service(comparison: &mut Comparison, old: Option<&ServiceRecord>, new: Option
     for (old, new) in pairs(of_probes(old), of_probes(new), |probe| probe.name.clone()) {
         let of = |it: fn(&ProbeRecord) -> Option<Recovery>| (old.and_then(it), new.and_then(it));
         let probe = new.or(old).map(|probe| probe.name.clone());
+        let lost = |it: Option<&ProbeRecord>| Some(it?.ledger.as_ref()?.lost);
+        if let Some(probe) = &probe {
+            comparison.losses.extend(loss((&service, probe), lost(old), lost(new)));
+        }
         times(comparison, &service, probe, of(|it| it.recovery), of(|it| it.failback));
     }
     let key = |it: &PromiseResult| (it.feature.clone(), it.promise);
@@ -133,6 +139,16 @@ fn times(
             change: of_time(before, after),
         });
     }
+}
+
+fn loss(
+    (service, probe): (&Name, &Name),
+    before: Option<CountBounds>,
+    after: Option<CountBounds>,
+) -> Option<ComparedLoss> {
+    before.or(after)?;
+    let change = of_count(before, after);
+    Some(ComparedLoss { service: service.clone(), probe: probe.clone(), before, after, change })
 }
 
 fn promise(

@@ -434,6 +434,7 @@ mod compared {
             outages: outages.iter().map(outage).collect(),
             recovery: Some(recovery),
             failback: None,
+            ledger: None,
             course: Default::default(),
         };
         let service = ServiceRecord {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::{
-    Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec, Mode,
-    Name, Networks, Notification, Plan, Service, Text, Timing,
+    Calendar, ControlPlane, ControlSpec, DatacenterId, Guardrail, Home, LabSpec, LoadSpec,
+    LossBudget, Mode, Name, Networks, Notification, Plan, Service, Text, Timing,
 };
 
 use super::finding::quote;
@@ -158,6 +158,16 @@ pub(super) struct ProbePlaces {
     pub slower_than: Span,
     /// The budgets of its own promises.
     pub budgets: Budgets,
+    /// Where the parts of its ledger stand, if it is one.
+    pub ledger: Option<LedgerPlaces>,
+}
+
+/// Where the parts of a ledger stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LedgerPlaces {
+    pub at: Span,
+    pub settle: Option<Span>,
+    pub keep: Option<Span>,
 }
 
 /// The budgets among promises, with their places.
@@ -166,6 +176,8 @@ pub(super) struct Budgets {
     pub recover: Option<At<Duration>>,
     pub failback: Option<At<Duration>>,
     pub p99: Option<At<Duration>>,
+    pub lose: Option<At<LossBudget>>,
+    pub duplicate: Option<At<u64>>,
 }
 
 /// The cut and its places.

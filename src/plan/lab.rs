@@ -58,11 +58,19 @@ pub(super) fn read(
     check_rate(reader, &spec, &fields);
     let complete = reader.findings.errors() == before;
     let answering = spec.services.keys().chain(spec.stores.keys());
-    let answering = answering.map(|name| name.as_str().to_owned()).collect();
+    let answering = answering.map(|name| name.as_str().to_owned());
+    let answering = answering.chain(copies(&spec, datacenters)).collect();
     if read_all || !spec.services.is_empty() {
         reader.lab = LabNames::Known(answering);
     }
     Some(LabDraft { spec, at: value.at, names_at: gathered.names_at, complete })
+}
+
+/// The copies of the stores, each as `DATACENTER/NAME`.
+fn copies(spec: &LabSpec, datacenters: &Datacenters) -> Vec<String> {
+    let stores = spec.stores.iter();
+    let copies = stores.flat_map(|(name, store)| store.places().map(move |place| (place, name)));
+    copies.map(|(place, name)| format!("{}/{name}", datacenters.name(place))).collect()
 }
 
 /// More health checks a second than this leave nothing of a small machine for what is to be measured.

@@ -30,7 +30,7 @@ fn load(reader: &mut Reader, entry: &Entry, taken: &mut HashSet<Name>) -> Option
         &["http", "tcp", "rate", "from", "after", "rise", "for", "timeout", "connection"];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("load", &entry.key), KEYS)?;
-    let kind = probe::kind(reader, &fields);
+    let kind = probe::kind(reader, &fields, &["http", "tcp"]);
     let rate = fields.need(reader, "rate", "200/s").and_then(|value| rate(reader, value));
     let starts = [("baseline", LoadFrom::Baseline), ("cut", LoadFrom::Cut)];
     let from = fields.get("from").and_then(|value| reader.choice(value, &starts));

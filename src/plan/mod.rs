@@ -15,6 +15,7 @@ mod finding;
 mod guardrail;
 mod kill_switch;
 mod lab;
+mod ledger;
 mod load;
 mod notify;
 mod placed;

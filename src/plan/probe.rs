@@ -6,6 +6,7 @@ use crate::model::{Connection, HttpExpect, HttpProbe, ProbeKind, TcpProbe, Text}
 
 use super::address;
 use super::finding::quote;
+use super::ledger;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::tree::Kind;
 use super::typed;
@@ -13,11 +14,12 @@ use super::typed;
 /// A user calls an answer right when its status is one of these, if the plan says nothing else.
 pub(super) const SUCCESS: (u16, u16) = (200, 299);
 
-/// Reads what a probe or a load asks: its `http` or its `tcp`.
-pub(super) fn kind(reader: &mut Reader, fields: &Fields) -> Option<ProbeKind> {
-    let value = fields.one_of(reader, &["http", "tcp"])?;
+/// Reads what a probe or a load asks, under one of the keys `kinds`.
+pub(super) fn kind(reader: &mut Reader, fields: &Fields, kinds: &[&str]) -> Option<ProbeKind> {
+    let value = fields.one_of(reader, kinds)?;
     match value.key {
         "http" => http(reader, value).map(ProbeKind::Http),
+        "ledger" => ledger::ledger(reader, value).map(ProbeKind::Ledger),
         _ => tcp(reader, value).map(ProbeKind::Tcp),
     }
 }
@@ -30,16 +32,21 @@ pub(super) fn connection(reader: &mut Reader, fields: &Fields) -> Option<Connect
 
 /// Reads `http: URL` or `http: { url: … }`.
 pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpProbe> {
+    http_with(reader, value, &[])
+}
+
+/// As [`http`], with words in its URL that are filled in for each request.
+pub(super) fn http_with(reader: &mut Reader, value: Value, words: &[&str]) -> Option<HttpProbe> {
     const KEYS: &[&str] = &["url", "method", "headers", "body", "ca", "expect"];
     if let Kind::Scalar(_) = value.node.resolve().kind {
-        let url = url(reader, value)?;
+        let url = url_with(reader, value, words)?;
         let expect = HttpExpect { status: vec![SUCCESS], body: None, json: Vec::new() };
         let (method, headers) = ("GET".to_owned(), Vec::new());
         return Some(HttpProbe { url, method, headers, body: None, ca: None, expect });
     }
     let fields = reader.fields(value, Label("", "http"), KEYS)?;
     let url = fields.need(reader, "url", "https://talk.example/send");
-    let url = url.and_then(|value| self::url(reader, value));
+    let url = url.and_then(|value| url_with(reader, value, words));
     let method = fields.get("method").and_then(|value| method(reader, value));
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let headers = fields.get("headers").map(|value| headers(reader, value)).unwrap_or_default();
@@ -86,8 +93,16 @@ fn tcp_address(reader: &mut Reader, value: Value) -> Option<Text> {
 }
 
 pub(super) fn url(reader: &mut Reader, value: Value) -> Option<Text> {
+    url_with(reader, value, &[])
+}
+
+fn url_with(reader: &mut Reader, value: Value, words: &[&str]) -> Option<Text> {
     let text = reader.text(value, true)?;
-    address::url(reader, &text).then_some(text.value)
+    // What is filled in needs no escape.
+    let filled =
+        |plain: &str| words.iter().fold(plain.to_owned(), |it, word| it.replace(word, "x"));
+    let checked = At { value: text.value.mapped(filled), span: text.span };
+    address::url(reader, &checked).then_some(text.value)
 }
 
 pub(super) fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::model::{HeldShare, ProbeSpec, Promises};
+use crate::model::{HeldShare, LossBudget, ProbeKind, ProbeSpec, Promises};
 
 use super::draft::{Budgets, Draft, ProbePlaces, ServiceDraft};
 use super::finding::{Findings, quote};
+use super::ledger;
+use super::read::At;
 use super::sense::{raise_at_most, relate, relate_at_most};
 use super::tree::Span;
 use super::units::written;
@@ -50,7 +52,42 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
     });
     for promised in std::iter::once(whole).chain(features) {
         decidable(draft, &promised, findings);
+        records(&promised, findings);
         back(&promised, service.standby, findings);
+    }
+}
+
+/// Whether there is a ledger by which what is promised of records could be judged, and whether it could decide it.
+fn records(promised: &Promised<'_>, findings: &mut Findings) {
+    let Budgets { lose, duplicate, .. } = promised.budgets;
+    let spans = [
+        ("lose_at_most", lose.map(|at| at.span)),
+        ("duplicate_at_most", duplicate.map(|at| at.span)),
+    ];
+    let is_ledger = |probe: &&&ProbeSpec| matches!(probe.kind, ProbeKind::Ledger(_));
+    let ledgers: Vec<&&ProbeSpec> = promised.judged_by.iter().filter(is_ledger).collect();
+    for (key, span) in spans.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        if ledgers.is_empty() {
+            let what =
+                format!("no ledger measures `{key}`: nothing would be written and read back");
+            let hint = "give it a probe `ledger: { … }` that is required and has no promises of its own, or \
+                        promise it in the `promises` of a ledger";
+            findings.error("impossible", span, what, hint);
+        }
+    }
+    let Some(At { value: LossBudget::Window(window), span }) = lose else { return };
+    if let Some(slow) = ledgers.iter().find(|probe| probe.every > window / 2) {
+        let what = format!(
+            "a write every {} cannot decide `lose_at_most` of {}",
+            written(slow.every),
+            written(window)
+        );
+        let hint = format!(
+            "write `every: {}` or shorter on {}: the measured window is uncertain by about one period",
+            written(deciding_period(window)),
+            quote(slow.name.as_str())
+        );
+        findings.error("impossible", span, what, hint);
     }
 }
 
@@ -102,6 +139,7 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         if judged {
             held(draft, service.promises_of(probe), (probe, places), budgets, findings);
         }
+        let budgets_of = budgets;
         let budgets = [("recover_within", budgets.recover), ("failback_within", budgets.failback)];
         let tightest = budgets.iter().filter_map(|(key, budget)| Some((*key, (*budget)?)));
         let tightest = tightest.min_by_key(|(_, budget)| budget.value);
@@ -120,6 +158,9 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
             );
             findings.error("impossible", places.every, what, hint);
             findings.relate(budget.span, "the budget");
+        }
+        if judged {
+            ledger::time_to_read(draft, (probe, places), budgets_of.recover, findings);
         }
         if probe.every > draft.timing.timing.stable_for {
             let what = "`stable_for` is shorter than a period of this probe";
@@ -142,7 +183,12 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
     let told = service.probes.iter().any(|probe| probe.served_by.is_some());
     if *complete && !told && !service.probes.is_empty() {
         let what = format!("no probe of {} tells who served it", quote(service.name.as_str()));
-        let hint = "add `served_by`, or leaks from the cut datacenter stay unseen";
+        let hint = match service.probes.iter().all(ledger::is_exec) {
+            true => {
+                "an `exec` ledger cannot: add a probe with `served_by`, or leaks from the cut datacenter stay unseen"
+            }
+            false => "add `served_by`, or leaks from the cut datacenter stay unseen",
+        };
         findings.warning("no-served-by", *at, what, hint);
     }
 }

@@ -148,6 +148,12 @@ impl<'n, 't> Value<'n, 't> {
         Value { key: &entry.key, at: entry.at, node: &entry.value }
     }
 
+    /// The value under `key`, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<Value<'n, 't>> {
+        let Kind::Map(entries) = &self.node.resolve().kind else { return None };
+        entries.iter().find(|entry| entry.key == key).map(Value::of)
+    }
+
     /// Where findings about the value point: at the key of a list or map, else at the value.
     pub fn span(&self) -> Span {
         match self.node.resolve().kind {

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    Connection, DatacenterId, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+    Connection, DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
 use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
 use super::finding::quote;
+use super::ledger;
 use super::probe;
 use super::read::{At, Label, Reader, Value};
 use super::served_by;
 use super::topology;
-use super::tree::{Entry, Span};
+use super::tree::{Entry, Kind, Span};
 
 /// Reads all services; the flag says whether every name among them could be read.
 pub(super) fn services(
@@ -101,8 +102,15 @@ fn service(
 }
 
 fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
-    const KEYS: &[&str] =
-        &["recover_within", "failback_within", "sustain", "good_while_cut", "p99_while_cut"];
+    const KEYS: &[&str] = &[
+        "recover_within",
+        "failback_within",
+        "sustain",
+        "good_while_cut",
+        "p99_while_cut",
+        "lose_at_most",
+        "duplicate_at_most",
+    ];
     let fields = reader.fields(value, Label("", "promises"), KEYS)?;
     let mut budget = |key| {
         let value = fields.get(key)?;
@@ -122,6 +130,10 @@ fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
     let failback = budget("failback_within");
     let p99 = budget("p99_while_cut");
     let good = fields.get("good_while_cut").and_then(|value| held_share(reader, value));
+    let lose = fields.get("lose_at_most").and_then(|value| loss(reader, value));
+    let duplicate = fields.get("duplicate_at_most").and_then(|value| {
+        Some(At { value: reader.count(value, 0..=u64::MAX)?, span: value.span() })
+    });
     let sustain = fields.get("sustain").and_then(|value| reader.flag(value)).unwrap_or(false);
     let promises = Promises {
         recover_within: recover.map(|at| at.value),
@@ -129,8 +141,25 @@ fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
         sustain,
         good_while_cut: good,
         p99_while_cut: p99.map(|at| at.value),
+        lose_at_most: lose.map(|at| at.value),
+        duplicate_at_most: duplicate.map(|at| at.value),
     };
-    Some((promises, Budgets { recover, failback, p99 }))
+    Some((promises, Budgets { recover, failback, p99, lose, duplicate }))
+}
+
+/// How much may be lost: a number of writes, or the writes of a time.
+fn loss(reader: &mut Reader, value: Value) -> Option<At<LossBudget>> {
+    let is_count = match &value.node.resolve().kind {
+        Kind::Scalar(scalar) => {
+            scalar.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+        }
+        _ => false,
+    };
+    let budget = match is_count {
+        true => reader.count(value, 0..=u64::MAX).map(LossBudget::Writes),
+        false => reader.duration(value, false).map(|at| LossBudget::Window(at.value)),
+    };
+    Some(At { value: budget?, span: value.span() })
 }
 
 /// A share that a service promises to hold.
@@ -156,6 +185,7 @@ fn probe(
     const KEYS: &[&str] = &[
         "http",
         "tcp",
+        "ledger",
         "every",
         "timeout",
         "slower_than",
@@ -166,7 +196,7 @@ fn probe(
     ];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
-    let kind = probe::kind(reader, &fields);
+    let kind = probe::kind(reader, &fields, &["http", "tcp", "ledger"]);
     let every = fields.need(reader, "every", "200ms");
     let every = every.and_then(|value| reader.duration(value, false));
     let mut duration = |key| fields.get(key).and_then(|value| reader.duration(value, false));
@@ -180,6 +210,9 @@ fn probe(
         let what = "a `tcp` probe sees neither headers nor JSON";
         reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
     }
+    if let Some(ProbeKind::Ledger(ledger)) = &kind {
+        ledger::fits(reader, ledger, &fields, served_by.as_ref());
+    }
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
     let (promises, budgets) = promised.unwrap_or_default();
@@ -190,6 +223,7 @@ fn probe(
         every: every.span,
         timeout: timeout.map_or(entry.at, |at| at.span),
         slower_than: slower_than.map_or(entry.at, |at| at.span),
+        ledger: fields.get("ledger").map(ledger::places),
     };
     let spec = ProbeSpec {
         name: name?.value,

@@ -9,9 +9,7 @@ use super::connector::Connector;
 use super::http::HttpAsker;
 use super::sample::{OUR_STALL, Progress};
 use crate::clock::Clock;
-use crate::model::{
-    Blindness, Connection, HttpProbe, Name, Outcome, Phase, ProbeSpec, Reason, ServedBy,
-};
+use crate::model::{Blindness, Connection, HttpProbe, Name, Outcome, ProbeSpec, Reason};
 
 /// A request made ready. Every asking opens a new connection.
 pub struct Fetcher {
@@ -57,7 +55,7 @@ impl Fetcher {
 
     /// Asks, and judges the answer as a probe does.
     pub async fn judge(&self, clock: &Clock) -> Outcome {
-        let mut progress = begun();
+        let mut progress = Progress::begun();
         let deadline = clock.now().plus(self.timeout);
         let asked = self.asker.ask(clock, &mut progress);
         let outcome = match tokio::time::timeout_at(clock.instant(deadline), asked).await {
@@ -80,7 +78,7 @@ impl Fetcher {
     /// # Errors
     /// Why there is none: as a probe would call it.
     pub async fn fetch(&self) -> Result<Answer, Outcome> {
-        let mut progress = begun();
+        let mut progress = Progress::begun();
         let asked = self.asker.answer(&mut progress);
         match tokio::time::timeout(self.timeout, asked).await {
             Ok(answer) => answer.map(|(status, body)| Answer { status, body }),
@@ -94,8 +92,4 @@ impl fmt::Debug for Fetcher {
         // The request holds secrets.
         f.debug_struct("Fetcher").field("timeout", &self.timeout).finish_non_exhaustive()
     }
-}
-
-fn begun() -> Progress {
-    Progress { phase: Phase::LookUp, served_by: ServedBy::Unnamed, wrong_status: None }
 }

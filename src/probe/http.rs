@@ -29,6 +29,8 @@ pub(super) struct HttpAsker {
     target: Target,
     tls: Option<Tls>,
     request: Request<Full<Bytes>>,
+    /// Its body once more: the request's own cannot be looked into.
+    body: String,
     expect: Expect,
     source: Source,
     /// Only in the keep-alive cohort.
@@ -56,6 +58,7 @@ impl HttpAsker {
         };
         Ok(HttpAsker {
             request: request(http, spec.connection, &url, lab)?,
+            body: http.body.as_ref().map(|body| reveal(body, lab)).transpose()?.unwrap_or_default(),
             target: Target::new(&url.host, url.port, connector),
             tls,
             expect: Expect::prepare(&http.expect, lab)?,
@@ -66,14 +69,49 @@ impl HttpAsker {
 
     /// Sends the request and judges the answer.
     pub(super) async fn ask(&self, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
-        let (mut line, head) = self.exchange(progress).await?;
+        self.ask_for(&self.request, clock, progress).await
+    }
+
+    /// As [`HttpAsker::ask`], with values in the place of the words in `fill`: in the path, the query and the body. Words and
+    /// values are of characters that mean nothing there.
+    pub(super) async fn ask_filled(
+        &self,
+        fill: &[(&str, String)],
+        clock: &Clock,
+        progress: &mut Progress,
+    ) -> Result<(), Outcome> {
+        self.ask_for(&self.filled(fill), clock, progress).await
+    }
+
+    fn filled(&self, fill: &[(&str, String)]) -> Request<Full<Bytes>> {
+        let filled = |text: &str| {
+            fill.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+        };
+        let mut request = self.request.clone();
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        // What is filled in is of letters, digits and signs that a path may have.
+        if let Ok(path) = filled(path).parse() {
+            *request.uri_mut() = path;
+        }
+        *request.body_mut() = Full::new(Bytes::from(filled(&self.body)));
+        request
+    }
+
+    async fn ask_for(
+        &self,
+        request: &Request<Full<Bytes>>,
+        clock: &Clock,
+        progress: &mut Progress,
+    ) -> Result<(), Outcome> {
+        let (mut line, head) = self.exchange(request, progress).await?;
         progress.phase = Phase::Body;
         progress.served_by = self.source.by_head(head.headers(), line.peer.ip());
         let status = head.status().as_u16();
         if !self.expect.allows(status) {
             progress.wrong_status = Some(status);
         }
-        let body = self.read(&mut line, head.into_body(), self.inspects()).await?;
+        let keep = self.inspects().then_some(MOST_BODY);
+        let body = self.read(&mut line, head.into_body(), keep).await?;
         if let (Some(pool), Body::Whole(_) | Body::Skipped) = (&self.pool, &body) {
             pool.put(line, clock.now()).await;
         }
@@ -91,18 +129,39 @@ impl HttpAsker {
 
     /// Sends the request and gives the status and the whole body of the answer, whatever they are.
     pub(super) async fn answer(&self, progress: &mut Progress) -> Result<(u16, Vec<u8>), Outcome> {
-        let (mut line, head) = self.exchange(progress).await?;
+        self.answer_filled(&[], MOST_BODY, progress).await
+    }
+
+    /// As [`HttpAsker::answer`], filled in as by [`HttpAsker::ask_filled`], of at most `most` bytes.
+    pub(super) async fn answer_filled(
+        &self,
+        fill: &[(&str, String)],
+        most: usize,
+        progress: &mut Progress,
+    ) -> Result<(u16, Vec<u8>), Outcome> {
+        let (mut line, head) = self.exchange(&self.filled(fill), progress).await?;
         progress.phase = Phase::Body;
         let status = head.status().as_u16();
-        match self.read(&mut line, head.into_body(), true).await? {
+        match self.read(&mut line, head.into_body(), Some(most)).await? {
             Body::Whole(bytes) => Ok((status, bytes)),
             Body::Skipped | Body::TooLong => Err(Outcome::Bad(Reason::Body)),
         }
     }
 
+    /// Whether `status` is among those that the plan calls right.
+    pub(super) fn allows(&self, status: u16) -> bool {
+        self.expect.allows(status)
+    }
+
+    /// Whether `body` is what the plan calls right.
+    pub(super) fn is_right(&self, body: &[u8]) -> bool {
+        !self.expect.needs_body() || self.expect.judge(body, &self.source).0.is_ok()
+    }
+
     /// Gets the head of an answer, on a kept connection if there is one.
     async fn exchange(
         &self,
+        request: &Request<Full<Bytes>>,
         progress: &mut Progress,
     ) -> Result<(Line, hyper::Response<Incoming>), Outcome> {
         progress.phase = Phase::Answer;
@@ -116,7 +175,7 @@ impl HttpAsker {
                 Some(line) => line,
                 None => self.open(progress).await?,
             };
-            match line.send(self.request.clone()).await {
+            match line.send(request.clone()).await {
                 Ok(head) => return Ok((line, head)),
                 Err(NoAnswer::NotSent(_)) if !fresh => {}
                 Err(NoAnswer::NotSent(error) | NoAnswer::Broken(error)) => {
@@ -137,22 +196,27 @@ impl HttpAsker {
         Line::new(stream, peer).await.map_err(|error| failure::of_http(&error, Phase::Answer))
     }
 
-    /// Reads a body to its end, or to the limit; keeps it if `keep`.
-    async fn read(&self, line: &mut Line, mut body: Incoming, keep: bool) -> Result<Body, Outcome> {
+    /// Reads a body to its end, or to the limit; keeps it, up to so many bytes, if `keep`.
+    async fn read(
+        &self,
+        line: &mut Line,
+        mut body: Incoming,
+        keep: Option<usize>,
+    ) -> Result<Body, Outcome> {
         let mut kept = Vec::new();
         let mut length = 0;
         while let Some(piece) = line.next(&mut body).await {
             let piece = piece.map_err(|error| failure::of_http(&error, Phase::Body))?;
             let Some(data) = piece.data_ref() else { continue };
             length += data.len();
-            if length > MOST_BODY {
+            if length > keep.unwrap_or(MOST_BODY) {
                 return Ok(Body::TooLong);
             }
-            if keep {
+            if keep.is_some() {
                 kept.extend_from_slice(data);
             }
         }
-        Ok(if keep { Body::Whole(kept) } else { Body::Skipped })
+        Ok(if keep.is_some() { Body::Whole(kept) } else { Body::Skipped })
     }
 
     fn inspects(&self) -> bool {

@@ -9,6 +9,7 @@ mod expect;
 mod failure;
 mod fetch;
 mod http;
+mod ledger;
 mod line;
 mod look_up;
 mod sample;
@@ -28,10 +29,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use connector::{Connector, LookUpError, Stream, SystemConnector};
 pub use fetch::{Answer, Fetcher};
+pub use ledger::{LedgerHandle, Writer};
 pub use schedule::Running;
 
 use crate::clock::Clock;
-use crate::model::{LoadSpec, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
+use crate::model::{LedgerProbe, LoadSpec, Name, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
 use sample::{Asker, Desk, Sampler};
 use schedule::Pace;
 
@@ -40,6 +42,7 @@ pub struct Prober {
     sampler: Sampler,
     every: std::time::Duration,
     pace: Pace,
+    ledger: Option<LedgerHandle>,
 }
 
 impl Prober {
@@ -82,10 +85,43 @@ impl Prober {
             ProbeKind::Tcp(tcp) => {
                 Asker::Tcp(tcp::TcpAsker::prepare(tcp, spec, lab, connector).map_err(named)?)
             }
+            ProbeKind::Ledger(_) => {
+                let what = "a ledger needs a run to write for";
+                return Err(named(PrepareError::new(what, "use it as a probe of a service")));
+            }
         };
+        Ok(Prober::asking(id, spec, asker))
+    }
+
+    /// Makes a ledger ready, as [`Prober::prepare`] does a probe that only asks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare_ledger(
+        id: ProbeId,
+        (spec, ledger): (&ProbeSpec, &LedgerProbe),
+        (writer, datacenters): (Writer, &[Name]),
+        lab: &dyn Fn(&str) -> Option<String>,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Prober, PrepareError> {
+        let name = format!("{}/{}", writer.service, writer.probe);
+        let store = ledger::prepare((spec, ledger), (writer, datacenters), lab, connector)
+            .map_err(|error| error.at(&spec.name))?;
+        let handle =
+            LedgerHandle { probe: id, name, spec: ledger.clone(), store: Arc::clone(&store) };
+        let prober = Prober::asking(id, spec, Asker::Ledger(store));
+        Ok(Prober { ledger: Some(handle), ..prober })
+    }
+
+    fn asking(id: ProbeId, spec: &ProbeSpec, asker: Asker) -> Prober {
         let sampler =
             Sampler { probe: id, asker, timeout: spec.timeout, slower_than: spec.slower_than };
-        Ok(Prober { sampler, every: spec.every, pace: Pace::Every(spec.every) })
+        Prober { sampler, every: spec.every, pace: Pace::Every(spec.every), ledger: None }
+    }
+
+    /// The ledger that it writes, if it is one.
+    pub fn ledger(&self) -> Option<LedgerHandle> {
+        self.ledger.clone()
     }
 
     /// The period.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout_at;
 
 use super::http::HttpAsker;
+use super::ledger::Store;
 use super::tcp::TcpAsker;
 use crate::clock::Clock;
 use crate::model::{
@@ -26,15 +27,24 @@ pub(super) struct Progress {
     pub(super) wrong_status: Option<u16>,
 }
 
+impl Progress {
+    /// That of a request that is about to begin.
+    pub(super) fn begun() -> Progress {
+        Progress { phase: Phase::LookUp, served_by: ServedBy::Unnamed, wrong_status: None }
+    }
+}
+
 /// What a probe does for one sample.
 pub(super) enum Asker {
     Http(Box<HttpAsker>),
     Tcp(TcpAsker),
+    Ledger(Arc<dyn Store>),
 }
 
 impl Asker {
-    async fn ask(&self, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
+    async fn ask(&self, clock: &Clock, seq: u64, progress: &mut Progress) -> Result<(), Outcome> {
         match self {
+            Asker::Ledger(store) => store.write(seq, clock, progress).await,
             Asker::Http(http) => http.ask(clock, progress).await,
             Asker::Tcp(tcp) => tcp.ask(progress).await,
         }
@@ -106,13 +116,12 @@ impl Ticket {
         if self.desk.missed(self.due, sent) {
             return self.report(sent, Outcome::Unknown(Blindness::Stalled), ServedBy::Unnamed);
         }
-        let mut progress =
-            Progress { phase: Phase::LookUp, served_by: ServedBy::Unnamed, wrong_status: None };
+        let mut progress = Progress::begun();
         let Sampler { asker, timeout, slower_than, .. } = &self.desk.sampler;
         let deadline = sent.plus(*timeout);
         let asked = timeout_at(
             self.desk.clock.instant(deadline),
-            asker.ask(&self.desk.clock, &mut progress),
+            asker.ask(&self.desk.clock, self.seq, &mut progress),
         );
         let ended = asked.await.ok();
         let done = self.desk.clock.now();

@@ -149,6 +149,7 @@ pub fn preview(
     for control in controls {
         calls(control, &mut page);
     }
+    ledgers(ahead, &mut page);
     needs(ahead, &mut page);
     measurable(ahead, &mut page);
     duration(ahead, &mut page);
@@ -224,6 +225,37 @@ fn calls(control: &Previewed, page: &mut Page) {
         page.paragraph(4, 4, &[(Ink::Plain, "undone by restore, or by hand:".to_owned())]);
         control.by_hand.iter().for_each(|line| page.verbatim(6, line));
     }
+}
+
+/// What is written into systems, and what becomes of it.
+fn ledgers(ahead: &Ahead, page: &mut Page) {
+    if ahead.ledgers.is_empty() {
+        return;
+    }
+    page.heading("What it writes", &[]);
+    let entries = ahead.ledgers.iter().flat_map(|it| {
+        let creates = if it.creates { ", its place made where it is missing" } else { "" };
+        let removed = match &it.removes {
+            Some(by) => (Ink::Plain, format!("removed at the end: {by}")),
+            None => (Ink::Doubt, "not removed: the records stay".to_owned()),
+        };
+        let lines = [
+            (Ink::Plain, format!("a record every {}: {}{creates}", time(it.every), it.writes)),
+            (
+                Ink::Plain,
+                format!(
+                    "read back while cut and after failback: {}; missing ones are waited for {}",
+                    it.reads,
+                    time(it.settle)
+                ),
+            ),
+            removed,
+        ];
+        let name = format!("{}/{}", it.service, it.probe);
+        let labels = [name, String::new(), String::new()];
+        labels.into_iter().zip(lines).map(|(label, line)| Entry { label, text: vec![line] })
+    });
+    page.entries(&entries.collect::<Vec<_>>());
 }
 
 fn needs(ahead: &Ahead, page: &mut Page) {

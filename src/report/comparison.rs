@@ -8,10 +8,11 @@ use super::TableStyle;
 use super::headline::ink;
 use super::history::{change_ink, changed, named};
 use super::page::{Entry, Ink, Page, Span, cell, ruled};
+use super::promises::numbers;
 use super::words::{bounds, grouped, plural, time};
 use crate::model::{
-    Bounds, Change, ComparedMinutes, ComparedPromise, ComparedTime, Comparison, Judgement, Kept,
-    Name, PlanChange, Summary, Timed, UserMinutes,
+    Bounds, Change, ComparedLoss, ComparedMinutes, ComparedPromise, ComparedTime, Comparison,
+    CountBounds, Judgement, Kept, Name, PlanChange, Summary, Timed, UserMinutes,
 };
 
 /// More rows than this are not shown; those that are not have no news.
@@ -24,6 +25,7 @@ pub fn comparison(comparison: &Comparison, style: TableStyle) -> String {
     times(comparison, &mut page);
     promises(comparison, &mut page);
     minutes(comparison, &mut page);
+    losses(comparison, &mut page);
     page.finish()
 }
 
@@ -207,16 +209,42 @@ fn minutes(comparison: &Comparison, page: &mut Page) {
     rows.sort_by_key(|row| weight(row.change));
     page.heading("User-minutes lost", &[]);
     let entry = |row: &&ComparedMinutes| {
-        let word = match row.change {
-            Change::Slower => "more",
-            Change::Faster => "fewer",
-            other => changed(other),
-        };
-        let text: Vec<Span> = vec![
-            (Ink::Plain, format!("{}, then {}: ", lost(row.before), lost(row.after))),
-            (change_ink(row.change), word.to_owned()),
-        ];
-        Entry { label: row.service.to_string(), text }
+        counted(row.service.to_string(), (lost(row.before), lost(row.after)), row.change)
+    };
+    let entries: Vec<Entry> = rows.iter().take(ROWS).map(entry).collect();
+    page.entries(&entries);
+    left_out(rows.len(), page);
+}
+
+/// What was counted in two runs, and what became of it.
+fn counted(label: String, (before, after): (String, String), change: Change) -> Entry {
+    let word = match change {
+        Change::Slower => "more",
+        Change::Faster => "fewer",
+        other => changed(other),
+    };
+    let text: Vec<Span> = vec![
+        (Ink::Plain, format!("{before}, then {after}: ")),
+        (change_ink(change), word.to_owned()),
+    ];
+    Entry { label, text }
+}
+
+fn losses(comparison: &Comparison, page: &mut Page) {
+    let mut rows: Vec<&ComparedLoss> = comparison.losses.iter().collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|row| weight(row.change));
+    page.heading("Acknowledged writes lost", &[]);
+    let told = |lost: Option<CountBounds>| match lost {
+        Some(CountBounds { high: Some(0), .. }) => "none".to_owned(),
+        Some(count) => numbers(count),
+        None => "no ledger".to_owned(),
+    };
+    let entry = |row: &&ComparedLoss| {
+        let label = label(&row.service, Some(&row.probe));
+        counted(label, (told(row.before), told(row.after)), row.change)
     };
     let entries: Vec<Entry> = rows.iter().take(ROWS).map(entry).collect();
     page.entries(&entries);

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::page::{Entry, Ink, Page};
+use super::promises::{self, numbers};
 use super::words::{GAP, list, mode, percent, plural, time, wanted};
-use crate::model::{Judgement, Name, ProbeRecord, Promise, RunRecord, ServiceRecord, Verdict};
+use crate::model::{
+    Judgement, Name, ProbeRecord, Promise, PromiseResult, RunRecord, ServiceRecord, Verdict,
+};
 
 /// The ink of a verdict.
 pub fn ink(verdict: Verdict) -> Ink {
@@ -78,17 +81,21 @@ pub fn sentence(record: &RunRecord) -> String {
 
 /// The worst broken promise of the first service that broke one, services being in order of slowness.
 fn broken(record: &RunRecord) -> Option<String> {
+    let broken = |p: &&PromiseResult| p.judgement == Judgement::Broken;
     let (service, promise) = record.services.iter().find_map(|service| {
-        let broken = |p: &&crate::model::PromiseResult| p.judgement == Judgement::Broken;
-        let took = |p: &&crate::model::PromiseResult| p.measured.map(|bounds| bounds.low);
+        // A loss has a window, which is no time that anybody waited.
+        let waited = |p: &PromiseResult| p.promise != Promise::LoseAtMost;
+        let took = |p: &&PromiseResult| p.measured.filter(|_| waited(p)).map(|bounds| bounds.low);
         let worst = service.promises.iter().rev().filter(broken).max_by_key(took);
         worst.map(|promise| (service, promise))
     })?;
+    let losses = service.promises.iter().filter(|it| it.promise == Promise::LoseAtMost);
+    let also_lost = losses.filter(broken).find(|_| promise.promise != Promise::LoseAtMost);
     let name = named(service, promise.probe.as_ref());
     let low = promise.measured.map_or(String::new(), |bounds| time(bounds.low));
     let budget = promise.budget.map_or(String::new(), |b| format!(" (budget {})", time(b)));
     let unseen = promise.measured.is_some_and(|bounds| bounds.high.is_none());
-    Some(match promise.promise {
+    let told = match promise.promise {
         Promise::RecoverWithin if unseen => {
             format!("{name} had not recovered after {low}{budget}")
         }
@@ -109,7 +116,34 @@ fn broken(record: &RunRecord) -> Option<String> {
         Promise::P99WhileCut => {
             format!("{name} took {low} for 99 of 100 requests while cut{budget}")
         }
+        Promise::LoseAtMost => format!("{name} {}", lost(promise)),
+        Promise::DuplicateAtMost => {
+            let count = promise.counted.unwrap_or_default();
+            format!(
+                "{name} has {} records more than once (budget {})",
+                numbers(count),
+                promises::budget(promise)
+            )
+        }
+    };
+    Some(match also_lost {
+        Some(also) => format!("{told}, and {}", lost(also)),
+        None => told,
     })
+}
+
+/// `lost 21 acknowledged writes (budget none)`; with a budget of time, the window that they stand for.
+fn lost(promise: &PromiseResult) -> String {
+    let count = promise.counted.unwrap_or_default();
+    let writes = if count.high == Some(1) { "write" } else { "writes" };
+    let window = promise.measured.filter(|_| promise.budget.is_some());
+    let window =
+        window.map_or(String::new(), |it| format!(", a window of at least {}", time(it.low)));
+    format!(
+        "lost {} acknowledged {writes}{window} (budget {})",
+        numbers(count),
+        promises::budget(promise)
+    )
 }
 
 fn slowest(record: &RunRecord) -> Option<String> {
@@ -127,10 +161,11 @@ fn slowest(record: &RunRecord) -> Option<String> {
     let budget = service
         .promises
         .iter()
+        .filter(|promise| promise.feature.is_none() || promise.feature.as_ref() == probe)
         .find(|promise| promise.promise == Promise::RecoverWithin)
         .and_then(|promise| promise.budget)
         .map_or(String::new(), |budget| format!(" (budget {})", time(budget)));
-    Some(match service.recovery {
+    let told = match service.recovery {
         None => format!("{name} was not measured"),
         Some(recovery) => match recovery.bounds.high {
             Some(high) if recovery.seamless => {
@@ -142,6 +177,14 @@ fn slowest(record: &RunRecord) -> Option<String> {
                 format!("{name} had not recovered after {low}{budget}")
             }
         },
+    };
+    // Allowed or not, what was lost is news.
+    let losses = service.promises.iter().filter(|it| it.promise == Promise::LoseAtMost);
+    let lossy = |it: &&PromiseResult| it.counted.is_some_and(|count| count.low > 0);
+    let worst = losses.filter(lossy).max_by_key(|it| it.counted.map(|count| count.low));
+    Some(match worst {
+        Some(promise) => format!("{told}, and {}", lost(promise)),
+        None => told,
     })
 }
 

@@ -5,6 +5,7 @@ use quick_junit::{
     XmlString,
 };
 
+use super::ledgers::{self, Written};
 use super::promises::{budget, decided_by, measured};
 use super::words::{bounds, mode, plain, time};
 use super::{TableStyle, probes, split};
@@ -132,6 +133,9 @@ fn evidence(
         let parts = split::parts(&split).map(|(what, took)| format!("{what} {}", time(took)));
         lines.push(plain(&format!("where the time went: {}", parts.join(", "))));
     }
+    if matches!(promise.promise, Promise::LoseAtMost | Promise::DuplicateAtMost) {
+        lines.extend(written(record, service, promise).map(|line| plain(&line)));
+    }
     lines.extend(
         promise_probes(service, promise).map(|probe| {
             let ProbeCounts { due, sent, good, bad, stalled, unknown, late, .. } = probe.counts;
@@ -146,6 +150,22 @@ fn evidence(
     );
     lines.retain(|line| !line.is_empty());
     lines.join("\n")
+}
+
+/// What became of the records of the ledger that decided, or of all of the service.
+fn written<'a>(
+    record: &'a RunRecord,
+    service: &'a ServiceRecord,
+    promise: &'a PromiseResult,
+) -> impl Iterator<Item = String> {
+    let of = move |it: &Written<'_>| {
+        it.service.name == service.name && super::promises::decided(it.probe, promise)
+    };
+    let told = move |it: Written<'_>| {
+        let text: String = ledgers::summary(it.ledger).into_iter().map(|(_, text)| text).collect();
+        format!("ledger {}: {text}", it.probe.name)
+    };
+    ledgers::ledgers(record).into_iter().filter(of).map(told)
 }
 
 /// The probe that decided, or all that the service waits for.

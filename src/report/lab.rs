@@ -1,10 +1,12 @@
 //! What the lab knows to be true, beside what was measured.
 
+use super::ledgers::{Written, ledgers};
 use super::page::{Entry, Ink, Page, Span};
+use super::promises::numbers;
 use super::words::{bounds, grouped, list, moment, plural, time};
 use crate::model::{
-    LabActor, LabChange, LabPathTruth, LabServiceTruth, LabStoreTruth, LabStrain, LabSwitch, Marks,
-    Name, Offset, ProbeRecord, Recovery, RunRecord,
+    CountBounds, LabActor, LabChange, LabPathTruth, LabServiceTruth, LabStoreTruth, LabStrain,
+    LabSwitch, Marks, Name, Offset, ProbeRecord, Recovery, RunRecord,
 };
 
 /// More services than this are not told.
@@ -48,7 +50,8 @@ pub fn entries(record: &RunRecord) -> Vec<Entry> {
     }
     for (name, store) in lab.stores.iter().take(SERVICES) {
         let ink = if store.lost.is_empty() { Ink::Plain } else { Ink::Bad };
-        let text = vec![(ink, losses(store, &record.marks))];
+        let mut text = vec![(ink, losses(store, &record.marks))];
+        text.extend(beside(name, store, record));
         entries.push(Entry { label: name.to_string(), text });
         entries.extend(switches(&store.serving, &record.marks).map(aside));
     }
@@ -128,6 +131,35 @@ fn losses(store: &LabStoreTruth, marks: &Marks) -> String {
         ),
         _ => format!("lost none of {written}"),
     }
+}
+
+/// What the ledgers of the store found, beside its truth; nothing where none writes it.
+fn beside(name: &Name, store: &LabStoreTruth, record: &RunRecord) -> Vec<Span> {
+    let own = |written: &Written<'_>| written.probe.asks.contains(&format!("${{lab:{name}}}"));
+    let one = |written: &Written<'_>| {
+        let key =
+            format!("firedrill:{}:{}:{}:", record.run, written.service.name, written.probe.name);
+        let lost = store.lost.iter().filter(|id| id.contains(&key)).count() as u64;
+        let CountBounds { low, high } = written.ledger.lost;
+        // What came back when traffic did is no loss to the store.
+        let low = low.saturating_sub(written.ledger.returned);
+        let within = low <= lost && high.is_none_or(|high| lost <= high);
+        let found = numbers(written.ledger.lost);
+        let name = &written.name;
+        match high {
+            _ if !within => {
+                (Ink::Bad, format!("; {name} found {found}, and it is {}", grouped(lost)))
+            }
+            None => (Ink::Plain, format!("; {name} was not read to the end")),
+            Some(high) if low == lost && high == lost => {
+                (Ink::Plain, format!("; {name} found the same"))
+            }
+            Some(_) => {
+                (Ink::Plain, format!("; {name} found {found}, which holds its {}", grouped(lost)))
+            }
+        }
+    };
+    ledgers(record).iter().filter(|written| own(written)).take(SERVICES).map(one).collect()
 }
 
 /// The truth, and whether the measured bounds hold it.

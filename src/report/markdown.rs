@@ -3,7 +3,7 @@
 use super::TableStyle;
 use super::promises::{beyond, budget, decided_by, margin, measured, rows, whose, word};
 use super::words::{GAP, bounds, plain, time};
-use super::{headline, impact, notified, split};
+use super::{headline, impact, ledgers, notified, split};
 use crate::model::{Judgement, Restored, RunRecord, Verdict};
 
 /// GitHub takes no longer comment, in bytes or in characters; what does not fit is left out and said to be.
@@ -17,8 +17,8 @@ const SERVICES: usize = 10;
 
 /// The report as Markdown, at most 64 KB of it: the verdict first, what is looked up less often folded away.
 pub fn markdown(record: &RunRecord) -> String {
-    let sections: [fn(&RunRecord) -> String; 7] =
-        [alarm, reasons, promises, lost, time_spent, whole, run];
+    let sections: [fn(&RunRecord) -> String; 8] =
+        [alarm, reasons, promises, lost, records, time_spent, whole, run];
     let mut page = verdict(record);
     let mut left_out = false;
     for section in sections {
@@ -133,6 +133,20 @@ fn lost(record: &RunRecord) -> String {
     });
     let lines: String = lines.collect();
     if lines.is_empty() { lines } else { format!("\n### Impact\n\n{lines}") }
+}
+
+/// What became of the ledgers' records, a line for each.
+fn records(record: &RunRecord) -> String {
+    let all = ledgers::ledgers(record);
+    let line = |it: &ledgers::Written<'_>| {
+        let text: String = ledgers::summary(it.ledger).into_iter().map(|(_, text)| text).collect();
+        format!("- {}: {}\n", prose(&it.name), prose(&text))
+    };
+    let mut lines: String = all.iter().take(SERVICES).map(line).collect();
+    if let Some(more @ 1..) = all.len().checked_sub(SERVICES) {
+        lines.push_str(&format!("- and {more} more\n"));
+    }
+    if lines.is_empty() { lines } else { format!("\n### Ledgers\n\n{lines}") }
 }
 
 fn time_spent(record: &RunRecord) -> String {

@@ -15,6 +15,7 @@ mod impact;
 mod json;
 mod junit;
 mod lab;
+mod ledgers;
 mod loads;
 mod markdown;
 mod notified;
@@ -79,6 +80,7 @@ pub fn table(record: &RunRecord, style: TableStyle) -> String {
     split::write(record, &mut page);
     proof::write(record, &mut page);
     probes::write(record, &mut page);
+    ledgers::write(record, &mut page);
     loads::write(record, &mut page);
     guardrails::write(record, &mut page);
     traffic::write(record, &mut page);

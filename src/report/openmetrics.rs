@@ -7,7 +7,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::words::plain;
-use crate::model::{Bounds, Judgement, PromiseResult, Restored, RunRecord, ServiceRecord, Verdict};
+use crate::model::{
+    Bounds, Judgement, LedgerRecord, PromiseResult, Restored, RunRecord, ServiceRecord, Verdict,
+};
 
 /// A label with its value.
 type Label<'a> = (&'static str, &'a str);
@@ -32,6 +34,7 @@ pub fn openmetrics(record: &RunRecord) -> String {
     drill(record, &mut text);
     services(record, &mut text);
     promises(record, &mut text);
+    ledgers(record, &mut text);
     text.push_str("# EOF\n");
     text
 }
@@ -179,6 +182,80 @@ fn each_promise(record: &RunRecord, mut write: impl FnMut(&[Label<'_>], &Promise
                 &[("plan", &plan), ("service", &name), ("probe", &probe), ("promise", &word)],
                 promise,
             );
+        }
+    }
+}
+
+/// A number of a ledger, if it has it.
+type OfLedger = fn(&LedgerRecord) -> Option<f64>;
+
+/// Counts of a ledger, by state.
+type States = fn(&LedgerRecord) -> Vec<(&'static str, u64)>;
+
+fn ledgers(record: &RunRecord, text: &mut String) {
+    let by_state: [(&str, &str, States); 2] = [
+        ("ledger_writes", "What became of the writes, as their writer knows", |it| {
+            vec![
+                ("acknowledged", it.acknowledged),
+                ("refused", it.refused),
+                ("unknown", it.unknown),
+                ("not-sent", it.not_sent),
+            ]
+        }),
+        ("ledger_records", "What the store did with records beside losing them", |it| {
+            vec![
+                ("recovered", it.recovered),
+                ("unexpected", it.unexpected),
+                ("duplicated", it.duplicated.low),
+                ("stale", it.stale),
+                ("returned", it.returned),
+            ]
+        }),
+    ];
+    for (name, help, states) in by_state {
+        let mut family = Family::new(name, help);
+        each_ledger(record, |labels, ledger| {
+            for (state, count) in states(ledger) {
+                family.sample(&[labels, &[("state", state)]].concat(), count as f64);
+            }
+        });
+        family.end(text);
+    }
+    let families: [(&str, &str, OfLedger); 4] = [
+        ("ledger_lost_low", "Acknowledged writes that are lost, at least", |it| {
+            Some(it.lost.low as f64)
+        }),
+        (
+            "ledger_lost_high",
+            "Acknowledged writes that may be lost; +Inf if not all was read",
+            |it| Some(it.lost.high.map_or(f64::INFINITY, |high| high as f64)),
+        ),
+        ("ledger_window_low_seconds", "How far back writes are lost, at least", |it| {
+            it.window.map(low)
+        }),
+        ("ledger_window_high_seconds", "How far back writes may be lost", |it| it.window.map(high)),
+    ];
+    for (name, help, value) in families {
+        let mut family = Family::new(name, help);
+        each_ledger(record, |labels, ledger| {
+            if let Some(value) = value(ledger) {
+                family.sample(labels, value);
+            }
+        });
+        family.end(text);
+    }
+}
+
+/// Calls `write` for every ledger, with its labels.
+fn each_ledger(record: &RunRecord, mut write: impl FnMut(&[Label<'_>], &LedgerRecord)) {
+    let plan = plain(record.plan.name.as_str());
+    for service in &record.services {
+        let name = plain(service.name.as_str());
+        for probe in &service.probes {
+            if let Some(ledger) = &probe.ledger {
+                let probe = plain(probe.name.as_str());
+                write(&[("plan", &plan), ("service", &name), ("probe", &probe)], ledger);
+            }
         }
     }
 }

@@ -6,10 +6,10 @@ use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::Table;
 
 use super::page::{Entry, Ink, Page, cell, ruled};
-use super::words::{bounds, grouped, percent, time, wanted};
+use super::words::{bounds, grouped, percent, plural, time, wanted};
 use crate::model::{
-    Bounds, Judgement, ProbeCounts, ProbeRecord, Promise, PromiseResult, RunRecord, ServiceRecord,
-    Verdict,
+    Bounds, CountBounds, Judgement, ProbeCounts, ProbeRecord, Promise, PromiseResult, RunRecord,
+    ServiceRecord, Verdict,
 };
 
 /// More rows than this are not looked at; the kept ones beyond are counted.
@@ -204,9 +204,12 @@ pub fn counts(service: &ServiceRecord, promise: &PromiseResult) -> ProbeCounts {
 
 /// What was demanded.
 pub fn budget(promise: &PromiseResult) -> String {
-    match promise.budget {
-        Some(budget) => time(budget),
-        None => promise.at_least.map_or("no bad".to_owned(), wanted),
+    match (promise.budget, promise.at_most, promise.at_least) {
+        (Some(budget), ..) => time(budget),
+        (None, Some(0), _) => "none".to_owned(),
+        (None, Some(most), _) => plural(most, "record", "records"),
+        (None, None, Some(share)) => wanted(share),
+        (None, None, None) => "no bad".to_owned(),
     }
 }
 
@@ -218,7 +221,31 @@ pub fn measured(promise: &PromiseResult, shown: fn(Bounds) -> String) -> String 
             format!("{} good", percent(promise.held.unwrap_or_default().certain()))
         }
         (_, _, Some(measured)) => shown(measured),
+        (Promise::LoseAtMost, ..) => counted(promise, "lost"),
+        (Promise::DuplicateAtMost, ..) => counted(promise, "twice"),
         (_, _, None) => "not measured".to_owned(),
+    }
+}
+
+/// So many records of a ledger.
+fn counted(promise: &PromiseResult, what: &str) -> String {
+    match promise.counted {
+        None => "not measured".to_owned(),
+        Some(CountBounds { low: 0, high: None }) => NOBODY_KNOWS.to_owned(),
+        Some(count) => format!("{} {what}", numbers(count)),
+    }
+}
+
+/// Nothing was seen, and not all was read.
+const NOBODY_KNOWS: &str = "not known";
+
+/// A count between two bounds.
+pub fn numbers(count: CountBounds) -> String {
+    match count {
+        CountBounds { low, high: Some(high) } if low == high => grouped(high),
+        CountBounds { low, high: Some(high) } => format!("{} to {}", grouped(low), grouped(high)),
+        CountBounds { low: 0, high: None } => NOBODY_KNOWS.to_owned(),
+        CountBounds { low, high: None } => format!("{} or more", grouped(low)),
     }
 }
 
@@ -231,6 +258,9 @@ fn stacked(bounds: Bounds) -> String {
 
 /// What is left of the budget, or by how much it is overdrawn, at both bounds where they disagree.
 pub fn margin(promise: &PromiseResult, between: &str) -> String {
+    if let (Some(most), Some(count)) = (promise.at_most, promise.counted) {
+        return margin_of(most, count, promise.judgement);
+    }
     let (Some(budget), Some(Bounds { low, high })) = (promise.budget, promise.measured) else {
         return "-".to_owned();
     };
@@ -239,6 +269,19 @@ pub fn margin(promise: &PromiseResult, between: &str) -> String {
         (Judgement::Broken, _) => signed(budget, low),
         (_, Some(high)) => format!("{}{between}to {}", signed(budget, high), signed(budget, low)),
         (_, None) => format!("at most{between}{}", signed(budget, low)),
+    }
+}
+
+/// What is left of a budget of records, or by how many it is overdrawn, at the bound that decided.
+fn margin_of(most: u64, count: CountBounds, judgement: Judgement) -> String {
+    let by = |count: u64| match most.checked_sub(count) {
+        Some(left) => format!("+{}", grouped(left)),
+        None => format!("-{}", grouped(count - most)),
+    };
+    match (judgement, count.high) {
+        (Judgement::Broken, _) => by(count.low),
+        (Judgement::Kept, Some(high)) => by(high),
+        _ => "-".to_owned(),
     }
 }
 

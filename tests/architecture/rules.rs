@@ -164,7 +164,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
-    ("async_trait", &["traffic", "drill"]),
+    ("async_trait", &["traffic", "drill", "probe"]),
     ("hyper", &["probe", "lab", "plan"]),
     ("hyper_util", &["probe", "lab"]),
     ("http_body_util", &["probe", "lab"]),

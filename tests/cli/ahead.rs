@@ -27,6 +27,39 @@ fn a_preview_says_each_call_what_undoes_it_what_can_be_measured_and_how_long_it_
 }
 
 #[test]
+fn a_preview_lists_what_a_ledger_writes_reads_and_removes() {
+    let home = Home::new();
+    let ledger = |more: &str| {
+        let requests =
+            "write: { url: \"${lab:talk}/{{key}}\", method: PUT }, read: \"${lab:talk}/ids\"";
+        format!("ledger: {{ http: {{ {requests}{more} }}, settle: 500ms }}")
+    };
+    let remove = ", remove: { url: \"${lab:talk}/?p={{prefix}}\", method: DELETE }";
+    let promises = "recover_within: 5s, failback_within: 5s";
+    let change = |ledger: &str, lose: &str| {
+        lab(&[
+            ("http: { url: \"${lab:talk}/\" }", ledger),
+            (promises, &format!("{promises}, {lose}")),
+        ])
+    };
+    let plan = home.file("plan.yaml", change(&ledger(remove), "lose_at_most: 1s"));
+    home.run(&["preview", plan]).says(
+        0,
+        &[
+            "talk/get a record every 20 ms: PUT ${lab:talk}/{{key}}",
+            "read back while cut and after failback: GET ${lab:talk}/ids; missing ones are waited for 500 ms",
+            "removed at the end: DELETE ${lab:talk}/?p={{prefix}}",
+            "lose_at_most 1 s: every 20 ms by get: the window is uncertain by one period of writes, 20 ms",
+        ],
+    );
+    let plan = home.file("stays.yaml", change(&ledger(""), "lose_at_most: 0"));
+    let ended = home.run(&["preview", plan]);
+    assert!(!ended.stdout.contains("lost writes are not measured"), "{ended}");
+    ended.says(0, &["not removed: the records stay", "counted exactly, of a write every 20 ms"]);
+    home.untouched();
+}
+
+#[test]
 fn a_promise_that_cannot_be_kept_by_sampling_shows_before_the_drill() {
     let home = Home::new();
     let change = [

@@ -8,9 +8,9 @@ use firedrill::clock::Clock;
 use firedrill::drill::{Drill, Guards, Probes};
 use firedrill::journal::{Append, Record};
 use firedrill::lab::{Lab, LabFaults};
-use firedrill::model::{Plan, RunRecord};
+use firedrill::model::{Plan, ProbeId, ProbeKind, ProbeSpec, RunRecord, Service};
 use firedrill::plan::{Inputs, parse};
-use firedrill::probe::{Prober, SystemConnector};
+use firedrill::probe::{Prober, SystemConnector, Writer};
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::gates::Gates;
 
@@ -48,10 +48,17 @@ pub fn drill(text: &str, faults: LabFaults) -> RunRecord {
         let lab = Lab::start_with(spec, &plan.datacenters, clock, faults).await.unwrap();
         let connector = Arc::new(SystemConnector::from_system().unwrap());
         let address = |service: &str| lab.address(service);
-        let probes = plan
-            .probes()
-            .map(|(id, _, probe)| Prober::prepare(id, probe, &address, connector.clone()).unwrap())
-            .collect();
+        let prober = |(id, service, probe): (ProbeId, &Service, &ProbeSpec)| match &probe.kind {
+            ProbeKind::Ledger(ledger) => {
+                let (service, name) = (service.name.clone(), probe.name.clone());
+                let writer = Writer { run: "test".into(), service, probe: name };
+                let writer = (writer, plan.datacenters.as_slice());
+                let (probe, connector) = ((probe, ledger), connector.clone());
+                Prober::prepare_ledger(id, probe, writer, &address, connector).unwrap()
+            }
+            _ => Prober::prepare(id, probe, &address, connector.clone()).unwrap(),
+        };
+        let probes = plan.probes().map(prober).collect();
         let control: Arc<dyn TrafficControl> =
             Arc::new(Gates::new(plan.traffic[0].clone(), lab.gates()));
         let (_stop, stopped) = tokio::sync::watch::channel(None);

@@ -9,7 +9,7 @@ use crate::journal::Record;
 use crate::measure::{judge, prove};
 use crate::model::{
     ControlProof, ControlRecord, CutOrder, DrillEvent, Forecast, Judgement, Name, PlacementRecord,
-    Proof, Restored, RunRecord, ServiceRecord, Verdict, Why,
+    Proof, ReadStage, Restored, RunRecord, ServiceRecord, Verdict, Why,
 };
 use crate::placement::{Placement, record};
 use crate::watchdog::Phase;
@@ -20,6 +20,10 @@ impl Conductor {
         let grace = self.grace();
         self.watch.during(self.probing.stop(grace)).await;
         self.watch.drain();
+        if self.reads_at_the_end() {
+            self.read_back(ReadStage::AfterFailback, None).await;
+        }
+        self.clean_ledgers().await;
         let now = self.clock.now();
         self.watch.observation.marks.ended = Some(now);
         let proof = self.proof();

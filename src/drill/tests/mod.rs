@@ -2,6 +2,7 @@
 
 mod faults;
 mod guards;
+mod ledgers;
 mod simulation;
 mod stages;
 mod web;
@@ -74,6 +75,20 @@ async fn drill_beside(
     stop_at: Option<Duration>,
     web: web::Web,
 ) -> Ended {
+    let probing = |world: &Arc<World>, plan: &Plan, _: Clock| -> Box<dyn super::Probing> {
+        Box::new(world::Probing::new(world.clone(), plan))
+    };
+    drill_with(plan, faults, stop_at, web, probing).await
+}
+
+/// As [`drill_beside`], with what asks the service made by `probing`.
+async fn drill_with(
+    plan: Plan,
+    faults: Faults,
+    stop_at: Option<Duration>,
+    web: web::Web,
+    probing: impl FnOnce(&Arc<World>, &Plan, Clock) -> Box<dyn super::Probing>,
+) -> Ended {
     let clock = Clock::start();
     let guards = Guards::prepare(&plan, &|_| None, Arc::new(web.at(clock))).unwrap();
     let world = World::new(clock, faults);
@@ -93,7 +108,7 @@ async fn drill_beside(
         host: "here".into(),
         located: Vec::new(),
         controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
-        probing: Box::new(world::Probing::new(world.clone(), &plan)),
+        probing: probing(&world, &plan, clock),
         guards,
         journal: Box::new(world::Paper(world.clone())),
         clock,

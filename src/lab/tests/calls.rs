@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::{Method, StatusCode};
 
 use super::{Drill, EAST, WEST, count, names, spec, twin};
-use crate::model::{LabCheck, LabService, LabSpec, LabStore, Name, Replication};
+use crate::model::{LabCheck, LabService, LabSpec, LabStore, Name, Replication, StoreFaults};
 use crate::proxy::Fault;
 
 /// Talk, with pictures that stand only in east.
@@ -62,6 +62,7 @@ async fn a_call_carries_method_path_and_query_and_what_is_missing_is_no_failure(
         replicas: vec![],
         replication: Replication::Sync,
         switched_by: None,
+        faults: StoreFaults::default(),
     };
     spec.stores.insert("accounts".into(), accounts);
     let drill = Drill::start(spec).await;

@@ -6,7 +6,10 @@ use hyper::Method;
 use tokio::time::timeout;
 
 use super::{AT_MOST, Drill, EAST, EVERY, WEST, spec};
-use crate::model::{LabActor, LabController, LabSpec, LabStore, LabStoreTruth, Name, Replication};
+use crate::model::{
+    LabActor, LabController, LabSpec, LabStore, LabStoreTruth, Name, Replication, SplitBrain,
+    StoreFaults,
+};
 use crate::proxy::Fault;
 
 const LAG: Duration = Duration::from_secs(1);
@@ -14,7 +17,9 @@ const LAG: Duration = Duration::from_secs(1);
 fn store(replication: Replication, by_controller: bool) -> LabSpec {
     let mut spec = spec(2, 1);
     let switched_by = by_controller.then(|| Name::from("switch-over"));
-    let accounts = LabStore { primary: EAST, replicas: vec![WEST], replication, switched_by };
+    let faults = StoreFaults::default();
+    let accounts =
+        LabStore { primary: EAST, replicas: vec![WEST], replication, switched_by, faults };
     spec.stores.insert("accounts".into(), accounts);
     let controller = LabController { datacenters: vec![WEST], detect: EVERY * 2, promote: EVERY };
     spec.controllers.insert("switch-over".into(), controller);
@@ -145,4 +150,100 @@ async fn a_store_in_one_place_is_gone_with_it_and_back_with_all_it_had() {
     assert_eq!(drill.read("a").await, 200);
     let truth = drill.store_truth();
     assert_eq!((truth.serving.recovery, truth.lost.len()), (None, 0));
+}
+
+fn sick(replication: Replication, faults: StoreFaults) -> LabSpec {
+    let mut spec = store(replication, true);
+    spec.stores.get_mut(&Name::from("accounts")).unwrap().faults = faults;
+    spec
+}
+
+#[tokio::test]
+async fn a_sick_store_loses_and_doubles_what_the_truth_says() {
+    let faults = StoreFaults { loses: 0.25, duplicates: 0.5, ..StoreFaults::default() };
+    let drill = Drill::start(sick(Replication::Sync, faults)).await;
+    for n in 0..16 {
+        assert_eq!(drill.write(&format!("a:{n}")).await, 201);
+    }
+    assert_eq!(drill.write("b:0").await, 201);
+    let ids = drill.ids().await;
+    let there = |id: &String| ids.iter().filter(|other| *other == id).count();
+    let written: Vec<String> = (0..16).map(|n| format!("a:{n}")).collect();
+    let truth = drill.store_truth();
+    let missing: Vec<&String> = written.iter().filter(|id| there(id) == 0).collect();
+    assert_eq!(missing, truth.lost.iter().collect::<Vec<_>>());
+    assert_eq!((missing.len(), truth.never_stored, truth.acknowledged), (4, 4, 17));
+    assert_eq!(truth.duplicated.len(), 6);
+    assert!(truth.duplicated.iter().all(|id| there(id) == 2), "{ids:?} {:?}", truth.duplicated);
+
+    // Removed: what was true of them stays so, and others are left alone.
+    let listed = drill.ask("accounts", Method::GET, "/ids?prefix=b:").await.unwrap().2;
+    assert_eq!(listed, "[\"b:0\"]");
+    assert_eq!(drill.status("accounts", Method::DELETE, "/").await, 400);
+    assert_eq!(drill.status("accounts", Method::DELETE, "/?prefix=a:").await, 200);
+    assert_eq!(drill.ids().await, ["b:0"]);
+    assert_eq!(drill.store_truth().lost, truth.lost);
+    assert_eq!(drill.store_truth().duplicated, truth.duplicated);
+}
+
+#[tokio::test]
+async fn a_stale_store_answers_from_the_past() {
+    let stale_for = Duration::from_millis(1500);
+    let faults = StoreFaults { stale_for, ..StoreFaults::default() };
+    let drill = Drill::start(sick(Replication::Sync, faults)).await;
+    let began = drill.clock.now();
+    assert_eq!(drill.write("a").await, 201);
+    let (found, ids) = (drill.read("a").await, drill.ids().await);
+    // On a machine that stood still the past is over by now.
+    if drill.clock.now() < began.plus(stale_for) {
+        assert_eq!((found, ids.len()), (404, 0));
+        assert_eq!(drill.store_truth().stale_reads, 2);
+    }
+    timeout(AT_MOST, async { while drill.read("a").await != 200 {} }).await.unwrap();
+    assert!(drill.clock.now() >= began.plus(stale_for));
+    assert_eq!(drill.ids().await, ["a"]);
+    assert_eq!(drill.store_truth().lost.len(), 0);
+}
+
+/// Writes beside the copies of a store: east is cut, west takes over, and east is written on.
+async fn split(split_brain: Option<SplitBrain>) -> (Drill, u16, LabStoreTruth) {
+    let faults = StoreFaults { split_brain, ..StoreFaults::default() };
+    let mut drill = Drill::start(sick(Replication::Async(Duration::ZERO), faults)).await;
+    let beside = |id: &'static str| ("east/accounts", Method::POST, format!("/?id={id}"));
+    let (name, method, path) = beside("before");
+    assert_eq!(drill.status(name, method, &path).await, 201);
+    assert_eq!(drill.status("west/accounts", Method::POST, "/?id=no").await, 421);
+    drill.until_west_has(1).await;
+    drill.cut(Fault::Blackhole).await;
+    drill.active("accounts", "west", 1).await;
+    assert_eq!(drill.write("west").await, 201);
+    let (name, method, path) = beside("east");
+    let status = drill.status(name, method, &path).await;
+    assert_eq!(drill.ids().await, ["before", "west"]);
+    let while_cut = drill.store_truth();
+    drill.restore().await;
+    drill.active("accounts", "east", 1).await;
+    (drill, status, while_cut)
+}
+
+#[tokio::test]
+async fn a_primary_that_was_replaced_refuses_or_goes_on_and_one_side_is_lost() {
+    let (drill, status, truth) = split(None).await;
+    assert_eq!((status, truth.by_deposed, truth.lost.len()), (421, 0, 0));
+    assert_eq!(drill.ids().await, ["before", "west"]);
+
+    let (drill, status, truth) = split(Some(SplitBrain::NewWins)).await;
+    assert_eq!((status, truth.by_deposed), (201, 1));
+    assert_eq!((truth.acknowledged, truth.lost), (3, vec!["east".to_owned()]));
+    assert_eq!(drill.ids().await, ["before", "west"]);
+    assert_eq!(drill.store_truth().lost, ["east"]);
+
+    let (drill, status, truth) = split(Some(SplitBrain::OldWins)).await;
+    assert_eq!((status, truth.lost), (201, vec!["east".to_owned()]));
+    assert_eq!(drill.ids().await, ["before", "east"], "what the other took is gone");
+    assert_eq!(drill.store_truth().lost, ["west"]);
+    assert_eq!(drill.write("after").await, 201);
+    assert_eq!(drill.ids().await, ["before", "east", "after"]);
+    drill.until_west_has(3).await;
+    assert_eq!(drill.status("west/accounts", Method::POST, "/?id=no").await, 421);
 }

@@ -4,8 +4,10 @@
 mod calendar;
 mod features;
 mod guards;
+mod ledger;
 mod oracle;
 mod overtaking;
+mod records;
 mod scenario;
 mod truth;
 mod verdicts;

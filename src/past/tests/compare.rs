@@ -152,3 +152,27 @@ fn what_keeps_two_runs_from_being_comparable_is_said() {
     let notes = compare(&degrade(1), &degrade(2)).notes;
     assert!(notes[0].contains("numbers of the degraded path"), "{notes:?}");
 }
+
+#[test]
+fn losses_are_told_whether_they_were_promised_or_not() {
+    let losing = |lost: Option<(u64, Option<u64>)>| {
+        whole_of(move |record: &mut RunRecord| {
+            let lost = lost.map(|(low, high)| CountBounds { low, high });
+            let ledger = |lost| LedgerRecord { lost, ..LedgerRecord::default() };
+            record.services[0].probes[0].ledger = lost.map(ledger);
+        })
+    };
+    let change = |before, after| {
+        let comparison = compare(&losing(before), &losing(after));
+        comparison.losses.first().map(|loss| loss.change)
+    };
+    let exactly = |count| Some((count, Some(count)));
+    assert_eq!(change(exactly(0), exactly(7)), Some(Change::Slower));
+    assert_eq!(change(exactly(7), exactly(0)), Some(Change::Faster));
+    assert_eq!(change(exactly(7), exactly(7)), Some(Change::NoDifferenceShown));
+    // Nobody knows how many were lost where not all was read.
+    assert_eq!(change(exactly(7), Some((0, None))), Some(Change::NoDifferenceShown));
+    assert_eq!(change(exactly(7), Some((8, None))), Some(Change::Slower));
+    assert_eq!(change(None, exactly(0)), Some(Change::NotMeasuredBefore));
+    assert_eq!(change(None, None), None, "there is no ledger");
+}

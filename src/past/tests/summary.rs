@@ -25,6 +25,14 @@ fn restored(name: &str) -> ControlRecord {
     }
 }
 
+fn kept() -> PromiseResult {
+    PromiseResult {
+        budget: Some(std::time::Duration::from_secs(1)),
+        measured: Some(bounds(100, 200)),
+        ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
+    }
+}
+
 /// A run of the plan `pay` with the service `shop`.
 pub fn record() -> RunRecord {
     let recovery = Recovery { bounds: bounds(100, 200), seamless: false, relapses: 0, split: None };
@@ -41,12 +49,8 @@ pub fn record() -> RunRecord {
         outage_count: 0,
         recovery: Some(recovery),
         failback: None,
+        ledger: None,
         course: Course::default(),
-    };
-    let promise = PromiseResult {
-        budget: Some(std::time::Duration::from_secs(1)),
-        measured: Some(bounds(100, 200)),
-        ..PromiseResult::new(Promise::RecoverWithin, Judgement::Kept, String::new())
     };
     let minutes = Some(UserMinutes { low: 1.0, high: 2.0 });
     let impact = Impact { probe: "get".into(), bad: bounds(100, 200), user_minutes: minutes };
@@ -55,7 +59,7 @@ pub fn record() -> RunRecord {
         users: Some(10),
         recovery: Some(recovery),
         failback: None,
-        promises: vec![promise],
+        promises: vec![kept()],
         impact: Some(impact),
         probes: vec![probe],
     };

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{DatacenterId, LabCheck, LabCold, LabService, LabStore, Name, Replication};
+use crate::model::{
+    DatacenterId, LabCheck, LabCold, LabService, LabStore, Name, Replication, SplitBrain,
+    StoreFaults,
+};
 
 use super::Gathered;
 use crate::plan::finding::quote;
@@ -145,6 +148,19 @@ fn switched_by(
     Some(name.value)
 }
 
+/// The keys of a store.
+const STORE: &[&str] = &[
+    "primary",
+    "replicas",
+    "replication",
+    "lag",
+    "switched_by",
+    "loses",
+    "duplicates",
+    "stale_for",
+    "split_brain",
+];
+
 /// Reads a store.
 pub(super) fn store(
     reader: &mut Reader,
@@ -152,8 +168,7 @@ pub(super) fn store(
     name: &Name,
     value: Value,
 ) -> Option<LabStore> {
-    const KEYS: &[&str] = &["primary", "replicas", "replication", "lag", "switched_by"];
-    let fields = reader.fields(value, Label("store", name.as_str()), KEYS)?;
+    let fields = reader.fields(value, Label("store", name.as_str()), STORE)?;
     let primary = fields.need(reader, "primary", "east").and_then(|value| {
         let id = gathered.datacenters.refer(reader, value)?;
         Some(At { value: id, span: value.span() })
@@ -171,7 +186,28 @@ pub(super) fn store(
     }
     let replication = replication(reader, &fields);
     let switched_by = switched_by(reader, gathered, &fields, name, !replicas.is_empty());
-    Some(LabStore { primary: primary?.value, replicas, replication, switched_by })
+    let faults = faults(reader, &fields, &replicas);
+    Some(LabStore { primary: primary?.value, replicas, replication, switched_by, faults })
+}
+
+/// What is wrong with a store on purpose.
+fn faults(reader: &mut Reader, fields: &Fields, replicas: &[DatacenterId]) -> StoreFaults {
+    let mut share = |key| fields.get(key).and_then(|value| reader.share(value)).map(|at| at.value);
+    let (loses, duplicates) = (share("loses"), share("duplicates"));
+    let stale_for = duration(reader, fields, "stale_for");
+    let split_brain = fields.get("split_brain");
+    let winners = [("new-wins", SplitBrain::NewWins), ("old-wins", SplitBrain::OldWins)];
+    if let (Some(value), []) = (split_brain, replicas) {
+        let what = "`split_brain` means nothing where no other copy can take over";
+        let hint = "add `replicas`, or take it out";
+        reader.findings.error("impossible", value.at, what, hint);
+    }
+    StoreFaults {
+        loses: loses.unwrap_or_default(),
+        duplicates: duplicates.unwrap_or_default(),
+        stale_for: stale_for.unwrap_or_default(),
+        split_brain: split_brain.and_then(|value| reader.choice(value, &winners)),
+    }
 }
 
 fn replication(reader: &mut Reader, fields: &Fields) -> Replication {

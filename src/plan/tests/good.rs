@@ -188,7 +188,7 @@ fn every_form_of_probe_is_read() {
     .kind
     {
         ProbeKind::Tcp(tcp) => tcp,
-        ProbeKind::Http(_) => panic!(),
+        _ => panic!(),
     };
     assert_eq!(tcp("tcp: db:5432"), none);
     let long = tcp("tcp: { address: 'db:5432', send: \"PING\\r\\n\", expect: PONG }");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{
     BalancerSpec, DatacenterId, LabCheck, LabCold, LabController, LabOperator, LabService, LabSpec,
-    LabStore, Name, Replication, Spread,
+    LabStore, Name, Replication, SplitBrain, Spread, StoreFaults,
 };
 
 use super::bad::{album, snapshot};
@@ -34,6 +34,7 @@ const LONG: &str = "    talk: { east: 2, west: 2 }
   stores:
     accounts: { primary: east, replicas: [west], replication: async, lag: 300ms, switched_by: switch-over }
     keys: { primary: east, replicas: west, replication: sync }
+    sick: { primary: east, replicas: west, loses: 1%, duplicates: 0.02, stale_for: 300ms, split_brain: old-wins }
   controllers:
     switch-over: { in: [east], detect: 2s, promote: 500ms }
     other: { in: west }
@@ -66,8 +67,17 @@ fn expected() -> LabSpec {
         replicas: vec![WEST],
         replication: Replication::Async(millis(300)),
         switched_by: Some("switch-over".into()),
+        faults: StoreFaults::default(),
     };
     let keys = LabStore { replication: Replication::Sync, switched_by: None, ..accounts.clone() };
+    let faults = StoreFaults {
+        loses: 0.01,
+        duplicates: 0.02,
+        stale_for: millis(300),
+        split_brain: Some(SplitBrain::OldWins),
+    };
+    let replication = Replication::Async(Duration::ZERO);
+    let sick = LabStore { faults, replication, ..keys.clone() };
     let switch_over =
         LabController { datacenters: vec![EAST], detect: millis(2000), promote: millis(500) };
     let other =
@@ -79,7 +89,11 @@ fn expected() -> LabSpec {
             ("login".into(), login),
             ("objects".into(), BTreeMap::from([(EAST, 1)]).into()),
         ]),
-        stores: BTreeMap::from([("accounts".into(), accounts), ("keys".into(), keys)]),
+        stores: BTreeMap::from([
+            ("accounts".into(), accounts),
+            ("keys".into(), keys),
+            ("sick".into(), sick),
+        ]),
         controllers: BTreeMap::from([("switch-over".into(), switch_over), ("other".into(), other)]),
         operator: Some(LabOperator { after: millis(8000) }),
     }
@@ -94,8 +108,11 @@ fn a_lab_means_exactly_what_it_says() {
 
 #[test]
 fn probes_may_ask_stores() {
-    let text = broken(SHORT, LONG).replace("${lab:talk}", "${lab:accounts}");
-    assert_eq!(drawn(text.as_bytes()), "");
+    for store in ["accounts", "east/accounts", "west/sick"] {
+        let asked = format!("${{lab:{store}}}");
+        let text = broken(SHORT, LONG).replace("${lab:talk}", &asked);
+        assert_eq!(drawn(text.as_bytes()), "");
+    }
 }
 
 #[test]
@@ -141,6 +158,9 @@ fn labs_that_cannot_work_are_refused() {
         "  stores: { accounts: { primary: east, switched_by: switch-over, replciation: sync } }\n  \
              controllers: { switch-over: { in: [east] } }",
         "  stores: { talk: { primary: east } }",
+        "  stores: { accounts: { primary: east, split_brain: new-wins } }",
+        "  stores: { accounts: { primary: east, replicas: [west], split_brain: yes, loses: 101%, \
+         duplicates: -1, stale_for: 3 } }",
         "  operator: {}",
         "  operators: { after: 1s }",
         "    a: { replicas: { east: 100, west: 100 } }\n    b: { replicas: { east: 100, west: 100 } }\n    \

@@ -4,6 +4,7 @@ mod bad;
 mod good;
 mod hostile;
 mod lab;
+mod ledger;
 mod notify;
 mod placement;
 pub(super) mod schema;

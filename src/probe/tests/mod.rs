@@ -51,7 +51,7 @@ pub(super) fn http_spec(url: &str) -> ProbeSpec {
 pub(super) fn http_of(spec: &mut ProbeSpec) -> &mut HttpProbe {
     match &mut spec.kind {
         ProbeKind::Http(http) => http,
-        ProbeKind::Tcp(_) => panic!("not an http probe"),
+        _ => panic!("not an http probe"),
     }
 }
 

@@ -85,6 +85,12 @@ pub fn lost(record: &RunRecord) -> Markup {
     listed("impact", "Impact", &shown, told.len().saturating_sub(SERVICES), "services")
 }
 
+/// What became of the ledgers' records.
+pub fn ledgers(record: &RunRecord) -> Markup {
+    let (told, hidden) = report::ledgers::entries(record, SERVICES);
+    listed("ledgers", "Ledgers", &told, hidden, "ledgers")
+}
+
 /// What the loads offered.
 pub fn loads(record: &RunRecord) -> Markup {
     let told: Vec<Entry> = record.loads.iter().take(LOADS).map(report::loads::entry).collect();

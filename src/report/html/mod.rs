@@ -73,6 +73,7 @@ fn body(record: &RunRecord) -> Markup {
         (evidence::placement(record))
         (evidence::loads(record))
         (evidence::probes(record))
+        (evidence::ledgers(record))
         (evidence::lab(record))
         (guide::run(record))
         (guide::plan(record))

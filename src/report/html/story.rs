@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::report::page::Ink;
 use crate::report::words::{grouped, list, plural, time};
-use crate::report::{headline, impact, traffic};
+use crate::report::{headline, impact, ledgers, traffic};
 
 /// Services whose losses are told on top.
 const TOLD: usize = 4;
@@ -107,6 +107,9 @@ fn lost(record: &RunRecord) -> Markup {
             p { b { (shown(service.name.as_str())) } (before) (spans(told)) "." }
         }
         @if more > 0 { p { "And " (plural(more as u64, "more service", "more services")) ", below." } }
+        @for written in ledgers::ledgers(record).iter().filter(|it| it.ledger.lost.low > 0).take(TOLD) {
+            p { b { (shown(&written.name)) } ": " (spans(&ledgers::summary(written.ledger)[..1])) "." }
+        }
     }
 }
 

@@ -7,11 +7,13 @@ use crate::model::*;
 
 mod features;
 mod hostile;
+mod ledgers;
 mod placed;
 mod providers;
 mod truth;
 pub use features::features;
 pub use hostile::{hostile, hostile_as};
+pub use ledgers::{lost_writes, split_brain, unread};
 pub use placed::placed;
 pub use providers::every_provider;
 pub use truth::switched;
@@ -167,6 +169,7 @@ pub fn send() -> ProbeRecord {
         outage_count: 1,
         recovery: Some(recovery(612, 812)),
         failback: None,
+        ledger: None,
         course: course(),
     }
 }

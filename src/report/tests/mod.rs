@@ -7,6 +7,7 @@ mod events;
 mod github;
 mod html;
 mod junit;
+mod ledgers;
 mod markdown;
 mod openmetrics;
 mod past;
@@ -23,7 +24,7 @@ use crate::model::*;
 
 type Case = (&'static str, fn() -> RunRecord);
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 15] = [
     ("pass", build::passed),
     ("fail", build::failed),
     ("features", build::features),
@@ -36,6 +37,9 @@ const CASES: [Case; 12] = [
     ("unmeasured", build::unmeasured),
     ("placed", build::placed),
     ("switched", build::switched),
+    ("ledger-lost", build::lost_writes),
+    ("ledger-split", build::split_brain),
+    ("ledger-unread", build::unread),
 ];
 
 fn plain(record: &RunRecord, width: u16) -> String {
@@ -240,7 +244,7 @@ fn every_field_is_described_in_docs_record_md_and_nothing_else() {
 /// Collects the names of fields, leaving out keys that are data: names, states, reasons.
 fn fields(value: &Value, into: &mut BTreeSet<String>) {
     /// Fields that hold a map with keys of the drill's own, and how deep.
-    const MAPS: [(&str, u32); 13] = [
+    const MAPS: [(&str, u32); 14] = [
         ("vars", 1),
         ("values", 1),
         ("parts", 1),
@@ -254,6 +258,7 @@ fn fields(value: &Value, into: &mut BTreeSet<String>) {
         ("paths", 1),
         ("stores", 1),
         ("controllers", 1),
+        ("datacenters", 1),
     ];
     match value {
         Value::Array(values) => values.iter().for_each(|value| fields(value, into)),

@@ -69,6 +69,15 @@ fn pair(name: &str) -> Comparison {
         Some(Kept { judgement, budget: Some(super::build::ms(3000)), measured: Some(bounds(1, 2)) })
     };
     let minutes = |low, high| Some(UserMinutes { low, high });
+    let count = |(low, high)| CountBounds { low, high };
+    type Ends = Option<(u64, Option<u64>)>;
+    let loss = |probe: &str, before: Ends, after: Ends, change| ComparedLoss {
+        service: name.into(),
+        probe: probe.into(),
+        before: before.map(count),
+        after: after.map(count),
+        change,
+    };
     Comparison {
         before: run(1, name, Some(400)),
         after: run(3, name, Some(900)),
@@ -92,6 +101,10 @@ fn pair(name: &str) -> Comparison {
             after: kept(Judgement::Broken),
             change: Some(Change::Slower),
         }],
+        losses: vec![
+            loss("orders", Some((2, Some(2))), Some((40, None)), Change::Slower),
+            loss(name, None, Some((0, Some(0))), Change::NotMeasuredBefore),
+        ],
         user_minutes: vec![ComparedMinutes {
             service: name.into(),
             before: minutes(1.0, 2.0),

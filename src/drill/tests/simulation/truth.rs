@@ -207,7 +207,10 @@ impl Case<'_> {
                     last_trouble(&all).is_some()
                 }
                 // Not promised by simulated plans.
-                Promise::GoodWhileCut | Promise::P99WhileCut => false,
+                Promise::GoodWhileCut
+                | Promise::P99WhileCut
+                | Promise::LoseAtMost
+                | Promise::DuplicateAtMost => false,
             };
             if !legitimate {
                 let (name, why) = (&self.spec.name, &result.why);

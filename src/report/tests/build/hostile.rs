@@ -28,6 +28,19 @@ pub fn hostile_as(nasty: &str) -> RunRecord {
     let probe = &mut record.services[0].probes[0];
     probe.name = nasty.into();
     probe.counts.reasons.insert(nasty.into(), 3);
+    let mut ledger = LedgerRecord { left_behind: Some(nasty.into()), ..LedgerRecord::default() };
+    ledger.datacenters.insert(nasty.into(), LedgerDatacenter::default());
+    ledger.reads.push(LedgerReads {
+        stage: ReadStage::AfterFailover,
+        attempts: 1,
+        began: Offset::ZERO,
+        ended: Offset::ZERO,
+        records: 0,
+        missing: 0,
+        foreign: 0,
+        unfinished: Some(often(20)),
+    });
+    probe.ledger = Some(ledger);
     record.proof.missing.push(Why::new(nasty, nasty));
     record.proof.controls[0].control = nasty.into();
     record.proof.services[0].service = nasty.into();

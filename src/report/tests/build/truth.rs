@@ -49,6 +49,10 @@ pub fn switched() -> RunRecord {
         lost: vec!["57".into(), "58".into()],
         first_lost: Some(at(2940)),
         last_lost: Some(at(2990)),
+        duplicated: vec!["31".into()],
+        never_stored: 1,
+        stale_reads: 4,
+        by_deposed: 3,
     };
     let promotion = LabPromotion { at: at(4480), of: "accounts".into(), datacenter: "west".into() };
     let mut lab = LabTruth {

@@ -1,0 +1,189 @@
+//! What does a ledger cost?
+//!
+//! (a) How late do its writes leave at 1,000 and 10,000 a second, and how much CPU does one take, beside an ordinary probe
+//! of the same request? Each writes over kept connections to a server in a process of its own that answers everything at
+//! once; both share the machine's cores. (b) What do 10 million records take of the memory, and how long are they worked
+//! on: the writer's book, what is read back at both ends of the drill, and the account of what became of each? A
+//! twentieth of them is lost, and a thousandth is there twice.
+//!
+//! `cargo bench --bench ledger [-- --quick]`. Under a minute.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "shared/memory.rs"]
+mod memory;
+#[path = "shared/server.rs"]
+mod server;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use comfy_table::{CellAlignment, Table, presets};
+use firedrill::clock::Clock;
+use firedrill::measure::Ledger;
+use firedrill::model::*;
+use firedrill::probe::{Prober, SystemConnector, Writer};
+use tokio::sync::mpsc;
+
+use server::{Server, Spread, cpu, serve};
+
+const RATES: [u32; 2] = [1_000, 10_000];
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--serve") {
+        return serve();
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let span = Duration::from_secs(if quick { 1 } else { 5 });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = table();
+        for rate in RATES {
+            for is_ledger in [false, true] {
+                table.add_row(row(rate, is_ledger, span).await);
+            }
+        }
+        println!("Open loop for {}\n{table}\n", Shown(span));
+    });
+    drop(runtime);
+    records(if quick { 1_000_000 } else { 10_000_000 });
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "",
+        "due",
+        "not sent",
+        "bad",
+        "late p50/p99/max ms",
+        "CPU us/write",
+    ]);
+    table.column_iter_mut().skip(1).for_each(|it| it.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+// --- (a) writing -------------------------------------------------------------------------------------------------
+
+fn request(url: &str, method: &str) -> HttpProbe {
+    HttpProbe {
+        url: url.into(),
+        method: method.into(),
+        headers: Vec::new(),
+        body: None,
+        ca: None,
+        expect: HttpExpect { status: vec![(200, 200)], body: None, json: Vec::new() },
+    }
+}
+
+fn spec(url: &str, rate: u32, is_ledger: bool) -> ProbeSpec {
+    let http = HttpLedger {
+        write: request(url, "PUT"),
+        read: request(url, "GET"),
+        items: String::new(),
+        item_key: String::new(),
+        remove: None,
+    };
+    let kind = match is_ledger {
+        false => ProbeKind::Http(http.write),
+        true => ProbeKind::Ledger(LedgerProbe {
+            store: LedgerStore::Http(Box::new(http)),
+            create: false,
+            keep: true,
+            settle: Duration::ZERO,
+        }),
+    };
+    ProbeSpec {
+        name: "keep".into(),
+        kind,
+        every: Duration::from_secs(1) / rate,
+        timeout: Duration::from_secs(2),
+        slower_than: None,
+        connection: Connection::KeepAlive,
+        served_by: None,
+        required: true,
+        promises: Promises::default(),
+    }
+}
+
+async fn row(rate: u32, is_ledger: bool, span: Duration) -> [String; 6] {
+    let mut server = Server::start();
+    let path = if is_ledger { HttpLedger::KEY } else { "record" };
+    let spec = spec(&format!("http://{}/{path}", server.address), rate, is_ledger);
+    let connector = Arc::new(SystemConnector::from_system().unwrap());
+    let id = ProbeId::default();
+    let prober = match &spec.kind {
+        ProbeKind::Ledger(ledger) => {
+            let writer =
+                Writer { run: "bench".into(), service: "store".into(), probe: "keep".into() };
+            Prober::prepare_ledger(id, (&spec, ledger), (writer, &[]), &|_| None, connector)
+        }
+        _ => Prober::prepare(id, &spec, &|_| None, connector),
+    };
+    let (out, mut sampled) = mpsc::unbounded_channel();
+    let (clock, before) = (Clock::start(), cpu("self"));
+    let running = prober.unwrap().start(clock, clock.now(), out);
+    // What is known of each write is kept as a drill keeps it.
+    let mut ledger = is_ledger.then(|| Ledger::new(spec.every));
+    let mut samples = Vec::new();
+    let over = clock.now().plus(span);
+    while clock.now() < over {
+        let Some(Sampled { sample, .. }) = sampled.recv().await else { break };
+        ledger.as_mut().into_iter().for_each(|ledger| ledger.push(&sample));
+        samples.push(sample);
+    }
+    let spent = cpu("self") - before;
+    running.stop(Duration::from_secs(2)).await;
+    server.stop();
+    let sent = samples.iter().filter(|it| !matches!(it.outcome, Outcome::Unknown(_)));
+    let bad = sent.clone().filter(|it| !it.outcome.is_good()).count();
+    let kind = if is_ledger { "ledger" } else { "probe" };
+    [
+        format!("{rate}/s, {kind}"),
+        samples.len().to_string(),
+        (samples.len() - sent.clone().count()).to_string(),
+        bad.to_string(),
+        Spread::of(sent.map(|it| it.sent.since(it.due))).to_string(),
+        format!("{:.1}", spent.as_secs_f64() * 1e6 / samples.len().max(1) as f64),
+    ]
+}
+
+// --- (b) records -------------------------------------------------------------------------------------------------
+
+fn records(count: u64) {
+    let every = Duration::from_micros(100);
+    let due = |seq: u64| Offset::from_nanos(seq * 100_000);
+    let took = Duration::from_micros(900);
+    let mut last = Instant::now();
+    let resident = memory::resident_megabytes();
+    let mut told = |what: &str| {
+        println!(
+            "{what}: {:.0} ms, {:.1} MB resident so far",
+            last.elapsed().as_secs_f64() * 1e3,
+            memory::resident_megabytes() - resident
+        );
+        last = Instant::now();
+    };
+    let mut ledger = Ledger::new(every);
+    for seq in 0..count {
+        let (due, by) = (due(seq), ServedBy::Datacenter(DatacenterId((seq % 2) as u16)));
+        let done = due.plus(took);
+        ledger.push(&Sample { seq, due, sent: due, done, outcome: Outcome::Good, served_by: by });
+    }
+    told(&format!("{count} writes noted"));
+    let end = due(count).plus(took);
+    for stage in [ReadStage::AfterFailover, ReadStage::AfterFailback] {
+        let there = (0..count).filter(|seq| seq % 20 != 7);
+        let twice = (0..count).filter(|seq| seq % 1000 == 500);
+        let seen: SeqSet = there.chain(twice).collect();
+        ledger.read(ReadBack { stage, began: end, ended: end, seen, foreign: 0, end: Ok(()) });
+        ledger.settle(stage);
+        told(&format!("read back {stage}"));
+    }
+    let middle = Some(due(count / 2));
+    let marks = Marks { cut_issued: middle, cut_confirmed: middle, ..Marks::default() };
+    let account = ledger.account(&marks, |id| id.0.to_string());
+    told("accounted for");
+    assert_eq!((account.acknowledged, account.lost.low), (count, count / 20));
+    assert_eq!((account.duplicated.low, account.lost.high), (count / 1000, Some(count / 20)));
+    println!("peak of this process: {:.0} MB", memory::peak_megabytes());
+}

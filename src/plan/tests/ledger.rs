@@ -1,0 +1,159 @@
+//! Ledgers of plans: what they mean, and what cannot work.
+
+use std::time::Duration;
+
+use super::bad::{album, snapshot};
+use super::{GOOD, drawn, parsed};
+use crate::model::{LedgerStore, LossBudget, ProbeKind};
+
+const PROBE: &str =
+    "        http: { url: \"${lab:talk}/send\", method: POST, expect: { status: 200 } }\n";
+const REQUESTS: &str =
+    "write: { url: \"http://a.example/{{key}}\", method: PUT }, read: \"http://a.example/\"";
+const REMOVE: &str = "remove: { url: \"http://a.example/?prefix={{prefix}}\", method: DELETE }";
+
+/// The good plan with a ledger in the place of its probe, with `more` in it.
+fn with(more: &str) -> String {
+    let ledger =
+        format!("        ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s{more} }}\n");
+    assert_eq!(GOOD.matches(PROBE).count(), 1);
+    GOOD.replace(PROBE, &ledger)
+}
+
+/// What is said of each plan that has `from` replaced in the one with a ledger.
+fn said(cases: &[(&str, &str)]) -> String {
+    let good = with("");
+    assert_eq!(drawn(good.as_bytes()), "");
+    let mut album = String::new();
+    for (from, to) in cases {
+        assert_eq!(good.matches(from).count(), 1, "{from:?} must stand once");
+        let drawn = drawn(good.replace(from, to).as_bytes());
+        assert!(!drawn.is_empty(), "{from:?} -> {to:?} has no finding");
+        album.push_str(&format!("=== {from:?} -> {to:?}\n{drawn}"));
+    }
+    album
+}
+
+#[test]
+fn a_ledger_is_read_as_it_stands() {
+    let text = with(", create: true").replace(
+        "recover_within: 3s",
+        "recover_within: 3s\n      lose_at_most: 1s\n      duplicate_at_most: 2",
+    );
+    let outcome = parsed(text.as_bytes());
+    let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
+    let service = &plan.services[0];
+    assert_eq!(service.promises.lose_at_most, Some(LossBudget::Window(Duration::from_secs(1))));
+    assert_eq!(service.promises.duplicate_at_most, Some(2));
+    let ProbeKind::Ledger(ledger) = &service.probes[0].kind else { panic!("{service:?}") };
+    assert_eq!((ledger.create, ledger.keep, ledger.settle), (true, false, Duration::from_secs(1)));
+    assert_eq!(ledger.store.place(), "PUT http://a.example/{{key}}");
+    assert_eq!(ledger.store.reads(), "GET http://a.example/");
+    assert_eq!(ledger.store.removes().unwrap(), "DELETE http://a.example/?prefix={{prefix}}");
+    let LedgerStore::Http(http) = &ledger.store else { panic!("{ledger:?}") };
+    assert_eq!((http.items.as_str(), http.item_key.as_str()), ("", ""));
+    let count = text.replace("lose_at_most: 1s", "lose_at_most: 1_000");
+    let plan = parsed(count.as_bytes()).plan.unwrap();
+    assert_eq!(plan.services[0].promises.lose_at_most, Some(LossBudget::Writes(1_000)));
+}
+
+#[test]
+fn requests_and_commands_are_held_to_their_form() {
+    let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
+    snapshot(
+        "ledger_forms",
+        &said(&[
+            (&ledger, "ledger: {}"),
+            (&ledger, "ledger: { http: {} }"),
+            (&ledger, "ledger: { exec: {} }"),
+            (&ledger, "ledger: { exec: { write: [], read: ./ledger.sh }, keep: true }"),
+            ("http://a.example/{{key}}", "http://a.example/"),
+            ("http://a.example/{{key}}", "http://a.example/{{kye}}"),
+            ("?prefix={{prefix}}", ""),
+            ("method: PUT", "method: PUT, headers: { X-Key: \"{{key}}\" }"),
+            ("method: PUT", "method: PUT, expect: { body: \"{{value}}\" }"),
+            ("read: \"http://a.example/\"", "read: \"http://a.example/\", items: ids, key: id"),
+            ("settle: 1s", "settle: 1"),
+            ("settle: 1s", "settle: 1s, crate: true"),
+            ("settle: 1s", "settle: 1s, keep: perhaps"),
+        ]),
+    );
+}
+
+#[test]
+fn ledgers_that_cannot_be_judged_or_read_are_refused() {
+    let exec = "ledger: { exec: { write: [./l, write], read: [./l, read] }, keep: true }";
+    let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
+    snapshot(
+        "ledgers",
+        &said(&[
+            ("settle: 1s", "settle: 56s"),
+            ("stable_for: 2s, hold: 3s, at_most: 60s", "stable_for: 2s, hold: 3s, at_most: 5s"),
+            (", remove: { url: \"http://a.example/?prefix={{prefix}}\", method: DELETE }", ""),
+            ("settle: 1s", "settle: 1s, keep: true"),
+            (
+                &format!("{ledger}\n        every: 50ms"),
+                &format!("{exec}\n        connection: new\n        every: 50ms"),
+            ),
+            (&ledger, exec),
+            ("recover_within: 3s", "recover_within: 3s\n      lose_at_most: 99ms"),
+            ("recover_within: 3s", "recover_within: 3s\n      lose_at_most: soon"),
+            ("recover_within: 3s", "recover_within: 3s\n      lose_at_most: 0s"),
+            ("recover_within: 3s", "recover_within: 3s\n      lose_at_most: -1"),
+            ("recover_within: 3s", "recover_within: 3s\n      duplicate_at_most: 1s"),
+            (
+                "timeout: 1s",
+                "timeout: 1s\n        promises: { recover_within: 59s, lose_at_most: 0 }",
+            ),
+        ]),
+    );
+}
+
+#[test]
+fn nobody_is_told_to_give_commands_a_served_by() {
+    let exec = "        ledger: { exec: { write: [./l], read: [./l] }, keep: true }\n";
+    let text =
+        GOOD.replace(PROBE, exec).replace("        served_by: { header: x-datacenter }\n", "");
+    let text = text.replace("      failback_within: 1s\n", "");
+    let outcome = parsed(text.as_bytes());
+    assert!(outcome.plan.is_some(), "{:#?}", outcome.findings);
+    let said = drawn(text.as_bytes());
+    assert!(said.contains("an `exec` ledger cannot: add a probe with `served_by`"), "{said}");
+}
+
+#[test]
+fn what_is_promised_of_records_needs_a_ledger() {
+    let probe = "        served_by: { header: x-datacenter }\n";
+    snapshot(
+        "ledger_missing",
+        &album(&[
+            ("recover_within: 3s", "lose_at_most: 0"),
+            (
+                "recover_within: 3s",
+                "recover_within: 3s\n      lose_at_most: 5s\n      duplicate_at_most: 0",
+            ),
+            (
+                probe,
+                &format!("{probe}        promises: {{ recover_within: 3s, lose_at_most: 0 }}\n"),
+            ),
+        ]),
+    );
+    // One with promises of its own is judged by those alone.
+    let own = with("").replace(
+        "timeout: 1s",
+        "timeout: 1s\n        promises: { recover_within: 3s }\n      get:\n        http: \"${lab:talk}/\"\n        every: 50ms\n",
+    );
+    let own = own
+        .replace("      recover_within: 3s\n", "      recover_within: 3s\n      lose_at_most: 0\n");
+    let said = drawn(own.as_bytes());
+    assert!(said.contains("no ledger measures `lose_at_most`"), "{said}");
+}
+
+#[test]
+fn loads_and_guardrails_are_no_ledgers() {
+    let end = "hold: 3s, at_most: 60s }\n";
+    let ledger = "ledger: { exec: { write: [./l], read: [./l] }, keep: true }";
+    let load = format!("{end}load: {{ crowd: {{ {ledger}, rate: 9/s }} }}\n");
+    let guardrail = format!("{end}guardrails: [{{ {ledger} }}]\n");
+    snapshot("ledger_elsewhere", &album(&[(end, &load), (end, &guardrail)]));
+}

@@ -1,0 +1,188 @@
+//! Ledgers: numbered records, written open loop as a probe's samples are, and read back at both ends.
+//!
+//! Each kind of store is one file. What a missing record means is decided in `measure`.
+
+mod exec;
+mod group;
+mod http;
+mod lines;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::PrepareError;
+use super::connector::Connector;
+use super::sample::Progress;
+use crate::clock::Clock;
+use crate::model::{
+    LedgerProbe, LedgerStore, Name, Outcome, ProbeId, ProbeSpec, ReadBack, ReadStage, SeqSet,
+};
+
+/// Whose records they are: with the number of a record this makes its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// The run's id.
+    pub run: String,
+    /// The service, as its letters, digits, `-`, `_` and `.`: none needs an escape anywhere.
+    pub service: Name,
+    /// The probe, likewise.
+    pub probe: Name,
+}
+
+impl Writer {
+    /// The key of the record with number `seq`: `firedrill:RUN:SERVICE:PROBE:NUMBER`.
+    pub(super) fn key(&self, seq: u64) -> String {
+        format!("{}{seq}", self.prefix())
+    }
+
+    /// What the keys of all its records begin with, and nobody else's.
+    pub(super) fn prefix(&self) -> String {
+        format!("firedrill:{}:{}:{}:", self.run, self.service, self.probe)
+    }
+
+    /// What the record with number `seq` says: who wrote it, for people who find it.
+    pub(super) fn value(&self, seq: u64) -> String {
+        format!("{}-of-a-drill", self.key(seq))
+    }
+}
+
+/// What an attempt to read back has come to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    seen: SeqSet,
+    foreign: u64,
+    broken: u64,
+}
+
+impl Found {
+    /// Takes in a record with this number, of this writer.
+    pub(super) fn number(&mut self, seq: u64) {
+        self.seen.insert(seq);
+    }
+
+    /// Takes in a record by its key.
+    pub(super) fn key(&mut self, writer: &Writer, key: &str) {
+        match key.strip_prefix(&writer.prefix()).map(number) {
+            Some(Some(seq)) => self.number(seq),
+            Some(None) => self.broken += 1,
+            None => self.foreign(1),
+        }
+    }
+
+    /// Takes in `count` records of others in the same place.
+    pub(super) fn foreign(&mut self, count: u64) {
+        self.foreign = self.foreign.saturating_add(count);
+    }
+}
+
+/// The number of a record as [`Writer::key`] writes it: neither `+1` nor `01` is one.
+fn number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seq = text.parse().ok().filter(|_| plain)?;
+    (text == "0" || !text.starts_with('0')).then_some(seq)
+}
+
+/// A store made ready.
+#[async_trait]
+pub(super) trait Store: Send + Sync {
+    /// Before the first write: the place is there or may be made, it can be written and read, and it is ours.
+    ///
+    /// # Errors
+    /// A sentence for people that says what to do, without secrets.
+    async fn begin(&self) -> Result<(), String>;
+
+    /// Writes the record with number `seq`. `Ok`: the store acknowledged it. Dropped at the probe's time-out: it must not
+    /// block later writes then, so a connection with an answer outstanding is given up. `progress` says where it hung and
+    /// who answered.
+    async fn write(&self, seq: u64, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome>;
+
+    /// Reads the writer's records back, all of them. What was found before an error counts as there.
+    ///
+    /// # Errors
+    /// Why not all was read, without secrets.
+    async fn read(&self, found: &mut Found) -> Result<(), String>;
+
+    /// Removes the writer's records, and nothing else.
+    ///
+    /// # Errors
+    /// Why some are left, without secrets.
+    async fn clean(&self) -> Result<(), String>;
+}
+
+/// Checks everything that can be checked before the first call.
+pub(super) fn prepare(
+    (spec, ledger): (&ProbeSpec, &LedgerProbe),
+    (writer, datacenters): (Writer, &[Name]),
+    lab: &dyn Fn(&str) -> Option<String>,
+    connector: Arc<dyn Connector>,
+) -> Result<Arc<dyn Store>, PrepareError> {
+    Ok(match &ledger.store {
+        LedgerStore::Http(http) => {
+            Arc::new(http::HttpStore::prepare(http, writer, spec, lab, connector)?)
+        }
+        LedgerStore::Exec(exec) => Arc::new(exec::ExecStore::prepare(exec, writer, datacenters)?),
+    })
+}
+
+/// A ledger's other side: what is done with it beside the writing.
+#[derive(Clone)]
+pub struct LedgerHandle {
+    /// The probe that writes it.
+    pub probe: ProbeId,
+    /// `SERVICE/PROBE`.
+    pub name: String,
+    /// Its settings.
+    pub spec: LedgerProbe,
+    pub(super) store: Arc<dyn Store>,
+}
+
+impl LedgerHandle {
+    /// Finds out whether the ledger can be written and read, and makes its place where the plan allows it.
+    ///
+    /// # Errors
+    /// A sentence for people, without secrets.
+    pub async fn begin(&self, limit: Duration) -> Result<(), String> {
+        self.within(limit, self.store.begin()).await
+    }
+
+    /// Tries once to read the ledger back.
+    pub async fn read(&self, clock: Clock, stage: ReadStage, limit: Duration) -> ReadBack {
+        let began = clock.now();
+        let mut found = Found::default();
+        let end = self.within(limit, self.store.read(&mut found)).await;
+        let garbled = match found.broken {
+            0 => Ok(()),
+            count => Err(format!("{count} of its records have keys that make no sense")),
+        };
+        let (seen, foreign) = (found.seen, found.foreign);
+        ReadBack { stage, began, ended: clock.now(), seen, foreign, end: end.and(garbled) }
+    }
+
+    /// Removes the ledger's records of this run.
+    ///
+    /// # Errors
+    /// Why some are left, without secrets.
+    pub async fn clean(&self, limit: Duration) -> Result<(), String> {
+        self.within(limit, self.store.clean()).await
+    }
+
+    async fn within(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => done,
+            Err(_) => Err(format!("no end within {}", crate::model::Shown(limit))),
+        }
+    }
+}
+
+impl fmt::Debug for LedgerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LedgerHandle").field("name", &self.name).finish_non_exhaustive()
+    }
+}
