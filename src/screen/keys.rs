@@ -91,7 +91,7 @@ impl Mode {
         }
     }
 
-    /// Puts the mode back that was remembered, if the present one is what [`Keys`] made of it. For a process in
+    /// Puts the mode back that was remembered, if the present one is what the keys made of it. For a process in
     /// another session, which the terminal does not stop.
     pub fn put_back_ours(&self) {
         let Some((before, now)) = self.close().zip(tcgetattr(io::stderr()).ok()) else { return };
