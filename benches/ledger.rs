@@ -7,6 +7,8 @@
 //! twentieth of them is lost, and a thousandth is there twice.
 //!
 //! `cargo bench --bench ledger [-- --quick]`. Under a minute.
+
+// A measurement that cannot be made stops here: nothing is cut, and a wrong figure would be worse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "shared/memory.rs"]

@@ -9,6 +9,8 @@
 //!
 //! `cargo bench --bench open_loop [-- --quick] [--at RATE] [--new | --kept-alive]`. The server of (b) to (d) is a process of its own, so that its
 //! CPU time is not ours; both share the machine's cores.
+
+// A measurement that cannot be made stops here: nothing is cut, and a wrong figure would be worse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "shared/server.rs"]

@@ -1,5 +1,7 @@
 //! A server in a process of its own, so that its CPU time is not ours, and what it took to ask it.
 
+// For benchmarks alone, which stop where a measurement cannot be made: nothing is cut, and a wrong figure would be worse.
+
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};

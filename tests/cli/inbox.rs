@@ -140,6 +140,7 @@ fn serve(
             stream.write_all(b"HTTP/1.1 200 It\r\ncontent-length: 1000000\r\n\r\n")?;
             loop {
                 stream.write_all(b"x")?;
+                // No wait for anything: this is how a server drips.
                 std::thread::sleep(Duration::from_millis(20));
             }
         }

@@ -126,6 +126,7 @@ fn a_drill_that_is_killed_leaves_the_terminal_as_it_was() {
     let begun = Instant::now();
     while terminal.mode() != before {
         assert!(begun.elapsed() < LIMIT, "{:?}", terminal.mode());
+        // The watchdog puts it back, and a terminal tells nobody of that: it is looked at until it is so.
         std::thread::sleep(Duration::from_millis(5));
     }
 }
