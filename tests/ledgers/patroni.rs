@@ -1,7 +1,6 @@
 //! PostgreSQL under Patroni and etcd: two members, of which one leads.
 //!
-//! A failover takes as long as the leader's lease (10 s here), so only one asynchronous and one synchronous drill run
-//! by themselves; the others with `FIREDRILL_PATRONI=all`.
+//! A failover takes as long as the leader's lease, 10 s here.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
@@ -195,10 +194,6 @@ fn holds_the_leaders_view(record: &RunRecord, written: &Written, has: &BTreeSet<
     missing
 }
 
-fn all() -> bool {
-    std::env::var("FIREDRILL_PATRONI").is_ok_and(|which| which == "all")
-}
-
 async fn killed(synchronous: bool) -> u64 {
     let cluster = Cluster::start(synchronous).await;
     let written = Written::default();
@@ -236,14 +231,10 @@ async fn a_leader_that_was_stopped_and_goes_on_is_no_leader_any_more_or_writes_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asynchronous_leader_is_killed() {
-    if all() {
-        killed(false).await;
-    }
+    killed(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_synchronous_leader_that_was_stopped_loses_nothing() {
-    if all() {
-        assert_eq!(stopped(true).await, 0);
-    }
+    assert_eq!(stopped(true).await, 0);
 }
