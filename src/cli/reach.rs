@@ -13,7 +13,7 @@ use crate::traffic::{self, ControlError, TrafficControl};
 /// When a variable is missing, or the address means something only on another machine.
 pub(super) fn reach(run: &Run, spec: &ControlSpec, any_host: bool) -> Reached {
     let here = super::state::host();
-    if !any_host && spec.provider.is_of_one_host() && run.opened.host != here {
+    if !any_host && spec.provider.settings().is_of_one_host() && run.opened.host != here {
         return Err(ControlError {
             what: format!(
                 "{} is at an address that means something only on {}, where the drill ran, and this is {here}",

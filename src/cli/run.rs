@@ -24,8 +24,8 @@ use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
 use crate::journal::{self, Aside, Journal};
 use crate::model::{
-    DrillEvent, Guardrail, GuardrailCheck, HaproxySocket, Name, Part, Plan, PlanFile, Provider,
-    RunRecord, SampleNames, Sampled, Text, Verdict, Why,
+    DrillEvent, Guardrail, GuardrailCheck, Name, Part, Plan, PlanFile, Provider, RunRecord,
+    SampleNames, Sampled, Text, Verdict, Why,
 };
 use crate::report;
 use crate::screen::{Mode, Screen, ScreenKind, Style};
@@ -266,10 +266,10 @@ fn machine_wide_kill_switch() -> Option<Guardrail> {
 fn absolute(plan: &mut Plan) {
     let Ok(here) = std::env::current_dir() else { return };
     for control in &mut plan.traffic {
-        if let Provider::Haproxy(haproxy) = &mut control.provider
-            && let HaproxySocket::Unix(path) = &mut haproxy.socket
-            && !Path::new(&path.reveal_plain()).is_absolute()
-        {
+        for path in control.provider.paths_mut() {
+            if Path::new(&path.reveal_plain()).is_absolute() {
+                continue;
+            }
             let mut parts = vec![Part::Plain(format!("{}/", here.display()))];
             parts.extend_from_slice(path.parts());
             *path = Text::new(parts);

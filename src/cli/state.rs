@@ -331,7 +331,7 @@ pub(super) async fn places<'a>(
             places.unknown.push(error);
             None
         });
-        let all = control.provider.places().into_iter().chain(by_name);
+        let all = control.provider.settings().places().into_iter().chain(by_name);
         places.known.extend(all.map(|place| (control.name.clone(), place)));
     }
     places

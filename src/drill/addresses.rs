@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::path::endpoint;
 use crate::model::{
     Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, RedisLedger, Subject,
     Text,
@@ -47,7 +46,8 @@ pub async fn locate(plan: &Plan) -> Addresses {
     if plan.networks.0.is_empty() {
         return addresses;
     }
-    let ends = plan.traffic.iter().filter_map(endpoint).map(Text::reveal_plain);
+    let ends = plan.traffic.iter().flat_map(|control| control.provider.settings().endpoints());
+    let ends = ends.map(Text::reveal_plain);
     let wanted = of_control_planes(plan).chain(ends).chain(asked(plan).into_values().flatten());
     let found = resolve(wanted.collect()).await;
     addresses.located = located_by(plan, &found);
@@ -191,7 +191,9 @@ fn all_cut(plan: &Plan, addresses: &[IpAddr]) -> Option<String> {
 
 fn controls(plan: &Plan, found: &Found) -> Vec<Against> {
     let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
-    let ends = through.filter_map(|control| Some((control, endpoint(control)?)));
+    let ends = through.flat_map(|control| {
+        control.provider.settings().endpoints().into_iter().map(move |end| (control, end))
+    });
     ends.filter_map(|(control, end)| {
         let lies = all_cut(plan, found.get(&end.reveal_plain())?)?;
         let what = format!(

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
 use crate::model::{
-    Ahead, ControlSpec, CutCall, DrillLength, GuardrailCheck, HaproxySocket, LedgerAhead,
-    LossBudget, Measurable, Name, Part, Plan, ProbeKind, ProbeSpec, Promise, Promises, Provider,
-    Service, Shown, Spread, Text,
+    Ahead, ControlSpec, CutCall, DrillLength, GuardrailCheck, LedgerAhead, LossBudget, Measurable,
+    Name, Part, Plan, ProbeKind, ProbeSpec, Promise, Promises, Provider, Service, Shown, Spread,
+    Text,
 };
 
 /// Looks ahead.
@@ -47,7 +47,6 @@ pub fn calls_of_our_own(plan: &Plan, spec: &ControlSpec) -> Vec<CutCall> {
         undone_by: Some(format!("{gate}: open again; it ends with the drill's process")),
     };
     match &spec.provider {
-        Provider::Haproxy(_) => Vec::new(),
         Provider::Proxy(proxy) => {
             let lost =
                 proxy.routes.iter().filter(|it| plan.cut.datacenters.contains(&it.datacenter));
@@ -65,6 +64,7 @@ pub fn calls_of_our_own(plan: &Plan, spec: &ControlSpec) -> Vec<CutCall> {
             });
             gates.collect()
         }
+        _ => Vec::new(),
     }
 }
 
@@ -259,29 +259,7 @@ fn needs(plan: &Plan) -> Vec<String> {
     let mut needs = vec!["write to the state directory, where the journal is kept".to_owned()];
     for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
         let name = &spec.name;
-        match &spec.provider {
-            Provider::Lab => needs.push(format!("{name}: listen on ports of loopback")),
-            Provider::Proxy(proxy) => {
-                for route in &proxy.routes {
-                    let right = match route.listen.port() {
-                        ..1024 => ", a port below 1024 (CAP_NET_BIND_SERVICE)",
-                        _ => "",
-                    };
-                    let (listen, to) = (route.listen, &route.to);
-                    needs.push(format!("{name}: listen on {listen}{right}, and connect to {to}"));
-                }
-            }
-            Provider::Haproxy(haproxy) => needs.push(match &haproxy.socket {
-                HaproxySocket::Unix(path) => {
-                    format!(
-                        "{name}: read and write the socket {path}, whose line says `level admin`"
-                    )
-                }
-                HaproxySocket::Tcp(at) => {
-                    format!("{name}: connect to {at}, whose `stats socket` line says `level admin`")
-                }
-            }),
-        }
+        needs.extend(spec.provider.settings().needs().iter().map(|need| format!("{name}: {need}")));
     }
     let probes = plan.probes().map(|(_, _, probe)| probe);
     let open: f64 = probes.map(|it| it.timeout.as_secs_f64() / it.every.as_secs_f64()).sum();
@@ -290,7 +268,8 @@ fn needs(plan: &Plan) -> Vec<String> {
         "up to {:.0} connections at once, a file descriptor each, when nothing answers",
         (open + loads).ceil()
     ));
-    let secrets: BTreeSet<&str> = texts(plan).flat_map(secrets_of).collect();
+    let texts: Vec<Text> = texts(plan).collect();
+    let secrets: BTreeSet<&str> = texts.iter().flat_map(secrets_of).collect();
     needs.extend(secrets.into_iter().map(|name| format!("{name} in the environment")));
     needs
 }
@@ -303,16 +282,10 @@ fn secrets_of(text: &Text) -> impl Iterator<Item = &str> {
 }
 
 /// Every text of the plan that may hold a secret.
-fn texts(plan: &Plan) -> impl Iterator<Item = &Text> {
+fn texts(plan: &Plan) -> impl Iterator<Item = Text> {
     let asked = plan.probes().map(|(_, _, probe)| &probe.kind);
     let asked = asked.chain(plan.loads.iter().map(|load| &load.kind)).flat_map(texts_asked);
-    let controls = plan.traffic.iter().flat_map(|control| match &control.provider {
-        Provider::Lab => Vec::new(),
-        Provider::Proxy(proxy) => proxy.routes.iter().map(|route| &route.to).collect(),
-        Provider::Haproxy(haproxy) => match &haproxy.socket {
-            HaproxySocket::Unix(text) | HaproxySocket::Tcp(text) => vec![text],
-        },
-    });
+    let controls = plan.traffic.iter().flat_map(|control| control.provider.texts());
     let guards = plan.guardrails.iter().flat_map(|guardrail| match &guardrail.check {
         GuardrailCheck::Prometheus(query) => with_headers(&query.url, &query.headers),
         GuardrailCheck::Alertmanager(query) => with_headers(&query.url, &query.headers),
@@ -321,7 +294,7 @@ fn texts(plan: &Plan) -> impl Iterator<Item = &Text> {
         }
         _ => Vec::new(),
     });
-    asked.chain(controls).chain(guards)
+    asked.chain(guards).cloned().chain(controls)
 }
 
 fn with_headers<'p>(url: &'p Text, headers: &'p [(String, Text)]) -> Vec<&'p Text> {

@@ -3,30 +3,18 @@
 use std::net::SocketAddr;
 
 use super::addresses::look_up;
-use crate::model::{
-    ControlSpec, DatacenterId, HaproxySocket, Plan, Provider, ServedBySource, Text, Why,
-};
-
-/// Where the calls of a control go, as `HOST:PORT`; `None` for what is reached without a network.
-pub(super) fn endpoint(control: &ControlSpec) -> Option<&Text> {
-    match &control.provider {
-        Provider::Lab | Provider::Proxy(_) => None,
-        Provider::Haproxy(haproxy) => match &haproxy.socket {
-            HaproxySocket::Unix(_) => None,
-            HaproxySocket::Tcp(address) => Some(address),
-        },
-    }
-}
+use crate::model::{ControlSpec, DatacenterId, Plan, Provider, ServedBySource, Text, Why};
 
 /// Why the restore would have to go through the datacenter to be cut, as far as addresses tell.
 pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     let mut reasons = Vec::new();
     for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
-        let Some(endpoint) = endpoint(control) else { continue };
-        // A name that cannot be resolved is preflight's to report: it cannot be read either.
-        let addresses = look_up(&endpoint.reveal_plain()).await;
-        let leads = |address| leads(plan, control, endpoint, address);
-        reasons.extend(addresses.into_iter().filter_map(leads).take(1));
+        for endpoint in control.provider.settings().endpoints() {
+            // A name that cannot be resolved is preflight's to report: it cannot be read either.
+            let addresses = look_up(&endpoint.reveal_plain()).await;
+            let leads = |address| leads(plan, control, endpoint, address);
+            reasons.extend(addresses.into_iter().filter_map(leads).take(1));
+        }
     }
     reasons
 }

@@ -21,8 +21,7 @@ use crate::model::{
 };
 use crate::probe::{Connector, PrepareError, Prober, SystemConnector, Writer};
 use crate::traffic::gates::Gates;
-use crate::traffic::haproxy::Haproxy;
-use crate::traffic::{ControlError, Survivors, TrafficControl};
+use crate::traffic::{ControlError, Survivors, TrafficControl, reach};
 use crate::watchdog::Phase;
 
 /// Who a drill is, and whom it tells.
@@ -188,7 +187,10 @@ async fn control(
             }
         }
         Provider::Proxy(_) => Arc::new(Gates::listen(spec.clone()).await?),
-        Provider::Haproxy(_) => Arc::new(Haproxy::new(spec)?),
+        _ => reach(spec)?.ok_or_else(|| ControlError {
+            what: format!("{} lives in no drill and cannot be reached", spec.name),
+            hint: "please report it".to_owned(),
+        })?,
     })
 }
 

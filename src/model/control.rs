@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatacenterId, Name, Offset, Text, millis};
+use super::{DatacenterId, Name, Offset, Provider, millis};
 
 /// How a cut looks to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,153 +92,6 @@ pub struct ControlSpec {
     pub name: Name,
     /// What steers the traffic, and how to reach it.
     pub provider: Provider,
-}
-
-/// The providers and their settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Provider {
-    /// The gateways of the built-in lab.
-    Lab,
-    /// Proxies that firedrill runs for the length of the drill.
-    Proxy(ProxySettings),
-    /// A HAProxy, through its runtime API.
-    Haproxy(HaproxySettings),
-}
-
-/// Settings of the `proxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProxySettings {
-    /// What listens where and leads to which datacenter.
-    pub routes: Vec<ProxyRoute>,
-}
-
-/// One listening address of the `proxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProxyRoute {
-    /// The datacenter that the route leads to.
-    pub datacenter: DatacenterId,
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// Where the proxy connects: `HOST:PORT`.
-    pub to: Text,
-}
-
-/// Settings of the `haproxy` provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HaproxySettings {
-    /// How to reach the runtime API; it needs `level admin`.
-    pub socket: HaproxySocket,
-    /// Which servers stand in which datacenter.
-    pub servers: Vec<HaproxyServers>,
-    /// How long one call may take.
-    #[serde(rename = "timeout_ms", with = "millis")]
-    #[schemars(with = "f64")]
-    pub timeout: Duration,
-}
-
-/// Where a HAProxy's runtime API listens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HaproxySocket {
-    /// A path of a UNIX socket.
-    Unix(Text),
-    /// `HOST:PORT`.
-    Tcp(Text),
-}
-
-/// The servers of one datacenter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HaproxyServers {
-    /// Where they stand.
-    pub datacenter: DatacenterId,
-    /// Each `BACKEND/SERVER`, where `*` and `?` may stand for other characters.
-    pub patterns: Vec<String>,
-}
-
-impl Provider {
-    /// The provider's key in the plan.
-    pub fn key(&self) -> &'static str {
-        match self {
-            Provider::Lab => "lab",
-            Provider::Proxy(_) => "proxy",
-            Provider::Haproxy(_) => "haproxy",
-        }
-    }
-
-    /// The modes in which this provider can cut.
-    pub fn modes(&self) -> &'static [ModeKind] {
-        match self {
-            Provider::Lab | Provider::Proxy(_) => &ModeKind::ALL,
-            // It steers at its own door and cannot make packets vanish behind it.
-            Provider::Haproxy(_) => &[ModeKind::Reset, ModeKind::Drain],
-        }
-    }
-
-    /// The same settings with the values of the environment filled in again, after they were read from a
-    /// journal.
-    ///
-    /// # Errors
-    /// The name of the first variable that `env` does not know.
-    pub fn filled(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Provider, String> {
-        let mut provider = self.clone();
-        match &mut provider {
-            Provider::Lab => {}
-            Provider::Proxy(proxy) => {
-                for route in &mut proxy.routes {
-                    route.to = route.to.filled(env)?;
-                }
-            }
-            Provider::Haproxy(HaproxySettings { socket, .. }) => match socket {
-                HaproxySocket::Unix(at) | HaproxySocket::Tcp(at) => *at = at.filled(env)?,
-            },
-        }
-        Ok(provider)
-    }
-
-    /// What it steers, each as a name that any two plans give it alike: no two drills may hold one
-    /// at the same time. Secrets are in it, so it is not to be shown.
-    pub fn places(&self) -> Vec<String> {
-        match self {
-            // Each drill has a lab of its own.
-            Provider::Lab => Vec::new(),
-            Provider::Proxy(proxy) => {
-                proxy.routes.iter().map(|route| format!("proxy {}", route.listen)).collect()
-            }
-            Provider::Haproxy(haproxy) => vec![match &haproxy.socket {
-                HaproxySocket::Unix(path) => format!("haproxy unix {}", path.reveal_plain()),
-                HaproxySocket::Tcp(at) => format!("haproxy tcp {}", at.reveal_plain()),
-            }],
-        }
-    }
-
-    /// Whether it lives in the drill's process and ends with that, so that nothing is left to put back.
-    pub fn ends_with_the_drill(&self) -> bool {
-        matches!(self, Provider::Lab | Provider::Proxy(_))
-    }
-
-    /// Whether its address means something only on the machine that the drill ran on.
-    pub fn is_of_one_host(&self) -> bool {
-        match self {
-            Provider::Lab | Provider::Proxy(_) => true,
-            Provider::Haproxy(haproxy) => match &haproxy.socket {
-                HaproxySocket::Unix(_) => true,
-                HaproxySocket::Tcp(at) => {
-                    let at = at.reveal_plain();
-                    let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
-                    let host = host.trim_start_matches('[').trim_end_matches(']');
-                    let address: Option<std::net::IpAddr> = host.parse().ok();
-                    host == "localhost" || address.is_some_and(|address| address.is_loopback())
-                }
-            },
-        }
-    }
-
-    /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
-    /// one of the two ways for the proof of the cut.
-    pub fn counts_traffic(&self) -> bool {
-        matches!(self, Provider::Lab | Provider::Proxy(_))
-    }
 }
 
 /// What to cut, and how.

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{
-    DatacenterId, Dependency, Home, Name, ProbeSpec, Provider, ServedBySource, Stand,
-};
+use crate::model::{DatacenterId, Dependency, Home, Name, ProbeSpec, ServedBySource, Stand};
 
 use super::cycle::{Edges, knots, shortest};
 use super::draft::{Draft, HomeDraft, LabDraft, ServiceDraft};
@@ -283,12 +281,8 @@ fn against_the_controls(
         .map(|stand| stand.datacenter)
         .collect();
     for control in draft.traffic.iter().filter(|control| control.complete) {
-        let steered: BTreeSet<DatacenterId> = match &control.spec.provider {
-            Provider::Lab => BTreeSet::new(),
-            Provider::Proxy(proxy) => proxy.routes.iter().map(|route| route.datacenter).collect(),
-            Provider::Haproxy(haproxy) => haproxy.servers.iter().map(|it| it.datacenter).collect(),
-        };
-        for id in steered.into_iter().filter(|id| !inhabited.contains(id)) {
+        let steered = control.spec.provider.settings().datacenters();
+        for id in steered.into_iter().flatten().filter(|id| !inhabited.contains(id)) {
             let name = quote(control.spec.name.as_str());
             let datacenter = quote(draft.datacenters.name(id));
             let what =

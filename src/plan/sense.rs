@@ -96,12 +96,8 @@ fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
             let name = quote(control.spec.name.as_str());
             let cut_name = names(draft, datacenters);
             let what = format!("{name} has nothing in {cut_name} to cut");
-            let hint = match provider {
-                Provider::Proxy(_) => {
-                    format!("add a route to {cut_name}, or take it out of `through`")
-                }
-                _ => format!("add the servers of {cut_name}, or take it out of `through`"),
-            };
+            let parts = provider.settings().parts();
+            let hint = format!("add the {parts} of {cut_name}, or take it out of `through`");
             findings.error("impossible", at.span, what, hint);
             findings.relate(control.at, "it is defined here");
         }
@@ -109,14 +105,9 @@ fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
 }
 
 fn leads_nowhere(control: &ControlDraft, datacenter: DatacenterId) -> bool {
-    match &control.spec.provider {
-        // Replicas are looked at with the lab.
-        Provider::Lab => false,
-        Provider::Proxy(proxy) => proxy.routes.iter().all(|route| route.datacenter != datacenter),
-        Provider::Haproxy(haproxy) => {
-            haproxy.servers.iter().all(|servers| servers.datacenter != datacenter)
-        }
-    }
+    let steered = control.spec.provider.settings().datacenters();
+    // The lab's replicas are looked at with the lab.
+    steered.is_some_and(|steered| !steered.contains(&datacenter))
 }
 
 fn datacenter_name(draft: &Draft, datacenter: DatacenterId) -> String {
@@ -309,7 +300,7 @@ fn whole(draft: &Draft, findings: &mut Findings) {
     if !controls().all(|control| control.complete) {
         return;
     }
-    let counted = controls().any(|control| control.spec.provider.counts_traffic());
+    let counted = controls().any(|control| control.spec.provider.settings().counts_traffic());
     let told = draft.services.iter().flat_map(|draft| &draft.service.probes);
     let told = told.filter(|probe| probe.required).any(|probe| probe.served_by.is_some());
     let degraded = matches!(cut.mode, Some(At { value: Mode::Degrade(_), .. }));

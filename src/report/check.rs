@@ -8,8 +8,8 @@ use super::page::{Entry, Ink, Page};
 use super::placement::write_loss;
 use super::words::{mode, plural, time};
 use crate::model::{
-    Ahead, Checked, ControlSpec, ControlState, CutCall, HaproxySocket, Measurable, Mode, Name,
-    Notification, NotifyEvent, Plan, Provider,
+    Ahead, Checked, ControlSpec, ControlState, CutCall, Measurable, Mode, Name, Notification,
+    NotifyEvent, Plan,
 };
 
 /// What the placement check found in a plan; empty if it found nothing.
@@ -186,7 +186,7 @@ fn stages(plan: &Plan, page: &mut Page) {
 }
 
 fn calls(control: &Previewed, page: &mut Page) {
-    let (name, place) = (&control.spec.name, place(&control.spec));
+    let (name, place) = (&control.spec.name, control.spec.provider.settings().place());
     page.paragraph(2, 4, &[(Ink::Bold, name.to_string()), (Ink::Plain, format!(" ({place})"))]);
     for (number, call) in (1..).zip(&control.calls) {
         let undone = call.undone_by.as_deref().unwrap_or("nothing: clients connect anew");
@@ -292,20 +292,4 @@ fn duration(ahead: &Ahead, page: &mut Page) {
         Entry::plain("typical", format!("{}, if every promise is just kept", time(length.typical))),
         Entry::plain("longest", format!("{}, if every limit is used up", time(length.longest))),
     ]);
-}
-
-fn place(spec: &ControlSpec) -> String {
-    match &spec.provider {
-        Provider::Lab => "the lab's own gateways".to_owned(),
-        Provider::Proxy(proxy) => {
-            let route =
-                |route: &crate::model::ProxyRoute| format!("{} to {}", route.listen, route.to);
-            let routes: Vec<String> = proxy.routes.iter().map(route).collect();
-            format!("proxy from {}", routes.join(", "))
-        }
-        Provider::Haproxy(haproxy) => match &haproxy.socket {
-            HaproxySocket::Unix(path) => format!("haproxy at {path}"),
-            HaproxySocket::Tcp(at) => format!("haproxy at {at}"),
-        },
-    }
 }

@@ -111,8 +111,8 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
-/// A control made ready from settings that stood in a journal; `None` when it lived in the drill's process
-/// and ended with that, so that nothing is left to put back.
+/// A control made ready from its settings, as they stand in a plan or in a journal; `None` when it lives in the
+/// drill's process and ends with that, so that from elsewhere there is nothing to read or to put back.
 ///
 /// # Errors
 /// When the settings make no sense.

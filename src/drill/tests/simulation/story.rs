@@ -203,7 +203,8 @@ pub type Held = Arc<Mutex<Vec<Box<dyn Lease>>>>;
 fn take(leases: &LockFiles, setting: &Setting, who: Who) -> Option<Held> {
     let (run, plan) = (format!("{who:?}"), setting.plan.name.to_string());
     let holder = Holder { run, plan, host: "here".to_owned(), pid: 1 };
-    let places = setting.plan.traffic.iter().flat_map(|control| control.provider.places());
+    let places =
+        setting.plan.traffic.iter().flat_map(|control| control.provider.settings().places());
     let taken: Result<Vec<_>, _> = places.map(|place| leases.take(&place, &holder)).collect();
     taken.ok().map(|taken| Arc::new(Mutex::new(taken)))
 }

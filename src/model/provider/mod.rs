@@ -1,0 +1,182 @@
+//! The providers of traffic controls and their settings: one file a provider.
+
+mod haproxy;
+mod proxy;
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DatacenterId, ModeKind, Text};
+
+pub use haproxy::*;
+pub use proxy::*;
+
+/// The providers and their settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// The gateways of the built-in lab.
+    Lab,
+    /// Proxies that firedrill runs for the length of the drill.
+    Proxy(ProxySettings),
+    /// A HAProxy, through its runtime API.
+    Haproxy(HaproxySettings),
+}
+
+/// What the settings of any provider tell, so that nobody else has to know them all.
+pub trait Settings {
+    /// The provider's key in the plan.
+    fn key(&self) -> &'static str;
+
+    /// The modes in which it can cut.
+    fn modes(&self) -> &'static [ModeKind];
+
+    /// What it calls the parts that a cut closes, for a sentence: `servers`.
+    fn parts(&self) -> &'static str;
+
+    /// Where it has parts; `None` where its settings do not say.
+    fn datacenters(&self) -> Option<BTreeSet<DatacenterId>>;
+
+    /// What and where it is, for people: `haproxy at /run/haproxy/admin.sock`.
+    fn place(&self) -> String;
+
+    /// What it steers, each as a name that any two plans give it alike: no two drills may hold one
+    /// at the same time. Secrets are in it, so it is not to be shown.
+    fn places(&self) -> Vec<String>;
+
+    /// What firedrill must be allowed to do there, a right each, for people.
+    fn needs(&self) -> Vec<String>;
+
+    /// Every text of the plan in it, to be filled in again: each may hold a secret.
+    fn texts_mut(&mut self) -> Vec<&mut Text>;
+
+    /// The `HOST:PORT` that its calls go to; none where it is reached without a network.
+    fn endpoints(&self) -> Vec<&Text> {
+        Vec::new()
+    }
+
+    /// The paths of files and sockets in it, which mean something only from where the drill was started.
+    fn paths_mut(&mut self) -> Vec<&mut Text> {
+        Vec::new()
+    }
+
+    /// Whether its address means something only on the machine that the drill ran on.
+    fn is_of_one_host(&self) -> bool {
+        false
+    }
+
+    /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
+    /// one of the two ways for the proof of the cut.
+    fn counts_traffic(&self) -> bool {
+        false
+    }
+}
+
+/// The lab has no settings: the plan's `lab` says all.
+impl Settings for () {
+    fn key(&self) -> &'static str {
+        "lab"
+    }
+
+    fn modes(&self) -> &'static [ModeKind] {
+        &ModeKind::ALL
+    }
+
+    fn parts(&self) -> &'static str {
+        "replicas"
+    }
+
+    fn datacenters(&self) -> Option<BTreeSet<DatacenterId>> {
+        None
+    }
+
+    fn place(&self) -> String {
+        "the lab's own gateways".to_owned()
+    }
+
+    /// Each drill has a lab of its own.
+    fn places(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn needs(&self) -> Vec<String> {
+        vec!["listen on ports of loopback".to_owned()]
+    }
+
+    fn texts_mut(&mut self) -> Vec<&mut Text> {
+        Vec::new()
+    }
+
+    fn is_of_one_host(&self) -> bool {
+        true
+    }
+
+    fn counts_traffic(&self) -> bool {
+        true
+    }
+}
+
+impl Provider {
+    /// What its settings tell.
+    pub fn settings(&self) -> &dyn Settings {
+        match self {
+            Provider::Lab => &(),
+            Provider::Proxy(settings) => settings,
+            Provider::Haproxy(settings) => settings,
+        }
+    }
+
+    fn settings_mut(&mut self) -> Option<&mut dyn Settings> {
+        match self {
+            Provider::Lab => None,
+            Provider::Proxy(settings) => Some(settings),
+            Provider::Haproxy(settings) => Some(settings),
+        }
+    }
+
+    /// The provider's key in the plan.
+    pub fn key(&self) -> &'static str {
+        self.settings().key()
+    }
+
+    /// The modes in which this provider can cut.
+    pub fn modes(&self) -> &'static [ModeKind] {
+        self.settings().modes()
+    }
+
+    /// The same settings with the values of the environment filled in again, after they were read from a
+    /// journal.
+    ///
+    /// # Errors
+    /// The name of the first variable that `env` does not know.
+    pub fn filled(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Provider, String> {
+        let mut provider = self.clone();
+        for text in provider.settings_mut().into_iter().flat_map(Settings::texts_mut) {
+            *text = text.filled(env)?;
+        }
+        Ok(provider)
+    }
+
+    /// Every text of the plan in it: each may hold a secret.
+    pub fn texts(&self) -> Vec<Text> {
+        let mut provider = self.clone();
+        let texts = provider.settings_mut().map(Settings::texts_mut).unwrap_or_default();
+        texts.into_iter().map(|text| text.clone()).collect()
+    }
+
+    /// Paths of files and sockets in it, to be made absolute: the watchdog and `firedrill restore` may stand elsewhere.
+    pub fn paths_mut(&mut self) -> Vec<&mut Text> {
+        self.settings_mut().map(Settings::paths_mut).unwrap_or_default()
+    }
+}
+
+/// Whether `HOST:PORT` is of this machine alone.
+fn is_loopback(at: &Text) -> bool {
+    let at = at.reveal_plain();
+    let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<std::net::IpAddr> = host.parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}

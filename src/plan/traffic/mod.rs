@@ -1,0 +1,65 @@
+//! Traffic controls: each names one provider and holds its settings, one file a provider.
+
+mod haproxy;
+mod proxy;
+
+use std::collections::HashSet;
+
+use crate::model::{ControlSpec, Provider, Text};
+
+use super::address::host_and_port;
+use super::draft::{ControlDraft, Datacenters};
+use super::read::{Label, Reader, Value};
+
+use self::haproxy::haproxy;
+use self::proxy::{Listens, proxy};
+
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy"];
+
+/// Reads all traffic controls.
+pub(super) fn controls(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+) -> Vec<ControlDraft> {
+    let entries = reader.map(value, "traffic controls by name").unwrap_or_default();
+    if entries.is_empty() {
+        let hint = "add one, such as `wan: { lab: {} }`";
+        reader.findings.error("missing-key", value.at, "`traffic` names no control", hint);
+    }
+    let mut listens = Listens::default();
+    let mut taken = HashSet::new();
+    let mut controls = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let before = reader.findings.errors();
+        let name = reader.new_name(entry, &mut taken);
+        let provider = provider(reader, Value::of(entry), datacenters, &mut listens);
+        let complete = reader.findings.errors() == before;
+        // A broken control still stands for its name, so that references to it are not judged.
+        let Some(name) = name else { continue };
+        let spec = ControlSpec { name: name.value, provider: provider.unwrap_or(Provider::Lab) };
+        controls.push(ControlDraft { spec, at: entry.at, complete });
+    }
+    controls
+}
+
+fn provider(
+    reader: &mut Reader,
+    value: Value,
+    datacenters: &Datacenters,
+    listens: &mut Listens,
+) -> Option<Provider> {
+    let fields = reader.fields(value, Label("traffic control", value.key), PROVIDERS)?;
+    let chosen = fields.one_of(reader, PROVIDERS)?;
+    match chosen.key {
+        "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
+        "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
+        _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+    }
+}
+
+/// `HOST:PORT`, known when the plan is read.
+fn target(reader: &mut Reader, value: Value) -> Option<Text> {
+    let text = reader.text(value, false)?;
+    host_and_port(reader, &text, &text.value.reveal_plain()).then_some(text.value)
+}
