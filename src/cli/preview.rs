@@ -62,7 +62,7 @@ fn controls(plan: &Plan) -> Result<Vec<Previewed>, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let through = plan.cut_through();
     Ok(through.map(|spec| runtime.block_on(control(plan, spec))).collect())
 }
 

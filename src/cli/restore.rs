@@ -423,8 +423,7 @@ pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
         }
         Err(error) => return Look { says: Says::Unreachable, text: error.to_string(), cut: 0 },
     };
-    let name = entry.control.name.clone();
-    let read = call_within(CALL, Clock::start(), name, Act::Inspect, control.inspect()).await;
+    let read = call_within(CALL, Clock::start(), &*control, Act::Inspect, control.inspect()).await;
     match read.result {
         Err(error) => {
             Look { says: Says::Unreachable, text: format!("unreachable: {error}"), cut: 0 }

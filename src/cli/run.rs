@@ -112,7 +112,7 @@ fn refuse(error: &str) -> Exit {
 
 /// Asks a person, unless `--yes` was given or only the lab is cut.
 fn confirm(plan: &Plan, yes: bool) -> Result<(), String> {
-    let through = || plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let through = || plan.cut_through();
     if yes || through().all(|control| control.provider == Provider::Lab) {
         return Ok(());
     }
@@ -239,7 +239,7 @@ fn refuse_while_cut(state: &State) -> Result<(), String> {
 /// What `plan` is to be cut through, for the leases. Where a control does not say who it is, another drill may steer it by
 /// another name, and this one must not cut: why comes with it.
 async fn places(plan: &Plan) -> (Vec<(Name, String)>, Option<Why>) {
-    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let through = plan.cut_through();
     let places = state::places(through.map(|control| (control, traffic::reach(control)))).await;
     let unknown: Vec<String> = places.unknown.iter().map(ToString::to_string).collect();
     let unsure = (!unknown.is_empty()).then(|| Why::new("control-unreadable", unknown.join("; ")));

@@ -316,8 +316,7 @@ pub(super) async fn places<'a>(
         // What cannot even be tried is refused where it is tried.
         let identity = match reached {
             Ok(Some(reached)) => {
-                let name = control.name.clone();
-                call_within(IDENTITY, Clock::start(), name, Act::Preflight, reached.identity())
+                call_within(IDENTITY, Clock::start(), &*reached, Act::Preflight, reached.identity())
                     .await
                     .result
             }

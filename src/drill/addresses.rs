@@ -190,7 +190,7 @@ fn all_cut(plan: &Plan, addresses: &[IpAddr]) -> Option<String> {
 }
 
 fn controls(plan: &Plan, found: &Found) -> Vec<Against> {
-    let through = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let through = plan.cut_through();
     let ends = through.flat_map(|control| {
         control.provider.settings().endpoints().into_iter().map(move |end| (control, end))
     });

@@ -257,7 +257,7 @@ fn not_judged(plan: &Plan) -> Vec<String> {
 /// What must be allowed and at hand.
 fn needs(plan: &Plan) -> Vec<String> {
     let mut needs = vec!["write to the state directory, where the journal is kept".to_owned()];
-    for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+    for spec in plan.cut_through() {
         let name = &spec.name;
         needs.extend(spec.provider.settings().needs().iter().map(|need| format!("{name}: {need}")));
     }

@@ -1,5 +1,6 @@
 //! The stages, in order.
 
+mod cut;
 mod finish;
 mod preflight;
 mod read_back;
@@ -20,7 +21,7 @@ use super::probing::Probing;
 use super::watch::{Watch, Woken};
 use super::{CALL_LIMIT, Drill, LAST_READ_LIMIT, READ_EVERY};
 use crate::clock::Clock;
-use crate::journal::{Append, Last, Record};
+use crate::journal::{Append, Record};
 use crate::measure::{Ending, Observation};
 use crate::model::{
     Act, ControlCall, DatacenterId, DrillEvent, Judgement, Plan, PlanFile, ReadStage, RunRecord,
@@ -192,88 +193,6 @@ impl Conductor {
         }
     }
 
-    /// Cuts, and reads back that it is cut. False: it is not, or not wholly.
-    async fn cut(&mut self) -> bool {
-        self.enter(Stage::Cut, Some(CALL_LIMIT));
-        for place in 0..self.held.len() {
-            if let Err(why) = self.cut_one(place).await {
-                match self.held.iter().any(Held::is_touched) {
-                    true => self.ending.cut_failed = Some(why),
-                    false => self.refuse(why),
-                }
-                // Where a stop cut the reading short, that is what happened.
-                self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
-                return false;
-            }
-            if let Some(why) = self.watch.stopped() {
-                self.stopping(why);
-                return false;
-            }
-        }
-        self.watch.observation.marks.cut_confirmed = Some(self.clock.now());
-        true
-    }
-
-    async fn cut_one(&mut self, place: usize) -> Result<(), Why> {
-        let control = self.held[place].control.clone();
-        let before = self.held[place].before.clone().unwrap_or_default();
-        let name = self.held[place].name();
-        self.look_before_the_cut(place).await?;
-        self.write(&Record::CutIntended { control: name.clone() })?;
-        self.held[place].last = Last::CutIntended;
-        self.watch.beat(Phase::Cut);
-        let order = self.plan.cut.clone();
-        let clock = self.clock;
-        if self.watch.observation.marks.cut_issued.is_none() {
-            self.watch.observation.marks.cut_issued = Some(clock.now());
-            self.probing.cut(clock, clock.now());
-        }
-        // A slow call must not keep traffic cut beyond the deadline.
-        let limit = CALL_LIMIT.min(self.deadline().since(clock.now()));
-        let work = control.cut(&order, &before);
-        let cut = call_within(limit, clock, name.clone(), Act::Cut, work);
-        // Until it is read back as cut, it may still land, even after a restore.
-        self.held[place].unsure = true;
-        let Some(cut) = self.watch.unless_stopped(cut).await else {
-            // Whoever stops a drill does not wait for a control that hangs.
-            let text = format!("the drill was stopped before {name} answered the cut");
-            return Err(Why::new("cut-not-confirmed", text));
-        };
-        self.note(cut.call);
-        cut.result.map_err(|error| Why::new("cut-failed", error.to_string()))?;
-        let give_up = clock.now().plus(CALL_LIMIT).min(self.deadline());
-        loop {
-            let limit = give_up.since(clock.now());
-            let read = call_within(limit, clock, name.clone(), Act::Inspect, control.inspect());
-            let Some(read) = self.watch.unless_stopped(read).await else {
-                let text = format!("the drill was stopped before {name} was read back");
-                return Err(Why::new("cut-not-confirmed", text));
-            };
-            let state = match read.result {
-                Ok(state) => state,
-                Err(error) => {
-                    self.note(read.call);
-                    return Err(Why::new("cut-not-read-back", error.to_string()));
-                }
-            };
-            let is_cut = state.is_cut(&order);
-            self.held[place].note_foreign(&state, &order);
-            self.held[place].cut = Some(state);
-            if is_cut {
-                self.note(read.call);
-                self.write(&Record::CutConfirmed { control: name })?;
-                self.held[place].last = Last::CutConfirmed;
-                self.held[place].unsure = false;
-                return Ok(());
-            }
-            if clock.now() >= give_up || self.watch.stopped().is_some() {
-                let text = format!("{name} accepted the cut but does not say that it is cut");
-                return Err(Why::new("cut-not-confirmed", text));
-            }
-            self.watch.during(tokio::time::sleep(Duration::from_millis(20))).await;
-        }
-    }
-
     /// The latest instant at which the restore has to begin.
     fn deadline(&self) -> crate::model::Offset {
         let cut = self.watch.observation.marks.cut_issued.unwrap_or_default();
@@ -361,13 +280,13 @@ impl Conductor {
         let clock = self.clock;
         let order = self.plan.cut.clone();
         let limit = limit.min(CALL_LIMIT);
-        let reads = self.held.iter().map(|held| {
-            let control = held.control.clone();
-            async move {
-                let name = control.spec().name.clone();
-                call_within(limit, clock, name, Act::Inspect, control.inspect()).await
-            }
-        });
+        let reads =
+            self.held.iter().map(|held| {
+                let control = held.control.clone();
+                async move {
+                    call_within(limit, clock, &*control, Act::Inspect, control.inspect()).await
+                }
+            });
         let reads = join_all(reads);
         let Some(reads) = self.watch.unless_stopped(reads).await else { return false };
         let mut all = true;

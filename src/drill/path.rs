@@ -8,7 +8,7 @@ use crate::model::{ControlSpec, DatacenterId, Plan, Provider, ServedBySource, Te
 /// Why the restore would have to go through the datacenter to be cut, as far as addresses tell.
 pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     let mut reasons = Vec::new();
-    for control in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+    for control in plan.cut_through() {
         for endpoint in control.provider.settings().endpoints() {
             // A name that cannot be resolved is preflight's to report: it cannot be read either.
             let addresses = look_up(&endpoint.reveal_plain()).await;
@@ -31,7 +31,7 @@ fn leads(plan: &Plan, control: &ControlSpec, endpoint: &Text, address: SocketAdd
 
 /// A route of ours that is cut too, and listens there.
 fn route(plan: &Plan, address: SocketAddr) -> Option<String> {
-    let cut = plan.through.iter().filter_map(|place| plan.traffic.get(*place));
+    let cut = plan.cut_through();
     cut.filter_map(|control| match &control.provider {
         Provider::Proxy(proxy) => Some((control, proxy)),
         _ => None,

@@ -162,7 +162,7 @@ async fn unless_stopped<T>(
 /// The controls that the plan cuts through, in its order.
 async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
     let mut controls = Vec::new();
-    for spec in plan.through.iter().filter_map(|place| plan.traffic.get(*place)) {
+    for spec in plan.cut_through() {
         let control = control(spec, lab)
             .await
             .map_err(|error| Why::new("control-not-ready", format!("{}: {error}", spec.name)))?;
@@ -307,11 +307,7 @@ pub(super) fn summary(plan: &Plan, file: PlanFile) -> PlanSummary {
         lab: plan.lab.is_some(),
         datacenters: plan.datacenters.clone(),
         cut: plan.cut.clone(),
-        through: plan
-            .through
-            .iter()
-            .filter_map(|place| plan.traffic.get(*place).map(|control| control.name.clone()))
-            .collect(),
+        through: plan.cut_through().map(|control| control.name.clone()).collect(),
         stable_for: plan.timing.stable_for,
         at_most: plan.timing.at_most,
     }

@@ -274,6 +274,22 @@ pub struct ControlCall {
     pub done: Offset,
     /// What went wrong, in words; `None` if nothing did.
     pub error: Option<String>,
+    /// What was asked and answered for it at the provider, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<Exchange>,
+}
+
+/// One request at a provider and its answer, both shortened and without secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Exchange {
+    /// What was asked, in the provider's own words: `PATCH /api/v1/…`, `set server app/web1 state maint`.
+    pub asked: String,
+    /// What was answered, or why there is no answer.
+    pub answered: String,
+    /// How long the answer took.
+    #[serde(rename = "took_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub took: Duration,
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub struct Plan {
     pub cut: CutOrder,
     /// Which controls it is cut through: indices into `traffic`, in order.
     pub through: Vec<usize>,
+    /// How many of `through` are cut side by side, step after step.
+    pub steps: Vec<usize>,
     /// How long the stages take.
     pub timing: Timing,
     /// What stops the drill: its guardrails in the plan's order, then the kill switch.
@@ -56,6 +58,11 @@ impl Plan {
     /// What the plan cuts, in words.
     pub fn lost(&self) -> String {
         self.cut.words(&self.datacenters)
+    }
+
+    /// The controls that it is cut through, in order.
+    pub fn cut_through(&self) -> impl Iterator<Item = &ControlSpec> {
+        self.through.iter().filter_map(|place| self.traffic.get(*place))
     }
 
     /// The datacenters whose answers `probe` must miss while the plan's cut is in force. None where only services are

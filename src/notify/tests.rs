@@ -195,7 +195,14 @@ fn a_hook_is_sent_our_json_or_its_template() {
 fn a_story_tells_each_thing_once_and_when_it_was() {
     let call = |act, issued, done| {
         let (issued, done, error) = (at(issued), at(done), None);
-        DrillEvent::Called(ControlCall { control: "wan".into(), act, issued, done, error })
+        DrillEvent::Called(ControlCall {
+            control: "wan".into(),
+            act,
+            issued,
+            done,
+            error,
+            exchanges: vec![],
+        })
     };
     let failback = DrillEvent::Entered { stage: Stage::Failback, at: at(9_000), at_most: None };
     let mut story = Story::new("autumn", "run-1", "east", "host-1");

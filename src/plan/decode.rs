@@ -161,21 +161,26 @@ fn cut(
     traffic: &[ControlDraft],
 ) -> Option<CutDraft> {
     let before = reader.findings.errors();
-    let keys = &["datacenter", "datacenters", "services", "mode", "degrade", "through"];
+    let keys = &["datacenter", "datacenters", "services", "mode", "degrade", "through", "then"];
     let fields = reader.fields(value, Label("", "cut"), keys)?;
     let places = fields.one_of(reader, &["datacenter", "datacenters"]);
     let datacenters = places.and_then(|value| lost(reader, value, datacenters));
     let services = fields.get("services").map(|value| lost_services(reader, value));
     let mode = mode(reader, &fields);
     let through = fields.need(reader, "through", "[wan]");
-    let controls = match through {
-        Some(value) => through_controls(reader, value, traffic),
-        None => Vec::new(),
-    };
+    let mut steps = Steps::default();
+    if let Some(value) = through {
+        steps.read(reader, value, traffic);
+    }
+    for step in fields.get("then").map(|value| reader.one_or_more(value)).unwrap_or_default() {
+        steps.read(reader, step, traffic);
+    }
+    let Steps { controls, lengths } = steps;
     let complete = reader.findings.errors() == before;
     let through_at = through.map_or(value.at, |value| value.at);
     let services = services.unwrap_or_default();
-    Some(CutDraft { datacenters, services, mode, through: controls, through_at, complete })
+    let through = controls;
+    Some(CutDraft { datacenters, services, mode, through, steps: lengths, through_at, complete })
 }
 
 /// The datacenters to lose at once, each once. `None` if one of them could not be read.
@@ -216,32 +221,46 @@ fn lost_services(reader: &mut Reader, value: Value) -> Vec<At<Name>> {
     topology::names(reader, value)
 }
 
-fn through_controls(reader: &mut Reader, value: Value, traffic: &[ControlDraft]) -> Vec<At<usize>> {
-    let ids: HashMap<&Name, usize> =
-        traffic.iter().enumerate().map(|(index, control)| (&control.spec.name, index)).collect();
-    let items = reader.one_or_more(value);
-    if items.is_empty() {
-        let hint = instead("", "traffic", traffic.iter().map(|c| c.spec.name.as_str()));
-        reader.findings.error("impossible", value.at, "the cut goes through no control", hint);
-    }
-    let mut found: Vec<At<usize>> = Vec::new();
-    for item in items {
-        let Some(name) = reader.name(item) else { continue };
-        match ids.get(&name.value) {
-            Some(&index) if found.iter().any(|at| at.value == index) => {
-                let what = format!("{} stands here twice", quote(name.value.as_str()));
-                reader.findings.error("duplicate-key", name.span, what, "keep one of the two");
-            }
-            Some(&index) => found.push(At { value: index, span: name.span }),
-            None => {
-                let known = traffic.iter().map(|control| control.spec.name.as_str());
-                let what = format!("there is no traffic control {}", quote(name.value.as_str()));
-                let hint = instead(name.value.as_str(), "traffic", known);
-                reader.findings.error("reference", name.span, what, hint);
+/// The controls of a cut, each once, and how many of them are cut side by side, step after step.
+#[derive(Default)]
+struct Steps {
+    controls: Vec<At<usize>>,
+    lengths: Vec<usize>,
+}
+
+impl Steps {
+    /// Reads one more step: a control, or some.
+    fn read(&mut self, reader: &mut Reader, value: Value, traffic: &[ControlDraft]) {
+        let ids: HashMap<&Name, usize> = traffic
+            .iter()
+            .enumerate()
+            .map(|(index, control)| (&control.spec.name, index))
+            .collect();
+        let items = reader.one_or_more(value);
+        let known = || traffic.iter().map(|control| control.spec.name.as_str());
+        if items.is_empty() {
+            let hint = instead("", "traffic", known());
+            reader.findings.error("impossible", value.at, "the cut goes through no control", hint);
+        }
+        let before = self.controls.len();
+        for item in items {
+            let Some(name) = reader.name(item) else { continue };
+            let text = name.value.as_str();
+            match ids.get(&name.value) {
+                Some(&index) if self.controls.iter().any(|at| at.value == index) => {
+                    let what = format!("{} stands here twice", quote(text));
+                    reader.findings.error("duplicate-key", name.span, what, "keep one of the two");
+                }
+                Some(&index) => self.controls.push(At { value: index, span: name.span }),
+                None => {
+                    let what = format!("there is no traffic control {}", quote(text));
+                    let hint = instead(text, "traffic", known());
+                    reader.findings.error("reference", name.span, what, hint);
+                }
             }
         }
+        self.lengths.push(self.controls.len() - before);
     }
-    found
 }
 
 fn mode(reader: &mut Reader, fields: &Fields) -> Option<At<Mode>> {

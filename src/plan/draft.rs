@@ -187,6 +187,8 @@ pub(super) struct CutDraft {
     pub services: Vec<At<Name>>,
     pub mode: Option<At<Mode>>,
     pub through: Vec<At<usize>>,
+    /// How many of `through` each step of the cut has.
+    pub steps: Vec<usize>,
     pub through_at: Span,
     pub complete: bool,
 }
@@ -249,6 +251,7 @@ impl Draft {
             loads: self.loads.into_iter().map(|at| at.value).collect(),
             cut: order,
             through: cut.through.into_iter().map(|at| at.value).collect(),
+            steps: cut.steps,
             timing: self.timing.timing,
             guardrails: self.guardrails,
             calendar: self.calendar,

@@ -311,8 +311,8 @@ impl Work {
     ) -> Result<T, ControlError> {
         let left = self.give_up.since(self.clock.now()).max(LAST_CALL);
         let limit = self.limits.call.min(left);
-        let Called { call, result } =
-            call_within(limit, self.clock, self.task.name(), act, work).await;
+        let control = &*self.task.control;
+        let Called { call, result } = call_within(limit, self.clock, control, act, work).await;
         self.calls.push(call);
         result
     }

@@ -37,6 +37,7 @@ fn called(act: Act, issued: u64, done: u64, error: Option<&str>) -> DrillEvent {
         issued: at(issued),
         done: at(done),
         error: error.map(str::to_owned),
+        exchanges: Vec::new(),
     })
 }
 

@@ -2,13 +2,16 @@
 
 pub mod gates;
 pub mod haproxy;
+mod log;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::{ControlSpec, ControlState, CutCall, CutOrder, PathCounters, Provider};
+use crate::model::{
+    ControlSpec, ControlState, CutCall, CutOrder, Exchange, PathCounters, Provider,
+};
 
 /// A place where traffic to a datacenter can be cut.
 ///
@@ -78,6 +81,12 @@ pub trait TrafficControl: Send + Sync {
 
     /// What [`TrafficControl::restore`] does, as a person would do it by hand: a command or a sentence each.
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String>;
+
+    /// What was asked at the provider since this was last called, and what it answered. Nothing where no calls leave
+    /// the process.
+    fn exchanges(&self) -> Vec<Exchange> {
+        Vec::new()
+    }
 
     /// What passed towards the cut datacenter since the cut, if the control itself counts it.
     fn path(&self) -> Option<PathCounters> {

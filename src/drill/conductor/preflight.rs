@@ -165,15 +165,15 @@ async fn read(
     (clock, limit): (Clock, &(dyn Fn(Offset) -> Duration + Sync)),
     calls: &mut Vec<ControlCall>,
 ) -> Result<(Vec<Survivors>, ControlState), ControlError> {
-    let (name, act) = (&control.spec().name, Act::Preflight);
+    let act = Act::Preflight;
     let now = || limit(clock.now());
-    let proven = call_within(now(), clock, name.clone(), act, control.preflight()).await;
+    let proven = call_within(now(), clock, control, act, control.preflight()).await;
     calls.push(proven.call);
     proven.result?;
-    let survivors = call_within(now(), clock, name.clone(), act, control.survivors(order)).await;
+    let survivors = call_within(now(), clock, control, act, control.survivors(order)).await;
     calls.push(survivors.call);
     let survivors = survivors.result?;
-    let state = call_within(now(), clock, name.clone(), Act::Inspect, control.inspect()).await;
+    let state = call_within(now(), clock, control, Act::Inspect, control.inspect()).await;
     calls.push(state.call);
     Ok((survivors, state.result?))
 }

@@ -76,7 +76,7 @@ impl Conductor {
             }
             let (control, name) = (self.held[place].control.clone(), self.held[place].name());
             let work = control.inspect();
-            let read = call_within(LAST_READ_LIMIT, self.clock, name.clone(), Act::Inspect, work);
+            let read = call_within(LAST_READ_LIMIT, self.clock, &*control, Act::Inspect, work);
             // It was read back as it was once: a reading that fails now takes nothing from that.
             let Ok(state) = self.watch.during(read).await.result else { continue };
             let before = self.held[place].ours(&self.plan.cut);

@@ -65,6 +65,7 @@ pub(super) fn plan() -> Plan {
         loads: Vec::new(),
         cut: CutOrder::of(CUT, Mode::Blackhole),
         through: Vec::new(),
+        steps: Vec::new(),
         timing: Timing {
             baseline: span(1000),
             stable_for: span(400),

@@ -396,6 +396,11 @@ pub fn not_restored() -> RunRecord {
         issued: at(9090),
         done: at(11_090),
         error: Some("no answer on /run/haproxy/admin.sock within 2 s".into()),
+        exchanges: vec![Exchange {
+            asked: "set server app/web1 state ready".into(),
+            answered: "no answer on /run/haproxy/admin.sock within 2 s".into(),
+            took: Duration::from_secs(2),
+        }],
     }];
     record.services[0].failback = None;
     record.services[0].promises[1].measured = None;

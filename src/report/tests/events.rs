@@ -27,6 +27,11 @@ fn events(text: &str) -> Vec<DrillEvent> {
             issued: at(3000),
             done: at(3003),
             error: Some(text.into()),
+            exchanges: vec![Exchange {
+                asked: text.into(),
+                answered: text.into(),
+                took: std::time::Duration::from_millis(2),
+            }],
         }),
         DrillEvent::Watched {
             at: at(3250),

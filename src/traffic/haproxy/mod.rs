@@ -20,8 +20,8 @@ use self::socket::Socket;
 use self::state::{AGENT, STATE, Server, WEIGHT, is_plain};
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
-    ControlSpec, ControlState, CutCall, CutOrder, HaproxyServers, ModeKind, PartState, Passage,
-    Provider,
+    ControlSpec, ControlState, CutCall, CutOrder, Exchange, HaproxyServers, ModeKind, PartState,
+    Passage, Provider,
 };
 
 /// A HAProxy as a traffic control. Its parts are servers, named `BACKEND/SERVER`.
@@ -239,6 +239,10 @@ impl TrafficControl for Haproxy {
         let (commands, bad) = way_back(snapshot);
         self.order(commands, "not put back").await?;
         bad
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        self.socket.log.take()
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::model::{HaproxySocket, Part};
 use crate::traffic::ControlError;
+use crate::traffic::log::Log;
 
 /// A state of 100,000 servers is some 12 MB; more than this is no runtime API.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -21,12 +22,13 @@ const BATCH: usize = 64;
 pub(super) struct Socket {
     at: HaproxySocket,
     deadline: Duration,
+    pub(super) log: Log,
 }
 
 impl Socket {
     /// The runtime API at `at`, where each exchange may take until `deadline`.
     pub(super) fn new(at: HaproxySocket, deadline: Duration) -> Self {
-        Socket { at, deadline }
+        Socket { at, deadline, log: Log::default() }
     }
 
     /// Sends a line of commands and gives the answer without the empty line that ends it.
@@ -50,7 +52,8 @@ impl Socket {
                 }
             }
         };
-        match timeout(self.deadline, exchange).await {
+        let asked = self.log.ask();
+        let answer = match timeout(self.deadline, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(ControlError {
                 what: format!(
@@ -60,7 +63,15 @@ impl Socket {
                 ),
                 hint: "see whether HAProxy hangs, or allow more with `timeout`".into(),
             }),
-        }
+        };
+        let words = match &answer {
+            // The way in which it says yes.
+            Ok(text) if text.trim().is_empty() => "nothing, which is its yes",
+            Ok(text) => first_line(text),
+            Err(error) => &error.what,
+        };
+        self.log.answer(asked, command, words);
+        answer
     }
 
     /// Gives all `commands`, whose success is silence, in order; returns the refusals.
