@@ -378,15 +378,18 @@ fn unasked(required: &[&Evidence<'_>], stages: &[Stage]) -> Option<String> {
     })
 }
 
-/// Whether the cut datacenter serves again can be seen only where it was seen to serve before.
+/// Whether the cut datacenter serves again can be seen only where it was seen to serve before, and of what may stay
+/// where it went nobody asks.
 fn unseen(required: &[&Evidence<'_>]) -> Option<String> {
-    if required.iter().all(|evidence| !evidence.timeline.can_tell()) {
-        // Only services were cut that are asked by others: the answers tell who came back all the same.
+    let mut returning = required.iter().filter(|evidence| !evidence.probe.may_stay).peekable();
+    // Where only services were cut that are asked by others, the answers tell who came back all the same.
+    let told = required.iter().any(|evidence| evidence.timeline.can_tell());
+    if !told || returning.peek().is_none() {
         return None;
     }
     let served =
         |evidence: &&&Evidence<'_>| evidence.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
-    required.iter().find(served).is_none().then(|| {
+    returning.find(served).is_none().then(|| {
         "no required probe saw the cut datacenter serve at baseline, so none can see it serve \
          again; give one a `served_by`"
             .to_owned()

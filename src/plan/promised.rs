@@ -9,6 +9,7 @@ use super::finding::{Findings, quote};
 use super::ledger;
 use super::read::At;
 use super::sense::{raise_at_most, relate, relate_at_most};
+use super::stay;
 use super::tree::Span;
 use super::units::written;
 
@@ -121,7 +122,7 @@ fn back(promised: &Promised<'_>, standby: bool, findings: &mut Findings) {
         let hint =
             "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
         findings.error("impossible", failback.span, what, hint);
-    } else if !promised.judged_by.iter().any(|probe| probe.served_by.is_some()) {
+    } else if !stay::could_be_seen_back(&promised.judged_by) {
         let what =
             "nothing could see the cut datacenter serve again: no required probe tells who serves";
         let hint = "add `served_by` to a required probe, or take `failback_within` out";

@@ -111,7 +111,11 @@ fn the_truth_lies_within_the_bounds_though_requests_overtake_each_other() {
         }
         let found = [
             ("recovery", world.out - world.cut, recovery(&timeline, &marks, stable(200))),
-            ("failback", world.back - world.restored, failback(&timeline, &marks, stable(200))),
+            (
+                "failback",
+                world.back - world.restored,
+                failback(&timeline, &marks, stable(200), false),
+            ),
         ];
         for (what, truth, found) in found {
             let bounds = found.unwrap().bounds;

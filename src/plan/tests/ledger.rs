@@ -159,6 +159,29 @@ fn loads_and_guardrails_are_no_ledgers() {
 }
 
 #[test]
+fn what_may_stay_must_tell_who_serves_and_somebody_should_see_the_way_back() {
+    let served_by = "        served_by: { header: x-datacenter }\n";
+    let stays = format!("{served_by}        may_stay: true\n");
+    let failback = "      failback_within: 1s\n";
+    let album = said(&[
+        (served_by, "        may_stay: true\n"),
+        (served_by, &stays),
+        (served_by, &stays.replace("true", "perhaps")),
+    ]);
+    snapshot("ledger_stays", &album);
+    let page = "      page: { http: \"${lab:talk}/\", every: 50ms, served_by: { header: x-datacenter } }\n";
+    let seen = with("").replace(served_by, &format!("{stays}{page}"));
+    assert_eq!(drawn(seen.as_bytes()), "", "the page is waited for");
+    let probes = parsed(seen.as_bytes()).plan.unwrap().services.remove(0).probes;
+    assert_eq!([probes[0].may_stay, probes[1].may_stay], [true, false]);
+    let unseen = seen.replace(", served_by: { header: x-datacenter } }\n", " }\n");
+    assert!(drawn(unseen.as_bytes()).contains("nothing could see the cut datacenter serve again"));
+    assert!(drawn(unseen.replace(failback, "").as_bytes()).contains("nobody sees the way back"));
+    let standby = seen.replace("    users: 47_430_000", "    standby: true").replace(failback, "");
+    assert!(drawn(standby.as_bytes()).contains("drill.yaml:27:9"), "{}", drawn(standby.as_bytes()));
+}
+
+#[test]
 fn redis_and_nats_are_held_to_their_form() {
     let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
     let redis = |settings: &str| format!("ledger: {{ redis: {{ {settings} }} }}");
