@@ -220,8 +220,16 @@ pub async fn write_while(prober: Prober, written: &Written, done: impl Future<Ou
 pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> RunRecord {
     let plan = Arc::new(plan(text));
     let spec = plan.traffic[0].clone();
-    let control: Arc<dyn TrafficControl> =
-        Arc::new(Outage { spec, lost: AtomicBool::new(false), cut, restore });
+    let outage = Outage { spec, lost: AtomicBool::new(false), cut, restore };
+    drill_through(plan, written, Arc::new(outage)).await
+}
+
+/// Runs the drill of a plan with one ledger through this control.
+pub async fn drill_through(
+    plan: Arc<Plan>,
+    written: &Written,
+    control: Arc<dyn TrafficControl>,
+) -> RunRecord {
     let (_stop, stopped) = tokio::sync::watch::channel(None);
     let heard = written.clone();
     let drill = Drill {
