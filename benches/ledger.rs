@@ -102,6 +102,7 @@ fn spec(url: &str, rate: u32, is_ledger: bool) -> ProbeSpec {
         slower_than: None,
         connection: Connection::KeepAlive,
         served_by: None,
+        may_stay: false,
         required: true,
         promises: Promises::default(),
     }

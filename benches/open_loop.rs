@@ -85,6 +85,7 @@ fn spec(address: SocketAddr, every: Duration, connection: Connection) -> ProbeSp
             name: "x-datacenter".into(),
             values: ServedByValues(vec![(DatacenterId(0), vec!["east".into()])]),
         }),
+        may_stay: false,
         required: true,
         promises: Default::default(),
     }
