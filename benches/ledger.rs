@@ -83,6 +83,7 @@ fn spec(url: &str, rate: u32, is_ledger: bool) -> ProbeSpec {
         read: request(url, "GET"),
         items: String::new(),
         item_key: String::new(),
+        next: None,
         remove: None,
     };
     let kind = match is_ledger {

@@ -41,11 +41,16 @@ fn never_took_it(reason: Reason) -> bool {
     match reason {
         Reason::LookUp | Reason::Refused | Reason::Tls | Reason::Rejected => true,
         Reason::TimeOut(phase) => matches!(phase, Phase::LookUp | Phase::Connect | Phase::Tls),
-        // 408 was given up under way, and 409 may say that a retry on the way has written it already. Of 5xx nobody
-        // knows how far it came.
-        Reason::Status(status) => matches!(status, 400..=407 | 410..=499),
+        Reason::Status(status) => says_not_taken(status),
         _ => false,
     }
+}
+
+/// Whether a status says that the request was turned away before anything was done about it. 408, 499 and 460 come from
+/// somebody on the way who gave up waiting; 409, 412 and 422 may say that a retry on the way has written the record already;
+/// 406 and 424 come after part of the work; and of 5xx, and whatever has no meaning of its own, nobody knows how far it came.
+fn says_not_taken(status: u16) -> bool {
+    matches!(status, 400..=405 | 407 | 410 | 411 | 413..=415 | 417 | 421 | 423 | 425 | 426 | 428 | 429 | 431 | 451)
 }
 
 /// When a ledger is read back.

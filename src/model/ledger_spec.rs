@@ -130,6 +130,15 @@ impl LedgerStore {
     }
 }
 
+/// Where a page of a list says what the next page is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextPage {
+    /// In its header `Link`, as the target with the relation `next` (RFC 8288).
+    Link,
+    /// In its JSON, at this pointer: what is filled in for [`HttpLedger::CURSOR`], or where `read` has none, a URL.
+    Json(String),
+}
+
 /// Requests with words that are filled in for each record: [`HttpLedger::KEY`] and [`HttpLedger::VALUE`], and for reading
 /// all of them [`HttpLedger::PREFIX`].
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +151,8 @@ pub struct HttpLedger {
     pub items: String,
     /// Where in a record its key stands; empty if the record is the key.
     pub item_key: String,
+    /// How the list goes on, where it comes in pages.
+    pub next: Option<NextPage>,
     /// Removes one record, or all by their prefix.
     pub remove: Option<HttpProbe>,
 }
@@ -153,6 +164,8 @@ impl HttpLedger {
     pub const VALUE: &str = "{{value}}";
     /// Stands for what the keys of the drill's records begin with.
     pub const PREFIX: &str = "{{prefix}}";
+    /// Stands for what the last page said of the next one; empty for the first.
+    pub const CURSOR: &str = "{{cursor}}";
 
     /// Its requests, the one that writes first.
     pub fn requests(&self) -> impl Iterator<Item = &HttpProbe> {

@@ -171,8 +171,14 @@ mod tests {
             Reason::Status(500),
             Reason::Status(503),
             Reason::Status(302),
+            Reason::Status(406),
             Reason::Status(408),
             Reason::Status(409),
+            Reason::Status(412),
+            Reason::Status(422),
+            Reason::Status(424),
+            Reason::Status(460),
+            Reason::Status(499),
         ] {
             assert_eq!(fate(reason), Fate::Unknown, "{reason:?}");
         }
@@ -183,6 +189,8 @@ mod tests {
             Reason::Rejected,
             Reason::TimeOut(Phase::Connect),
             Reason::Status(403),
+            Reason::Status(404),
+            Reason::Status(425),
             Reason::Status(429),
         ] {
             assert_eq!(fate(reason), Fate::Refused, "{reason:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bad::{album, snapshot};
 use super::{GOOD, drawn, parsed};
-use crate::model::{LedgerStore, LossBudget, ProbeKind};
+use crate::model::{LedgerStore, LossBudget, NextPage, ProbeKind};
 
 const PROBE: &str =
     "        http: { url: \"${lab:talk}/send\", method: POST, expect: { status: 200 } }\n";
@@ -78,6 +78,36 @@ fn requests_and_commands_are_held_to_their_form() {
             ("settle: 1s", "settle: 1s, keep: perhaps"),
         ]),
     );
+}
+
+#[test]
+fn lists_in_pages_are_held_to_their_form() {
+    let read = "read: \"http://a.example/\"";
+    let with_cursor = |next: &str| format!("read: \"http://a.example/?at={{{{cursor}}}}\"{next}");
+    snapshot(
+        "ledger_pages",
+        &said(&[
+            (read, "read: \"http://a.example/{{key}}\", next: link"),
+            (read, &with_cursor("")),
+            (read, &with_cursor(", next: link")),
+            (read, "read: \"http://a.example/\", next: cursor"),
+            (read, "read: \"http://a.example/\", next: \"\""),
+            (read, "read: { url: \"http://a.example/\", method: POST, body: \"{{cursor}}\" }"),
+            ("http://a.example/{{key}}", "http://a.example/{{key}}{{cursor}}"),
+            ("?prefix={{prefix}}", "?prefix={{prefix}}{{cursor}}"),
+        ]),
+    );
+    for (to, next) in [
+        (with_cursor(", next: /meta/next"), NextPage::Json("/meta/next".to_owned())),
+        (format!("{read}, next: /next"), NextPage::Json("/next".to_owned())),
+        (format!("{read}, next: Link"), NextPage::Link),
+    ] {
+        let outcome = parsed(with("").replace(read, &to).as_bytes());
+        let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
+        let ProbeKind::Ledger(ledger) = &plan.services[0].probes[0].kind else { panic!("{to}") };
+        let LedgerStore::Http(http) = &ledger.store else { panic!("{to}") };
+        assert_eq!(http.next, Some(next));
+    }
 }
 
 #[test]

@@ -150,10 +150,14 @@ impl ExecStore {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(words.not_run(&"it has no pipes"));
         };
+        // The end of its list and its own: what it left in the background may hold its other pipe open, and ends then.
+        let ended = async {
+            let cut_short = list(stdout, &self.writer, found).await?;
+            Ok((cut_short, group.end().await?))
+        };
         // Both at once: a command that says much must not wait for us to listen.
-        let (listed, said) = tokio::join!(list(stdout, &self.writer, found), beginning(stderr));
-        let cut_short = listed.map_err(failed)?;
-        let status = group.end().await.map_err(failed)?;
+        let (ended, said) = tokio::join!(ended, beginning(stderr));
+        let (cut_short, status) = ended.map_err(failed)?;
         if !status.success() {
             let (name, said) = (words.name(), words.shown(&said));
             return Err(format!("the command `{name}` ended with {status}: {said}"));
