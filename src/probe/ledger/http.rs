@@ -68,15 +68,17 @@ impl HttpStore {
             let spec = ProbeSpec { kind, served_by, ..spec.clone() };
             HttpAsker::prepare(&request, &spec, lab, connector.clone())
         };
-        let one = |request: &HttpProbe| request.texts().any(|text| has(text, HttpLedger::KEY));
         Ok(HttpStore {
             write: asker(&http.write, spec.served_by.clone())?,
             read: asker(&http.read, None)?,
-            reads_one: one(&http.read),
+            reads_one: http.reads_one_by_one(),
             items: http.items.clone(),
             item_key: http.item_key.clone(),
             remove: http.remove.as_ref().map(|request| asker(request, None)).transpose()?,
-            removes_one: http.remove.as_ref().is_some_and(one),
+            removes_one: http
+                .remove
+                .as_ref()
+                .is_some_and(|it| HttpLedger::asks_for(it, HttpLedger::KEY)),
             writer,
             next: AtomicU64::new(0),
         })
@@ -123,6 +125,7 @@ impl HttpStore {
 
     /// Asks for each record that was written.
     async fn read_each(&self, found: &mut Found) -> Result<(), String> {
+        found.one_by_one();
         // A page for everybody, such as a login, would say of every record that it is there.
         if self.is_there(NEVER).await? {
             return Err("a record that was never written is answered as if it were there; let `expect` of `read` tell what \
@@ -209,10 +212,6 @@ impl Store for HttpStore {
         }
         Ok(())
     }
-}
-
-fn has(text: &Text, word: &str) -> bool {
-    text.to_string().contains(word)
 }
 
 /// The request with words that a URL may have in the place of the plan's.

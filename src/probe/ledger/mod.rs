@@ -59,6 +59,7 @@ pub(super) struct Found {
     seen: SeqSet,
     foreign: u64,
     broken: u64,
+    one_by_one: bool,
 }
 
 impl Found {
@@ -79,6 +80,11 @@ impl Found {
     /// Takes in a record of this writer's that makes no sense.
     pub(super) fn garbled(&mut self) {
         self.broken = self.broken.saturating_add(1);
+    }
+
+    /// Records are asked for one by one: what nobody asks for does not show.
+    pub(super) fn one_by_one(&mut self) {
+        self.one_by_one = true;
     }
 
     /// Takes in `count` records of others in the same place.
@@ -176,8 +182,9 @@ impl LedgerHandle {
             0 => Ok(()),
             count => Err(format!("{count} of its records have keys that make no sense")),
         };
-        let (seen, foreign) = (found.seen, found.foreign);
-        ReadBack { stage, began, ended: clock.now(), seen, foreign, end: end.and(garbled) }
+        let Found { seen, foreign, one_by_one, .. } = found;
+        let (ended, end) = (clock.now(), end.and(garbled));
+        ReadBack { stage, began, ended, seen, foreign, one_by_one, end }
     }
 
     /// Removes the ledger's records of this run.
