@@ -171,7 +171,15 @@ fn records(count: u64) {
     for seq in 0..count {
         let (due, by) = (due(seq), ServedBy::Datacenter(DatacenterId((seq % 2) as u16)));
         let done = due.plus(took);
-        ledger.push(&Sample { seq, due, sent: due, done, outcome: Outcome::Good, served_by: by });
+        ledger.push(&Sample {
+            seq,
+            due,
+            sent: due,
+            done,
+            outcome: Outcome::Good,
+            acknowledged: true,
+            served_by: by,
+        });
     }
     told(&format!("{count} writes noted"));
     let end = due(count).plus(took);
@@ -179,7 +187,15 @@ fn records(count: u64) {
         let there = (0..count).filter(|seq| seq % 20 != 7);
         let twice = (0..count).filter(|seq| seq % 1000 == 500);
         let seen: SeqSet = there.chain(twice).collect();
-        ledger.read(ReadBack { stage, began: end, ended: end, seen, foreign: 0, end: Ok(()) });
+        ledger.read(ReadBack {
+            stage,
+            began: end,
+            ended: end,
+            seen,
+            foreign: 0,
+            one_by_one: false,
+            end: Ok(()),
+        });
         ledger.settle(stage);
         told(&format!("read back {stage}"));
     }

@@ -327,9 +327,7 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
             .zip(last)
             .is_some_and(|(restored, run)| run.last_sent.since(restored) >= stable.length)
     });
-    let stages = [Stage::Cut, Stage::Observe, Stage::Restore, Stage::Failback];
-    let doubt = doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX))
-        .or_else(|| unasked(required, &stages));
+    let doubt = doubt_since_cut(required, marks);
     let (judgement, why) = match (bad, doubt) {
         (1.., _) => (Judgement::Broken, format!("{bad} bad samples between cut and failback")),
         (0, Some(doubt)) => (Judgement::Undecided, doubt),
@@ -343,6 +341,13 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
         probe: worst.map(|evidence| evidence.probe.name.clone()),
         ..PromiseResult::new(Promise::Sustain, judgement, why)
     }
+}
+
+/// As [`doubt`] and [`unasked`], from the cut to the end of the drill.
+pub(super) fn doubt_since_cut(required: &[&Evidence<'_>], marks: &Marks) -> Option<String> {
+    let stages = [Stage::Cut, Stage::Observe, Stage::Restore, Stage::Failback];
+    doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX))
+        .or_else(|| unasked(required, &stages))
 }
 
 /// Why good answers cannot be trusted to tell the whole: the observer was blind meanwhile.

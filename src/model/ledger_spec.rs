@@ -167,6 +167,17 @@ impl HttpLedger {
     /// Stands for what the last page said of the next one; empty for the first.
     pub const CURSOR: &str = "{{cursor}}";
 
+    /// Whether each record is asked for by its own key, and no list of them is read.
+    pub fn reads_one_by_one(&self) -> bool {
+        Self::asks_for(&self.read, Self::KEY)
+    }
+
+    /// Whether `word` stands in the URL or the body of a request: there it is filled in.
+    pub fn asks_for(request: &HttpProbe, word: &str) -> bool {
+        let has = |text: &Text| text.to_string().contains(word);
+        has(&request.url) || request.body.as_ref().is_some_and(has)
+    }
+
     /// Its requests, the one that writes first.
     pub fn requests(&self) -> impl Iterator<Item = &HttpProbe> {
         [&self.write, &self.read].into_iter().chain(&self.remove)

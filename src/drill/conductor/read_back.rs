@@ -149,7 +149,15 @@ impl Span {
             let text =
                 "firedrill failed while it read, which is a fault of its own; please report it";
             let (seen, ended) = (SeqSet::default(), clock.now());
-            ReadBack { stage, began, ended, seen, foreign: 0, end: Err(text.to_owned()) }
+            ReadBack {
+                stage,
+                began,
+                ended,
+                seen,
+                foreign: 0,
+                one_by_one: false,
+                end: Err(text.to_owned()),
+            }
         });
         (ledger, read)
     }

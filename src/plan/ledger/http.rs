@@ -25,14 +25,14 @@ pub(super) fn http(reader: &mut Reader, value: Value) -> Option<HttpLedger> {
         no_cursor(reader, request, *at);
     }
     let (write, at) = write?;
-    if !asks_for(&write, HttpLedger::KEY) {
+    if !HttpLedger::asks_for(&write, HttpLedger::KEY) {
         let what = "`write` does not say which record it writes";
         let hint = "put `{{key}}` into its `url` or its `body`";
         reader.findings.error("impossible", at.span(), what, hint);
     }
     if let Some((remove, at)) = &remove
-        && !asks_for(remove, HttpLedger::KEY)
-        && !asks_for(remove, HttpLedger::PREFIX)
+        && !HttpLedger::asks_for(remove, HttpLedger::KEY)
+        && !HttpLedger::asks_for(remove, HttpLedger::PREFIX)
     {
         let what =
             "`remove` does not say which records it removes, and could remove those of others";
@@ -68,7 +68,7 @@ fn next(reader: &mut Reader, value: Value) -> Option<NextPage> {
 fn fits(reader: &mut Reader, (read, at): (&HttpProbe, Value), next: Option<(&NextPage, Value)>) {
     let in_url = read.url.to_string().contains(HttpLedger::CURSOR);
     let (span, what, hint) = match next {
-        Some((_, next)) if asks_for(read, HttpLedger::KEY) => (
+        Some((_, next)) if HttpLedger::asks_for(read, HttpLedger::KEY) => (
             next.span(),
             "`read` asks for one record at a time, which comes in no pages",
             "take `next` out, or let `read` list all records: without `{{key}}`",
@@ -131,12 +131,6 @@ fn not_filled(reader: &mut Reader, map: Option<Value>, key: &str, text: &Text) {
     if let Some(span) = span {
         reader.findings.error("impossible", span, what, "move it there, or take it out");
     }
-}
-
-/// Whether `word` stands in the URL or the body of a request.
-fn asks_for(http: &HttpProbe, word: &str) -> bool {
-    let has = |text: &Text| text.to_string().contains(word);
-    has(&http.url) || http.body.as_ref().is_some_and(has)
 }
 
 /// A JSON pointer (RFC 6901).

@@ -268,3 +268,20 @@ fn redis_and_nats_are_read_as_they_stand() {
     assert_eq!((nats.stream.as_str(), nats.replicas, nats.in_memory), ("S", Some(3), true));
     assert_eq!(probe.connection, crate::model::Connection::New);
 }
+
+#[test]
+fn copies_that_cannot_be_seen_and_promises_that_do_not_reach_a_ledger_are_told() {
+    let list = "read: \"http://a.example/\"";
+    let each = "read: \"http://a.example/{{key}}\"";
+    let promised = "recover_within: 3s";
+    let both = "recover_within: 3s\n      lose_at_most: 0\n      duplicate_at_most: 0";
+    let good = with("").replace(promised, both);
+    assert_eq!(drawn(good.as_bytes()), "");
+    let one_by_one = drawn(good.replace(list, each).as_bytes());
+    // A second ledger, with a promise of its own and nothing of its records.
+    let own = "      own:\n        ledger: { exec: { write: [./it], read: [./it] }, keep: true }\n        every: 50ms\n        \
+               promises: { recover_within: 2s, lose_at_most: 1 }\n    promises:\n";
+    assert_eq!(good.matches("    promises:\n").count(), 1);
+    let unreached = drawn(good.replace("    promises:\n", own).as_bytes());
+    snapshot("ledger_unreached", &format!("{one_by_one}{unreached}"));
+}

@@ -90,17 +90,19 @@ impl HttpStore {
             let spec = ProbeSpec { kind, served_by, ..spec.clone() };
             HttpAsker::prepare(&request, &spec, lab, connector.clone())
         };
-        let one = |request: &HttpProbe| request.texts().any(|text| has(text, HttpLedger::KEY));
         Ok(HttpStore {
             write: asker(&http.write, spec.served_by.clone())?,
             read: Arc::new(asker(&http.read, None)?),
-            reads_one: one(&http.read),
+            reads_one: http.reads_one_by_one(),
             one_at_most: ONE_AT_MOST.max(spec.timeout),
             form: Form::new(http, writer.prefix()),
             next_page: http.next.clone(),
-            has_cursor: has(&http.read.url, HttpLedger::CURSOR),
+            has_cursor: http.read.url.to_string().contains(HttpLedger::CURSOR),
             remove: http.remove.as_ref().map(|request| asker(request, None)).transpose()?,
-            removes_one: http.remove.as_ref().is_some_and(one),
+            removes_one: http
+                .remove
+                .as_ref()
+                .is_some_and(|it| HttpLedger::asks_for(it, HttpLedger::KEY)),
             writer,
             next: AtomicU64::new(0),
         })
@@ -240,6 +242,7 @@ impl HttpStore {
 
     /// Asks for each record that was written.
     async fn read_each(&self, found: &mut Found) -> Result<(), String> {
+        found.one_by_one();
         // A page for everybody, such as a login, would say of every record that it is there.
         let pulse = &found.pulse.clone();
         if self.is_there(NEVER, pulse).await? {
@@ -348,10 +351,6 @@ fn take_in(page: &Page, found: &mut Found) -> Result<(), String> {
     (0..page.garbled).for_each(|_| found.garbled());
     found.foreign(page.foreign);
     Ok(())
-}
-
-fn has(text: &Text, word: &str) -> bool {
-    text.to_string().contains(word)
 }
 
 /// The request with words that a URL may have in the place of the plan's.

@@ -100,6 +100,7 @@ pub(super) struct Found {
     broken: u64,
     /// Whoever waits long for what is not found says with it that it still hears the store.
     pulse: Pulse,
+    one_by_one: bool,
 }
 
 impl Found {
@@ -122,6 +123,11 @@ impl Found {
     pub(super) fn garbled(&mut self) {
         self.pulse.beat();
         self.broken = self.broken.saturating_add(1);
+    }
+
+    /// Records are asked for one by one: what nobody asks for does not show.
+    pub(super) fn one_by_one(&mut self) {
+        self.one_by_one = true;
     }
 
     /// Takes in `count` records of others in the same place.
@@ -251,8 +257,9 @@ impl LedgerHandle {
             0 => Ok(()),
             count => Err(format!("{count} of its records have keys that make no sense")),
         };
-        let (seen, foreign) = (found.seen, found.foreign);
-        ReadBack { stage, began, ended: clock.now(), seen, foreign, end: end.and(garbled) }
+        let Found { seen, foreign, one_by_one, .. } = found;
+        let (ended, end) = (clock.now(), end.and(garbled));
+        ReadBack { stage, began, ended, seen, foreign, one_by_one, end }
     }
 
     /// Removes the ledger's records of this run.
