@@ -44,7 +44,15 @@ pub(super) enum Asker {
 impl Asker {
     async fn ask(&self, clock: &Clock, seq: u64, progress: &mut Progress) -> Result<(), Outcome> {
         match self {
-            Asker::Ledger(store) => store.write(seq, clock, progress).await,
+            Asker::Ledger(store) => {
+                store.write(seq, clock, progress).await.map_err(|outcome| match progress.phase {
+                    // Encryption that breaks when the write has left is a broken connection: the write may be there.
+                    Phase::Answer | Phase::Body if outcome == Outcome::Bad(Reason::Tls) => {
+                        Outcome::Bad(Reason::Reset)
+                    }
+                    _ => outcome,
+                })
+            }
             Asker::Http(http) => http.ask(clock, progress).await,
             Asker::Tcp(tcp) => tcp.ask(progress).await,
         }

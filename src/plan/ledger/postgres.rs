@@ -15,6 +15,14 @@ const TABLE: &str = "firedrill_ledger";
 /// Connections that are open for writing at most, if the plan does not say: a sixth of what a server takes out of the box.
 const CONNECTIONS: usize = 16;
 
+/// The ways to encrypt.
+const MODES: [(&str, SslMode); 4] = [
+    ("disable", SslMode::Disable),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-full", SslMode::VerifyFull),
+];
+
 /// The longest name that PostgreSQL keeps, in bytes.
 const LONGEST_NAME: usize = 63;
 
@@ -49,7 +57,27 @@ pub(super) fn postgres(reader: &mut Reader, value: Value) -> Option<PostgresLedg
         Some(read) => Some(read?),
         None => None,
     };
-    Some(PostgresLedger { servers: servers?, read, table: table?, ca, connections })
+    let servers = servers?;
+    if let Some(value) = fields.get("ca")
+        && [&servers].into_iter().chain(&read).any(|it| ssl_of(it).may_be_plain())
+    {
+        let what = "`ca` promises who the server is, and this `sslmode` does not ask";
+        let hint = "write `sslmode: verify-full`, or leave `ca` out";
+        reader.findings.error("impossible", value.at, what, hint);
+        return None;
+    }
+    Some(PostgresLedger { servers, read, table: table?, ca, connections })
+}
+
+fn ssl_of(servers: &PostgresServers) -> SslMode {
+    match servers {
+        PostgresServers::Hosts(hosts) => hosts.ssl,
+        PostgresServers::Url(url) => {
+            let real = url.reveal_plain();
+            let modes = settings_of(&real).filter(|(key, _)| *key == "sslmode");
+            modes.last().and_then(|(_, mode)| SslMode::named(mode)).unwrap_or_default()
+        }
+    }
 }
 
 /// Reads `read: URL` or `read: { hosts: … }`.
@@ -96,13 +124,7 @@ fn hosts(reader: &mut Reader, fields: &Fields, value: Value) -> Option<PostgresH
     let dbname = fields.need(reader, "dbname", "shop");
     let dbname = dbname.and_then(|value| word(reader, value));
     let password = fields.get("password").map(|value| password(reader, value));
-    let modes = [
-        ("disable", SslMode::Disable),
-        ("prefer", SslMode::Prefer),
-        ("require", SslMode::Require),
-        ("verify-full", SslMode::VerifyFull),
-    ];
-    let ssl = fields.get("sslmode").map(|value| reader.choice(value, &modes));
+    let ssl = fields.get("sslmode").map(|value| reader.choice(value, &MODES));
     let password = match password {
         Some(password) => Some(password?),
         None => None,
@@ -156,7 +178,7 @@ fn url(reader: &mut Reader, value: Value) -> Option<Text> {
             Some("holds characters that a URL writes as `%20` and so on")
         }
         Some((_, rest)) if servers_of(rest).is_empty() => Some("names no server"),
-        Some(_) => None,
+        Some(_) => settings_of(&real).find_map(not_kept_to),
     };
     if let Some(problem) = problem {
         let what = format!("{} {problem}", quote(&text.to_string()));
@@ -170,6 +192,32 @@ fn url(reader: &mut Reader, value: Value) -> Option<Text> {
         return None;
     }
     Some(text)
+}
+
+/// The settings behind the question mark.
+fn settings_of(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Why a setting of a URL cannot be kept to.
+fn not_kept_to((key, value): (&str, &str)) -> Option<&'static str> {
+    let known = || PostgresServers::SETTINGS.iter().chain(&PostgresServers::WITHOUT_MEANING);
+    match key {
+        "sslmode" if SslMode::named(value).is_none() => {
+            Some("has another `sslmode` than disable, prefer, require and verify-full")
+        }
+        "target_session_attrs" if !["any", "read-write", "primary"].contains(&value) => {
+            Some("asks for a server that takes no writes (`target_session_attrs`)")
+        }
+        "sslrootcert" => Some("has `sslrootcert`: write the file as `ca: PATH` beside the URL"),
+        "sslcert" | "sslkey" => Some("has a client certificate, which is not supported"),
+        _ if !known().any(|it| *it == key) => {
+            Some("has a setting that is not known: sslmode, target_session_attrs and options are")
+        }
+        _ => None,
+    }
 }
 
 /// What stands between the credentials and the path.

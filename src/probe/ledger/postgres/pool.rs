@@ -1,6 +1,7 @@
 //! Connections to the servers: kept where the plan wants it, never more than it allows, and given up when an answer is
 //! outstanding.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,9 +77,13 @@ impl Lent {
         }
     }
 
-    /// Which datacenter it leads to.
-    pub(super) fn served_by(&self) -> ServedBy {
-        self.held.as_ref().map_or(ServedBy::Unnamed, |(session, _)| session.served_by)
+    /// Which datacenter it leads to: that of the server `by`, if one said so just now.
+    pub(super) fn served_by(&self, by: Option<IpAddr>) -> ServedBy {
+        match (by, &self.held) {
+            (Some(by), _) => self.pool.servers.is_in(by),
+            (None, Some((session, _))) => session.served_by,
+            (None, None) => ServedBy::Unnamed,
+        }
     }
 
     /// What must not be shown of its settings.
