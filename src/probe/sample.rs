@@ -186,3 +186,44 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::super::ledger::Found;
+    use super::*;
+
+    /// A store whose encryption breaks in this phase.
+    struct Breaking(Phase);
+
+    #[async_trait]
+    impl Store for Breaking {
+        async fn begin(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn write(&self, _: u64, _: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
+            progress.phase = self.0;
+            Err(Outcome::Bad(Reason::Tls))
+        }
+
+        async fn read(&self, _: &mut Found) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn clean(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_encryption_breaks_when_it_has_left_may_be_there() {
+        for (phase, reason) in [(Phase::Tls, Reason::Tls), (Phase::Answer, Reason::Reset)] {
+            let asker = Asker::Ledger(Arc::new(Breaking(phase)));
+            let mut progress = Progress::begun();
+            let written = asker.ask(&Clock::start(), 0, &mut progress).await;
+            assert_eq!(written, Err(Outcome::Bad(reason)));
+        }
+    }
+}

@@ -7,7 +7,8 @@ use crate::plan::address;
 use crate::plan::finding::quote;
 use crate::plan::probe;
 use crate::plan::read::{At, Fields, Label, Reader, Value};
-use crate::plan::tree::Kind;
+use crate::plan::tree::{Kind, Span};
+use crate::plan::typed;
 
 /// The table, if the plan does not say.
 const TABLE: &str = "firedrill_ledger";
@@ -98,7 +99,7 @@ fn servers(reader: &mut Reader, fields: &Fields) -> Option<PostgresServers> {
     for key in ["user", "password", "dbname", "sslmode"] {
         if let Some(value) = fields.get(key) {
             let what = format!("{} has no meaning beside `url`", quote(key));
-            let hint = "the URL says it: `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=require`";
+            let hint = "the URL says it: `postgres://USER:${env:PGPASSWORD}@HOST/DATABASE?sslmode=verify-full`";
             reader.findings.error("impossible", value.at, what, hint);
         }
     }
@@ -152,13 +153,15 @@ fn word(reader: &mut Reader, value: Value) -> Option<Text> {
 fn password(reader: &mut Reader, value: Value) -> Option<Text> {
     let At { value: text, span } = reader.text(value, false)?;
     if text.parts().iter().any(|part| matches!(part, Part::Plain(_))) {
-        typed(reader, span);
+        typed_in(reader, span, &text);
         return None;
     }
     Some(text)
 }
 
-fn typed(reader: &mut Reader, span: crate::plan::tree::Span) {
+fn typed_in(reader: &mut Reader, span: Span, text: &Text) {
+    // Nor is it shown with what was found.
+    typed::hide(reader, span, &text.to_string());
     let what = "a password stands in the plan, which is kept and shown in reports";
     let hint = "set it in the environment, and write `${env:PGPASSWORD}` in its place";
     reader.findings.error("bad-value", span, what, hint);
@@ -167,6 +170,10 @@ fn typed(reader: &mut Reader, span: crate::plan::tree::Span) {
 /// A URL as libpq takes it. What is in it may be secret, so findings show the plan's words alone.
 fn url(reader: &mut Reader, value: Value) -> Option<Text> {
     let At { value: text, span } = reader.text(value, false)?;
+    if holds_a_password(&text) {
+        typed_in(reader, span, &text);
+        return None;
+    }
     let real = text.reveal_plain();
     let scheme = real.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
     let problem = match &scheme {
@@ -184,11 +191,6 @@ fn url(reader: &mut Reader, value: Value) -> Option<Text> {
         let what = format!("{} {problem}", quote(&text.to_string()));
         let hint = "write `postgres://USER:${env:PGPASSWORD}@HOST:PORT/DATABASE`";
         reader.findings.error("bad-value", span, what, hint);
-        return None;
-    }
-    if holds_a_password(&text) {
-        // Not with the text: it would show what must not be shown.
-        typed(reader, span);
         return None;
     }
     Some(text)
@@ -235,7 +237,7 @@ fn holds_a_password(text: &Text) -> bool {
         Part::Secret { .. } | Part::Lab(_) => secret,
     });
     let masked: String = parts.collect();
-    let Some((_, rest)) = masked.split_once("://") else { return false };
+    let rest = masked.split_once("://").map_or(&*masked, |(_, rest)| rest);
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let credentials = before.rsplit_once('@').map_or("", |(credentials, _)| credentials);
     let in_front = credentials.split_once(':').map_or("", |(_, password)| password);
