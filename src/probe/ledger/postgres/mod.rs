@@ -1,6 +1,7 @@
 //! A ledger in a table of PostgreSQL: a row for each record, each in a transaction of its own.
 
 mod frames;
+mod permits;
 mod pool;
 mod servers;
 mod table;
