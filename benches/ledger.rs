@@ -226,7 +226,9 @@ async fn postgres(url: &str, span: Duration, many: u64) {
     handle.begin(limit).await.unwrap();
     let mut table = table();
     for rate in RATES {
-        table.add_row(written(&probe(ledger(store.clone()), rate), &format!("{rate}/s"), span).await);
+        table.add_row(
+            written(&probe(ledger(store.clone()), rate), &format!("{rate}/s"), span).await,
+        );
     }
     println!("Open loop for {}\n{table}\n", Shown(span));
 

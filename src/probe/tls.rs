@@ -89,7 +89,9 @@ pub(super) fn in_words(error: &io::Error) -> String {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the server's certificate is for another name: address it by one that the certificate has"
             }
-            Bad::Expired | Bad::ExpiredContext { .. } => "the server's certificate has expired: renew it",
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "the server's certificate has expired: renew it"
+            }
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet: look at the clocks"
             }

@@ -191,7 +191,8 @@ async fn the_password_is_in_no_output_of_a_whole_drill() {
         for format in ["json", "html", "junit", "markdown", "openmetrics"] {
             command.arg(format!("--report={format}={}", home.path().join(format).display()));
         }
-        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
+        let url =
+            format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
         let output = command.arg(&file).env("DATABASE_URL", url).output().unwrap();
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
         said += &String::from_utf8_lossy(&output.stderr);

@@ -144,7 +144,8 @@ async fn a_write_is_acknowledged_by_its_commit_alone_and_refused_only_where_it_c
     let written = Written::default();
     // What hangs takes a second; nothing else must wait for it.
     let text = settings(&[at], ", connections: 64", "");
-    let heard = until("each was given three times", || written.samples().len() >= 3 * answers.len());
+    let heard =
+        until("each was given three times", || written.samples().len() >= 3 * answers.len());
     write_while(prober(&plan(&plan_with(&text))), &written, heard).await;
     serving.abort();
     let ended = |sample: &Sample| !matches!(sample.outcome, Outcome::Unknown(_));

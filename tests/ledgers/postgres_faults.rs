@@ -22,13 +22,15 @@ async fn set(server: &Server, name: &str, value: &str) {
     .await;
 }
 
-const WAITS: &str = "FROM pg_stat_activity WHERE application_name = 'firedrill' AND wait_event = 'SyncRep'";
+const WAITS: &str =
+    "FROM pg_stat_activity WHERE application_name = 'firedrill' AND wait_event = 'SyncRep'";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_for_a_copy_that_is_called_off_acknowledges_and_one_that_is_ended_leaves_it_unknown()
 {
     let server = Server::start("127.0.1.1", &[]).await;
-    let prober = prober(&plan(&plan_with(&settings(&[server.host()], "", ", create: true, keep: true"))));
+    let prober =
+        prober(&plan(&plan_with(&settings(&[server.host()], "", ", create: true, keep: true"))));
     let ledger = prober.ledger().unwrap();
     ledger.begin(LIMIT).await.unwrap();
     let written = Written::default();
@@ -70,14 +72,20 @@ async fn a_wait_for_a_copy_that_is_called_off_acknowledges_and_one_that_is_ended
 async fn tables_that_would_not_keep_what_is_written_are_found_out_before_the_drill() {
     let server = Server::start("127.0.1.1", &["log_statement=all"]).await;
     let table = |name: &str| settings(&[server.host()], &format!(", table: {name}"), "");
-    let take = "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'";
+    let take =
+        "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'";
     server.sql(take).unwrap();
     let trigger = "BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION take()";
     let made = [
         ("triggered", format!("CREATE TRIGGER t {trigger}"), "rule or a trigger"),
         ("ruled", "CREATE RULE r AS ON INSERT TO ruled DO INSTEAD NOTHING".into(), "0A000"),
         ("checked", "ALTER TABLE checked ADD CHECK (seq > 0)".into(), "23514"),
-        ("filled", "ALTER TABLE filled ALTER written_at DROP DEFAULT, ALTER written_at SET NOT NULL".into(), "23502"),
+        (
+            "filled",
+            "ALTER TABLE filled ALTER written_at DROP DEFAULT, ALTER written_at SET NOT NULL"
+                .into(),
+            "23502",
+        ),
     ];
     for (name, more, word) in made {
         server.sql(&format!("CREATE TABLE {name} {MAKE}")).unwrap();
@@ -122,7 +130,9 @@ async fn tables_that_would_not_keep_what_is_written_are_found_out_before_the_dri
     // A pooler that shares connections among clients forgets named statements.
     let log = server.log();
     assert!(log.contains("execute <unnamed>: INSERT INTO"), "the log tells");
-    assert!(!log.lines().any(|line| line.contains("LOG:  execute ") && !line.contains("<unnamed>")));
+    assert!(
+        !log.lines().any(|line| line.contains("LOG:  execute ") && !line.contains("<unnamed>"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +142,12 @@ async fn a_standby_behind_the_write_address_is_told_apart_and_can_be_read_from()
     let standby = Server::standby("127.0.2.1", link.port).await;
     let said = refusal(&settings(&[standby.host()], "", ", create: true")).await;
     assert!(said.contains("read-only, a replica perhaps"), "{said}");
-    let login = |server: &Server| format!("postgres://postgres:${{env:PG}}@{}:{}/postgres?sslmode=disable", server.ip, server.port);
+    let login = |server: &Server| {
+        format!(
+            "postgres://postgres:${{env:PG}}@{}:{}/postgres?sslmode=disable",
+            server.ip, server.port
+        )
+    };
     let elsewhere = |attrs: &str| {
         let read = format!(", read: \"{}{attrs}\"", login(&standby));
         settings(&[primary.host()], &read, ", create: true, keep: true")

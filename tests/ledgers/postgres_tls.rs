@@ -75,14 +75,16 @@ async fn only_the_server_that_its_authority_names_is_trusted_unless_the_plan_say
 
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
          WHERE application_name = 'firedrill'";
-    let modes = ["sslmode: verify-full, ", "sslmode: require, "].map(|mode| format!("{ours}{mode}"));
+    let modes =
+        ["sslmode: verify-full, ", "sslmode: require, "].map(|mode| format!("{ours}{mode}"));
     let good = [&ours, &modes[0], &modes[1], "sslmode: require, ", "sslmode: prefer, "];
     for more in good {
         let ledger = handle(&with(more));
         ledger.begin(LIMIT).await.unwrap_or_else(|said| panic!("{more}: {said}"));
         assert_eq!(server.sql(encrypted).as_deref(), Some("t"), "{more}");
     }
-    let url = format!("url: \"postgres://postgres:${{env:PG}}@127.0.1.1:{}/postgres\"", server.port);
+    let url =
+        format!("url: \"postgres://postgres:${{env:PG}}@127.0.1.1:{}/postgres\"", server.port);
     let url = format!("{{ postgres: {{ {ours}{url} }} }}");
     handle(&url).begin(LIMIT).await.unwrap();
 
@@ -100,7 +102,8 @@ async fn only_the_server_that_its_authority_names_is_trusted_unless_the_plan_say
     refused_in_the_end(&server, &with(&ours), "has expired").await;
     authority.give(home, authority.0.key(), authority.0.pem());
     refused_in_the_end(&server, &with(&ours), "CA:TRUE").await;
-    let rules = "COPY (VALUES ('local all all trust'), ('hostssl all all 127.0.0.0/8 scram-sha-256')) TO";
+    let rules =
+        "COPY (VALUES ('local all all trust'), ('hostssl all all 127.0.0.0/8 scram-sha-256')) TO";
     let place = server.sql("SHOW hba_file").unwrap();
     server.sql(&format!("{rules} '{place}'")).unwrap();
     refused_in_the_end(&server, &plain, "may ask for TLS").await;

@@ -254,6 +254,9 @@ fn postgres_is_held_to_its_form() {
     let cases: Vec<(&str, &str)> = wrong.iter().map(|it| (&*ledger, it.as_str())).collect();
     let album = said(&cases);
     // A password is masked where the plan's lines are drawn.
-    assert!(!album.lines().any(|line| !line.starts_with("===") && line.contains("typed")), "{album}");
+    assert!(
+        !album.lines().any(|line| !line.starts_with("===") && line.contains("typed")),
+        "{album}"
+    );
     snapshot("ledger_postgres", &album);
 }

@@ -97,7 +97,9 @@ mod tests {
             assert!(matches!(place, Some(Place::Letter)), "in pieces of {piece}");
         }
         assert!(matches!(Place::Letter.after(b"D\0\x10\0\0"), Some(Place::Body(_))), "1 MiB");
-        for bad in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"D\0\x10\0\x01", b"Z\0\0\0\x03", b"Z\0\0\0\0"] {
+        for bad in
+            [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"D\0\x10\0\x01", b"Z\0\0\0\x03", b"Z\0\0\0\0"]
+        {
             assert!(Place::Letter.after(bad).is_none(), "{bad:?}");
         }
     }

@@ -96,6 +96,7 @@ mod tests {
         let third = permits.take().now_or_never().unwrap();
         assert!(permits.take().now_or_never().is_none());
         drop(third);
-        assert_eq!((permits.line().free, permits.line().waiting.len()), (1, 0));
+        let line = permits.line();
+        assert_eq!((line.free, line.waiting.len()), (1, 0));
     }
 }

@@ -14,9 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use super::frames::Frames;
 use super::url::{self, Access};
 use super::words::{in_words, of_login};
-use crate::model::{
-    Outcome, Phase, PostgresServers, ProbeSpec, Reason, ServedBy, SslMode,
-};
+use crate::model::{Outcome, Phase, PostgresServers, ProbeSpec, Reason, ServedBy, SslMode};
 use crate::probe::connector::{Connector, Stream};
 use crate::probe::sample::Progress;
 use crate::probe::served_by::Source;

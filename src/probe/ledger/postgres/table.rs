@@ -57,9 +57,8 @@ impl Table {
     ) -> Table {
         let quoted = name.quoted();
         let who = if asks_who { " RETURNING host(inet_server_addr())" } else { "" };
-        let insert = format!(
-            "INSERT INTO {quoted} (run, service, probe, seq) VALUES ($1, $2, $3, $4){who}"
-        );
+        let insert =
+            format!("INSERT INTO {quoted} (run, service, probe, seq) VALUES ($1, $2, $3, $4){who}");
         Table { name: name.clone(), quoted, writer, create, keep, insert }
     }
 
