@@ -240,12 +240,31 @@ pub enum SslMode {
     /// Never.
     Disable,
     /// If the server can; whoever it is.
-    #[default]
     Prefer,
     /// Always; whoever it is, unless the plan names a `ca`.
     Require,
     /// Always, and only with the server that its certificate names.
+    #[default]
     VerifyFull,
+}
+
+impl SslMode {
+    /// The mode of this name in a URL.
+    pub fn named(name: &str) -> Option<SslMode> {
+        Some(match name {
+            "disable" => SslMode::Disable,
+            "allow" | "prefer" => SslMode::Prefer,
+            "require" => SslMode::Require,
+            // The stricter of the two: who a name is for is part of who it is.
+            "verify-ca" | "verify-full" => SslMode::VerifyFull,
+            _ => return None,
+        })
+    }
+
+    /// Whether a connection may be open to anybody who listens.
+    pub fn may_be_plain(self) -> bool {
+        matches!(self, SslMode::Disable | SslMode::Prefer)
+    }
 }
 
 /// A table, perhaps with its schema. Case counts, as in SQL between double quotes.
@@ -258,6 +277,21 @@ pub struct PostgresTable {
 }
 
 impl PostgresServers {
+    /// Settings of a URL that are firedrill's own to say, or mean nothing to it.
+    pub const WITHOUT_MEANING: [&str; 8] = [
+        "application_name",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+    ];
+    /// Settings of a URL that are kept to, beside those.
+    pub const SETTINGS: [&str; 5] =
+        ["sslmode", "target_session_attrs", "options", "user", "password"];
+
     /// Every text of it.
     pub fn texts(&self) -> Vec<&Text> {
         match self {

@@ -13,13 +13,13 @@ use super::postgres_server::{Link, PASSWORD, Server, settings};
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// What `begin` says against a ledger with these settings.
-async fn refusal(ledger: &str) -> String {
+pub async fn refusal(ledger: &str) -> String {
     let said = handle(ledger).begin(LIMIT).await.unwrap_err();
     assert!(!said.contains(PASSWORD), "{said}");
     said
 }
 
-const MAKE: &str =
+pub const MAKE: &str =
     "(run text, service text, probe text, seq bigint, written_at timestamptz DEFAULT now())";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +59,10 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
     assert!(said.contains("GRANT INSERT, DELETE"), "{said}");
     let said = refusal(&app(settings(&at, "", ", create: true"))).await;
     assert!(said.contains("CREATE there"), "rights in the schema: {said}");
-    let said =
-        refusal(&plain.replace("dbname: postgres", "dbname: postgres, sslmode: require")).await;
-    assert!(said.contains("no TLS"), "{said}");
+    for mode in ["", "sslmode: require, ", "sslmode: verify-full, "] {
+        let said = refusal(&plain.replace("sslmode: disable, ", mode)).await;
+        assert!(said.contains("no TLS") && said.contains("sslmode"), "{mode}: {said}");
+    }
     server.sql("ALTER SYSTEM SET default_transaction_read_only = on").unwrap();
     server.sql("SELECT pg_reload_conf()").unwrap();
     until("the server is read-only", || {
@@ -190,7 +191,8 @@ async fn the_password_is_in_no_output_of_a_whole_drill() {
         for format in ["json", "html", "junit", "markdown", "openmetrics"] {
             command.arg(format!("--report={format}={}", home.path().join(format).display()));
         }
-        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
+        let url =
+            format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
         let output = command.arg(&file).env("DATABASE_URL", url).output().unwrap();
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
         said += &String::from_utf8_lossy(&output.stderr);

@@ -206,7 +206,7 @@ impl Drop for Server {
 pub fn settings(hosts: &[String], more: &str, beside: &str) -> String {
     let hosts = hosts.join(", ");
     format!(
-        "{{ postgres: {{ hosts: [{hosts}], user: postgres, password: \"${{env:PG}}\", dbname: postgres{more} }}, \
+        "{{ postgres: {{ sslmode: disable, hosts: [{hosts}], user: postgres, password: \"${{env:PG}}\", dbname: postgres{more} }}, \
          settle: 200ms{beside} }}"
     )
 }

@@ -285,3 +285,48 @@ fn copies_that_cannot_be_seen_and_promises_that_do_not_reach_a_ledger_are_told()
     let unreached = drawn(good.replace("    promises:\n", own).as_bytes());
     snapshot("ledger_unreached", &format!("{one_by_one}{unreached}"));
 }
+
+#[test]
+fn postgres_is_held_to_its_form() {
+    let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
+    let postgres = |settings: &str| format!("ledger: {{ postgres: {{ {settings} }} }}");
+    let hosts = "hosts: \"a:5432\", user: app, dbname: shop";
+    let wrong = [
+        postgres(""),
+        postgres("url: \"mysql://a/shop\""),
+        postgres("url: \"postgres:///shop\""),
+        postgres("url: \"postgres://app:typed-in@a/shop\""),
+        postgres("url: \"postgres://app@a/shop?password=typed-in\""),
+        postgres("url: \"app:typed-in@a/shop\""),
+        postgres("url: \"postgres://app:typed-in@a/shop?sslmode=always\""),
+        postgres("url: \"postgres://app@a/shop with space\""),
+        postgres("url: \"postgres://app@a/shop\", user: app, sslmode: require"),
+        postgres("url: \"postgres://app@a/shop?sslmode=always\""),
+        postgres("url: \"postgres://app@a/shop?sslrootcert=/x.pem\""),
+        postgres("url: \"postgres://app@a/shop?sslcert=/x.pem\""),
+        postgres("url: \"postgres://app@a/shop?target_session_attrs=standby\""),
+        postgres("url: \"postgres://app@a/shop?hostaddr=10.0.0.1\""),
+        postgres("url: \"postgres://app@a/shop?sslmode=prefer\", ca: /x.pem"),
+        postgres("hosts: [], user: app, dbname: shop"),
+        postgres("hosts: [a], user: \"\", dbname: shop"),
+        postgres("hosts: \"a:5432\""),
+        postgres(&format!("{hosts}, url: \"postgres://app@a/shop\"")),
+        postgres(&format!("{hosts}, password: typed-in")),
+        postgres(&format!("{hosts}, sslmode: verify-ca")),
+        postgres(&format!("{hosts}, sslmode: disable, ca: /x.pem")),
+        postgres(&format!("{hosts}, ca: /x.pem, read: {{ {hosts}, sslmode: prefer }}")),
+        postgres(&format!("{hosts}, read: {{ hosts: \"b:5432\", table: t }}")),
+        postgres(&format!("{hosts}, table: a.b.c")),
+        postgres(&format!("{hosts}, table: {}", "x".repeat(64))),
+        postgres(&format!("{hosts}, connections: 0")),
+        postgres(&format!("{hosts}, conections: 4")),
+    ];
+    let cases: Vec<(&str, &str)> = wrong.iter().map(|it| (&*ledger, it.as_str())).collect();
+    let album = said(&cases);
+    // A password is masked where the plan's lines are drawn.
+    assert!(
+        !album.lines().any(|line| !line.starts_with("===") && line.contains("typed")),
+        "{album}"
+    );
+    snapshot("ledger_postgres", &album);
+}
