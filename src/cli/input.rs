@@ -66,6 +66,20 @@ fn any(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// As [`read`], saying on stderr what is wrong; `None` where there was nothing to read.
+pub(super) fn read_aloud(path: &Path, vars: &VarArgs) -> Option<Parsed> {
+    match read(path, vars) {
+        Ok(parsed) => {
+            show_findings(&parsed);
+            Some(parsed)
+        }
+        Err(error) => {
+            output::say(format_args!("error: {error}"));
+            None
+        }
+    }
+}
+
 /// Prints the findings of a plan on stderr.
 pub(super) fn show_findings(parsed: &Parsed) {
     let color = output::color(&io::stderr());

@@ -29,14 +29,7 @@ fn event(text: &str) -> Result<NotifyEvent, String> {
 
 /// Sends everyone a message that says that it is a test. Good when all of them were delivered.
 pub(super) fn notify(args: &NotifyArgs) -> Exit {
-    let parsed = match input::read(&args.plan, &args.vars) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            return Exit::Usage;
-        }
-    };
-    input::show_findings(&parsed);
+    let Some(parsed) = input::read_aloud(&args.plan, &args.vars) else { return Exit::Usage };
     let Some(plan) = &parsed.outcome.plan else { return Exit::Usage };
     let told = send(plan, args.event);
     if told.is_empty() {

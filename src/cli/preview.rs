@@ -30,14 +30,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Prints what a drill of the plan would do.
 pub(super) fn preview(args: &PreviewArgs) -> Exit {
-    let parsed = match input::read(&args.plan, &args.vars) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            return Exit::Usage;
-        }
-    };
-    input::show_findings(&parsed);
+    let Some(parsed) = input::read_aloud(&args.plan, &args.vars) else { return Exit::Usage };
     let Some(plan) = &parsed.outcome.plan else { return Exit::Usage };
     let mut checked = check::found(&parsed);
     let addresses = check::located(plan);

@@ -57,11 +57,7 @@ pub(super) struct RunArgs {
 
 /// Runs the drill of a plan. Everything that can be refused is refused before the first change.
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let parsed = match input::read(&args.plan, &args.vars) {
-        Ok(parsed) => parsed,
-        Err(error) => return refuse(&error),
-    };
-    input::show_findings(&parsed);
+    let Some(parsed) = input::read_aloud(&args.plan, &args.vars) else { return Exit::Usage };
     let (mut file, chosen) = (parsed.outcome.source, parsed.outcome.chosen);
     let Some(plan) = parsed.outcome.plan else { return Exit::Usage };
     let events_are_data = events::to_stdout(args.events.as_deref());

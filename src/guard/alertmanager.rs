@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Secrets, escaped, json, request};
-use crate::model::{AlertQuery, GuardrailReading, HttpProbe};
+use super::{Secrets, json, request};
+use crate::model::{AlertQuery, GuardrailReading, HttpProbe, query_value};
 use crate::probe::{Fetcher, PrepareError};
 
 /// Alerts of which so many are named.
@@ -26,7 +26,7 @@ impl Alertmanager {
             "/api/v2/alerts?active=true&silenced=false&inhibited=false&unprocessed=false"
                 .to_owned();
         for matcher in &query.matchers {
-            path += &format!("&filter={}", escaped(matcher));
+            path += &format!("&filter={}", query_value(matcher));
         }
         let http = request(&query.url, &path, &query.headers, &query.ca);
         let secrets = Secrets::of(&query.url, &query.headers);

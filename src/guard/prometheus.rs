@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::{Number, Secrets, escaped, json, request};
-use crate::model::{GuardrailReading, HttpProbe, PrometheusQuery, QueryLimit, Text};
+use super::{Number, Secrets, json, request};
+use crate::model::{GuardrailReading, HttpProbe, PrometheusQuery, QueryLimit, Text, query_value};
 use crate::probe::{Fetcher, PrepareError};
 
 /// A query made ready.
@@ -28,7 +28,7 @@ impl Prometheus {
         http.headers.retain(|(name, _)| name != "content-type");
         let form: Text = "application/x-www-form-urlencoded".into();
         http.headers.push(("content-type".to_owned(), form));
-        http.body = Some(Text::from(format!("query={}", escaped(&query.query)).as_str()));
+        http.body = Some(Text::from(format!("query={}", query_value(&query.query)).as_str()));
         let secrets = Secrets::of(&query.url, &query.headers);
         Ok(Prometheus { fetcher: fetcher(&http)?, limit: query.limit, secrets })
     }

@@ -4,6 +4,8 @@
 //! breaks out of its place, each is escaped for what it stands in. In JSON that is a string of its own, or a piece of
 //! one: `{"text": {{title}}, "note": "drill of {{plan}}"}`.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::{Part, Text, printable};
 
 /// What a body is.
@@ -134,24 +136,18 @@ fn escaped(form: Form, in_string: bool, value: Option<String>) -> String {
             }
         }
         (_, None) => String::new(),
-        (Form::Fields, Some(value)) => field(&value),
+        (Form::Fields, Some(value)) => query_value(&value),
         // Line by line: what steers a terminal or a reader's eye has no place in any of them.
         (Form::Plain, Some(value)) => value.lines().map(printable).collect::<Vec<_>>().join("\n"),
     }
 }
 
-/// `text` as a value in a query or a form (RFC 3986, 2.3).
-fn field(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
+/// What a query or a form takes as it is (RFC 3986, 2.3); all else is escaped.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `text` as a value in a query or a form.
+pub fn query_value(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// Whether what comes next stands in a string of JSON.

@@ -172,6 +172,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustls", &["probe"]),
     ("tokio_rustls", &["probe"]),
     ("tokio_postgres", &["probe"]),
+    ("percent_encoding", &["model"]),
     ("rustls_native_certs", &["probe"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
