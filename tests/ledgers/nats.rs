@@ -33,15 +33,11 @@ pub struct Nats {
 
 impl Nats {
     pub async fn start(ip: &'static str, more: &[&str]) -> Nats {
-        let more: Vec<String> = more.iter().map(|&it| it.to_owned()).collect();
-        Nats::start_at(ip, free_port(ip), &more).await
-    }
-
-    pub async fn start_at(ip: &'static str, port: u16, more: &[String]) -> Nats {
-        let home = Arc::new(tempfile::tempdir().unwrap());
+        let (home, port) = (Arc::new(tempfile::tempdir().unwrap()), free_port(ip));
         let store = home.path().join("js").display().to_string();
         let own = ["-a", ip, "-p", &port.to_string(), "-sd", &store].map(str::to_owned);
-        let arguments = [&own[..], more].concat();
+        let mut arguments = own.to_vec();
+        arguments.extend(more.iter().map(|&it| it.to_owned()));
         let nats = Nats { process: run(&arguments), ip, port, arguments, _home: home };
         nats.listens().await;
         nats
@@ -56,7 +52,7 @@ impl Nats {
     }
 
     /// What answers a request, by another way than firedrill's.
-    pub fn ask(&self, subject: &str, with: &Value) -> Value {
+    fn ask(&self, subject: &str, with: &Value) -> Value {
         self.request(subject, &with.to_string())
             .and_then(|said| serde_json::from_slice(&said).ok())
             .unwrap_or_default()
@@ -89,12 +85,12 @@ impl Nats {
         self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config)
     }
 
-    pub fn info(&self, stream: &str) -> Value {
+    fn info(&self, stream: &str) -> Value {
         self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({ "subjects_filter": ">" }))
     }
 
     /// The numbers of our records in the stream, one message asked after the other.
-    pub fn list(&self, stream: &str) -> Vec<u64> {
+    fn list(&self, stream: &str) -> Vec<u64> {
         let last = self.info(stream)["state"]["last_seq"].as_u64().unwrap();
         let message = |seq: u64| {
             let said =

@@ -236,8 +236,7 @@ async fn sentinel(ip: &'static str, port: u16) -> u16 {
 
 #[tokio::test]
 async fn records_are_read_where_most_sentinels_say_and_nowhere_without_most() {
-    let (old, new) =
-        (Redis::start("127.0.1.1", &[]).await, Redis::start("127.0.2.1", &[]).await);
+    let (old, new) = (Redis::start("127.0.1.1", &[]).await, Redis::start("127.0.2.1", &[]).await);
     old.ask(&["RPUSH", "firedrill:test:chats:keep", "1", "2", "3"]);
     new.ask(&["RPUSH", "firedrill:test:chats:keep", "1"]);
     let (cut_off, one, two) = (

@@ -22,7 +22,8 @@ impl Papers {
     /// Those of a server whose name is `name`.
     fn of(name: &str) -> Papers {
         let home = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: String| std::fs::write(home.path().join(file), text).unwrap();
+        let write =
+            |file: &str, text: String| std::fs::write(home.path().join(file), text).unwrap();
         let authority = || {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -56,7 +57,12 @@ async fn works(settings: &str) {
     write_while(prober, &written, written.until_more(Fate::Acknowledged, 20)).await;
     let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
     assert_eq!(read.end, Ok(()));
-    assert!(read.seen.iter().collect::<std::collections::BTreeSet<_>>().is_superset(&written.with(Fate::Acknowledged)));
+    assert!(
+        read.seen
+            .iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .is_superset(&written.with(Fate::Acknowledged))
+    );
     ledger.clean(LIMIT).await.unwrap();
 }
 

@@ -207,7 +207,10 @@ fn redis_and_nats_are_read_as_they_stand() {
     assert_eq!(redis.wait.unwrap().replicas, 2);
     assert_eq!(redis.expire, Duration::from_secs(86_400));
     assert_eq!(redis.addresses(), Vec::<&crate::model::Text>::new());
-    assert_eq!((redis.read.as_ref(), redis.place()), (None, "Redis m at sentinels://a:1,b:2/3".into()));
+    assert_eq!(
+        (redis.read.as_ref(), redis.place()),
+        (None, "Redis m at sentinels://a:1,b:2/3".into())
+    );
     let probe = read(
         "ledger: { redis: { url: \"redis://a/3\", read: { sentinels: [\"b:2\"], master: m, database: 3 } } }",
     );

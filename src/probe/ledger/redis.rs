@@ -174,7 +174,8 @@ impl RedisStore {
         self.exchange(wire, &["UNLINK", &key]).await?;
         match there {
             Reply::Count(1..) => have,
-            _ => Err("a trial record was acknowledged, and was not there where records are read".to_owned()),
+            _ => Err("a trial record was acknowledged, and was not there where records are read"
+                .to_owned()),
         }
     }
 

@@ -48,7 +48,8 @@ pub(super) fn has_dropped(name: &str, info: &Value, began_at: u64) -> Result<(),
 pub(super) fn leads(info: &Value) -> Result<(), String> {
     let followers = info["cluster"]["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_heard = |follower: &&Value| {
-        follower["offline"] != true && follower["active"].as_u64().is_some_and(|ago| ago < HEARD_WITHIN)
+        follower["offline"] != true
+            && follower["active"].as_u64().is_some_and(|ago| ago < HEARD_WITHIN)
     };
     let heard = followers.iter().filter(is_heard).count();
     if (heard + 1) * 2 > followers.len() + 1 {
@@ -89,9 +90,7 @@ mod tests {
 
     #[test]
     fn what_limits_take_away_is_told() {
-        let info = |limit: &str, first: u64| {
-            json!({ "config": { limit: 9, "max_age": 0 }, "state": { "first_seq": first } })
-        };
+        let info = |limit: &str, first: u64| json!({ "config": { "max_age": 0, limit: 9 }, "state": { "first_seq": first } });
         for limit in ["max_msgs", "max_bytes", "max_age"] {
             assert_eq!(has_dropped("S", &info(limit, 0), 7), Ok(()));
             assert_eq!(has_dropped("S", &info(limit, 8), 7), Ok(()));

@@ -165,10 +165,8 @@ fn straight(
             return Err(PrepareError::new(what, "write `rediss://`, or leave `ca` out"));
         }
     };
-    let login = Login {
-        user: login.user.or(parts.user),
-        password: login.password.or(parts.password),
-    };
+    let login =
+        Login { user: login.user.or(parts.user), password: login.password.or(parts.password) };
     Ok((Way::Straight(place), login, database))
 }
 
