@@ -90,7 +90,7 @@ pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<(), Outcom
 /// What an error of the server's makes of a record that was sent to `subject`.
 pub(super) fn outcome(said: &str, subject: &str) -> Outcome {
     let denied = format!("permissions violation for publish to \"{subject}\"");
-    match said.to_ascii_lowercase() == denied.to_ascii_lowercase() {
+    match said.eq_ignore_ascii_case(&denied) {
         true => Outcome::Bad(Reason::Rejected),
         // It may have been said of something else, and the record be on its way.
         false => Outcome::Bad(Reason::Protocol),
