@@ -44,7 +44,7 @@ impl LedgerStore {
             LedgerStore::Postgres(postgres) => {
                 format!("table {} at {}", postgres.table, postgres.servers)
             }
-            LedgerStore::Redis(redis) => redis.to_string(),
+            LedgerStore::Redis(redis) => redis.place(),
             LedgerStore::Nats(nats) => nats.to_string(),
         }
     }
@@ -57,7 +57,8 @@ impl LedgerStore {
             LedgerStore::Postgres(it) => {
                 format!("table {} at {}", it.table, it.read.as_ref().unwrap_or(&it.servers))
             }
-            LedgerStore::Redis(_) | LedgerStore::Nats(_) => self.place(),
+            LedgerStore::Redis(it) => it.read.as_ref().unwrap_or(&it.at).to_string(),
+            LedgerStore::Nats(_) => self.place(),
         }
     }
 

@@ -213,8 +213,9 @@ fn apart(all: &[Written<'_>], service: &ServiceRecord) -> Vec<Entry> {
 fn place(asks: &str) -> String {
     match asks.split_once("://") {
         Some((before, after)) => {
+            let before = before.rfind(' ').map_or("", |at| &before[..=at]);
             let path = after.find('/').map_or("", |at| &after[at..]);
-            format!("{before}://{path}")
+            format!("{before}{path}")
         }
         None => asks.to_owned(),
     }

@@ -48,6 +48,13 @@ impl Process {
         Process(Mutex::new(child))
     }
 
+    /// Stops it, or lets it go on: `-STOP`, `-CONT`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.0.lock().unwrap().id().to_string();
+        let done = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(done.success());
+    }
+
     /// SIGKILL, and it is gone.
     pub fn kill(&self) {
         let mut child = self.0.lock().unwrap();
@@ -184,15 +191,23 @@ timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 12s }}
     )
 }
 
-/// The one ledger of a plan, made ready for the run `test`.
-pub fn prober(plan: &Plan) -> Prober {
+/// The ledgers of a plan, made ready for the run `test`, in its order.
+fn probers(plan: &Plan) -> Vec<Prober> {
     let connector = Arc::new(SystemConnector::from_system().unwrap());
-    let (id, service, spec) = plan.probes().next().unwrap();
-    let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
-    let writer =
-        Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
     let names: Vec<_> = plan.datacenters.to_vec();
-    Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
+    let ready = plan.probes().map(|(id, service, spec)| {
+        let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
+        let writer =
+            Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
+        let connector = connector.clone();
+        Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
+    });
+    ready.collect()
+}
+
+/// The first ledger of a plan, made ready for the run `test`.
+pub fn prober(plan: &Plan) -> Prober {
+    probers(plan).remove(0)
 }
 
 /// The ledger with these settings, without its writes.
@@ -220,20 +235,20 @@ pub async fn write_while(prober: Prober, written: &Written, done: impl Future<Ou
 pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> RunRecord {
     let plan = Arc::new(plan(text));
     let spec = plan.traffic[0].clone();
-    let outage = Outage { spec, lost: AtomicBool::new(false), cut, restore };
-    drill_through(plan, written, Arc::new(outage)).await
+    let control = Outage { spec, lost: AtomicBool::new(false), cut, restore };
+    drill_through(plan, std::slice::from_ref(written), Arc::new(control)).await
 }
 
-/// Runs the drill of a plan with one ledger through this control.
+/// Runs the drill of this plan through this control; `written` fills with what each of its ledgers writes.
 pub async fn drill_through(
     plan: Arc<Plan>,
-    written: &Written,
+    written: &[Written],
     control: Arc<dyn TrafficControl>,
 ) -> RunRecord {
     let (_stop, stopped) = tokio::sync::watch::channel(None);
-    let heard = written.clone();
+    let heard = written.to_vec();
     let drill = Drill {
-        probing: Box::new(Probes::new(vec![prober(&plan)], Vec::new())),
+        probing: Box::new(Probes::new(probers(&plan), Vec::new())),
         plan,
         file: "test".into(),
         run: "test".into(),
@@ -247,7 +262,9 @@ pub async fn drill_through(
         hurry: tokio::sync::watch::Sender::new(false).subscribe(),
         guardian: Box::new(()),
         listener: Box::new(|_| {}),
-        sampled: Box::new(move |sampled| heard.push(sampled.sample)),
+        sampled: Box::new(move |sampled| {
+            heard[sampled.probe.probe as usize].push(sampled.sample);
+        }),
     };
     drill.run().await
 }
@@ -257,7 +274,13 @@ pub fn codes(record: &RunRecord) -> Vec<&str> {
     record.reasons.iter().map(|why| why.code.as_str()).collect()
 }
 
-/// What became of the one ledger's records.
+/// What became of the first ledger's records.
 pub fn ledger(record: &RunRecord) -> &LedgerRecord {
-    record.services[0].probes[0].ledger.as_ref().unwrap_or_else(|| panic!("{:#?}", record.reasons))
+    ledger_of(record, 0)
+}
+
+/// What became of the records of the ledger at this place.
+pub fn ledger_of(record: &RunRecord, place: usize) -> &LedgerRecord {
+    let ledger = record.services[0].probes[place].ledger.as_ref();
+    ledger.unwrap_or_else(|| panic!("{:#?}", record.reasons))
 }

@@ -345,7 +345,7 @@ async fn cut_off(synchronous: bool) -> u64 {
     let role = "CREATE ROLE firedrill LOGIN PASSWORD 's3cret-PGPASSWORD'; GRANT CREATE ON SCHEMA public TO firedrill";
     cluster.a.sql(role).unwrap();
     let written = Written::default();
-    let record = drill_through(plan, &written, Arc::new(proxy)).await;
+    let record = drill_through(plan, std::slice::from_ref(&written), Arc::new(proxy)).await;
     assert!(cluster.b.leads(), "{:#?}", record.reasons);
     let served = &record.services[0].probes[0].served;
     println!("served {served:?}");

@@ -9,7 +9,7 @@ use firedrill::model::{Fate, ReadStage, RunRecord};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::drilled::{
+use super::outage::{
     Act, Process, Written, codes, drill, free_port, ledger, plan, plan_with, prober, until,
     write_while,
 };
@@ -19,8 +19,47 @@ use super::redis::{LIMIT, Redis, ask};
 struct Watched {
     master: Redis,
     replica: Redis,
-    sentinels: Vec<(Process, u16)>,
-    _home: TempDir,
+    /// Their addresses, as a plan lists them.
+    sentinels: String,
+    _watching: Sentinels,
+}
+
+/// Sentinels that run.
+pub type Sentinels = (Vec<Process>, TempDir);
+
+/// Starts three Sentinels that watch the master at `ip` and `port` and its one replica, and gives their addresses as a plan
+/// lists them.
+pub async fn sentinels(ip: &str, port: u16) -> (Sentinels, String) {
+    let home = tempfile::tempdir().unwrap();
+    let (mut all, mut at) = (Vec::new(), Vec::new());
+    for place in 0..3 {
+        let own = free_port("127.0.0.1");
+        let file = home.path().join(format!("{place}.conf"));
+        let text = format!(
+            "port {own}\nbind 127.0.0.1\nsentinel monitor drill {ip} {port} 2\n\
+             sentinel down-after-milliseconds drill 1000\nsentinel failover-timeout drill 5000\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new("redis-sentinel")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-sentinel is installed: apt-get install redis-sentinel");
+        all.push(Process::new(child));
+        at.push(own);
+    }
+    for port in &at {
+        until("the Sentinels know each other and the replica", || {
+            let known = ask("127.0.0.1", *port, &["SENTINEL", "master", "drill"]);
+            let known: Vec<&str> = known.lines().collect();
+            let is = |key: &str, value: &str| known.windows(2).any(|it| it == [key, value]);
+            is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
+        })
+        .await;
+    }
+    let at: Vec<String> = at.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    ((all, home), at.join(", "))
 }
 
 impl Watched {
@@ -32,43 +71,13 @@ impl Watched {
             replica.ask(&["INFO", "replication"]).contains("master_link_status:up")
         })
         .await;
-        let home = tempfile::tempdir().unwrap();
-        let sentinels: Vec<(Process, u16)> = (0..3)
-            .map(|place| {
-                let port = free_port("127.0.0.1");
-                let file = home.path().join(format!("{place}.conf"));
-                let text = format!(
-                    "port {port}\nbind 127.0.0.1\nsentinel monitor drill {} {} 2\n\
-                     sentinel down-after-milliseconds drill 1000\nsentinel failover-timeout drill 5000\n",
-                    master.ip, master.port
-                );
-                std::fs::write(&file, text).unwrap();
-                let child = Command::new("redis-sentinel")
-                    .arg(&file)
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .expect("redis-sentinel is installed: apt-get install redis-sentinel");
-                (Process::new(child), port)
-            })
-            .collect();
-        for (_, port) in &sentinels {
-            until("the Sentinels know each other and the replica", || {
-                let known = ask("127.0.0.1", *port, &["SENTINEL", "master", "drill"]);
-                let known: Vec<&str> = known.lines().collect();
-                let is = |key: &str, value: &str| known.windows(2).any(|it| it == [key, value]);
-                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
-            })
-            .await;
-        }
-        Watched { master, replica, sentinels, _home: home }
+        let (watching, sentinels) = sentinels(master.ip, master.port).await;
+        Watched { master, replica, sentinels, _watching: watching }
     }
 
     /// The ledger's settings, with `more`.
     fn settings(&self, more: &str) -> String {
-        let at: Vec<String> =
-            self.sentinels.iter().map(|(_, port)| format!("\"127.0.0.1:{port}\"")).collect();
-        let at = at.join(", ");
+        let at = &self.sentinels;
         format!(
             "{{ redis: {{ sentinels: [{at}], master: drill{more} }}, settle: 200ms, keep: true }}"
         )
@@ -193,7 +202,7 @@ async fn a_write_whose_wait_was_not_met_is_unknown_and_never_lost() {
     let cut = killing(&servers, &had, Some((&written, Fate::Unknown)));
     let waits = servers.settings(", wait: { replicas: 1, within: 100ms }");
     let text =
-        plan_with(&waits).replace("15s", "8s").replace("recover_within: 8s", "recover_within: 5s");
+        plan_with(&waits).replace("12s", "8s").replace("recover_within: 8s", "recover_within: 5s");
     let record = drill(&text, &written, cut, nothing()).await;
     let had = had.lock().unwrap().clone();
     let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());

@@ -260,6 +260,20 @@ fn redis_and_nats_are_read_as_they_stand() {
     assert_eq!(redis.wait.unwrap().replicas, 2);
     assert_eq!(redis.expire, Duration::from_secs(86_400));
     assert_eq!(redis.addresses(), Vec::<&crate::model::Text>::new());
+    assert_eq!(
+        (redis.read.as_ref(), redis.place()),
+        (None, "Redis m at sentinels://a:1,b:2/3".into())
+    );
+    let probe = read(
+        "ledger: { redis: { url: \"redis://a/3\", read: { sentinels: [\"b:2\"], master: m, database: 3 } } }",
+    );
+    let store = of(&probe).store;
+    // Two writers of one place, each by its own way.
+    assert_eq!(store.place(), "Redis m at redis://a/3");
+    assert_eq!(store.reads(), "Redis m at sentinels://b:2/3");
+    assert_eq!(store.texts().len(), 2);
+    let probe = read("ledger: { redis: { url: \"redis://a\", read: \"redis://b\" } }");
+    assert_eq!(of(&probe).store.reads(), "redis://b");
     assert_eq!(probe.connection, crate::model::Connection::KeepAlive);
     let probe = read(
         "ledger: { nats: { servers: [\"nats://a\"], stream: S, replicas: 3, storage: memory }, create: true }\n        connection: new",

@@ -69,8 +69,13 @@ pub(super) fn answer(message: &Message) -> Result<Result<Value, ApiError>, Faile
 
 /// What the answer to a published record comes to: acknowledged by `stream`, or not.
 pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<(), Outcome> {
+    let has_it = |value: &Value| {
+        // Of what it calls a duplicate it keeps nothing.
+        let is_new = value["duplicate"] != true;
+        is_new && value["stream"] == *stream && value["seq"].as_u64() > Some(0)
+    };
     match answer(message) {
-        Ok(Ok(value)) if value["stream"] == *stream && value["seq"].as_u64() > Some(0) => Ok(()),
+        Ok(Ok(value)) if has_it(&value) => Ok(()),
         // Somebody else answers on this subject.
         Ok(Ok(_)) | Err(_) => Err(Outcome::Bad(Reason::Protocol)),
         Ok(Err(error)) if REFUSALS.contains(&error.number) => Err(Outcome::Bad(Reason::Rejected)),
@@ -79,6 +84,16 @@ pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<(), Outcom
             let code = u16::try_from(error.code).unwrap_or(500);
             Err(Outcome::Bad(Reason::Status(code.max(500))))
         }
+    }
+}
+
+/// What an error of the server's makes of a record that was sent to `subject`.
+pub(super) fn outcome(said: &str, subject: &str) -> Outcome {
+    let denied = format!("permissions violation for publish to \"{subject}\"");
+    match said.eq_ignore_ascii_case(&denied) {
+        true => Outcome::Bad(Reason::Rejected),
+        // It may have been said of something else, and the record be on its way.
+        false => Outcome::Bad(Reason::Protocol),
     }
 }
 
@@ -143,6 +158,7 @@ mod tests {
             r#"{"stream":"T","seq":7}"#,
             r#"{"stream":"S"}"#,
             r#"{"stream":"S","seq":0}"#,
+            r#"{"stream":"S","seq":7,"duplicate":true}"#,
             "",
             "[]",
             "{",
@@ -151,6 +167,21 @@ mod tests {
         ] {
             let ended = fate(None, unknown).unwrap_err();
             assert!(ended != Outcome::Bad(Reason::Rejected), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn only_a_denial_of_this_very_subject_refuses() {
+        let of = |said| outcome(said, "firedrill.A.s.p");
+        let denied = "Permissions Violation for Publish to \"firedrill.A.s.p\"";
+        assert_eq!(of(denied), Outcome::Bad(Reason::Rejected));
+        for unknown in [
+            "Permissions Violation for Publish to \"firedrill.A.s\"",
+            "Permissions Violation for Subscription to \"firedrill.A.s.p\"",
+            "Stale Connection",
+            "",
+        ] {
+            assert_eq!(of(unknown), Outcome::Bad(Reason::Protocol), "{unknown}");
         }
     }
 
