@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -167,6 +168,16 @@ pub fn plan(text: &str) -> Plan {
     parsed.plan.unwrap_or_else(|| panic!("{:#?}", parsed.findings))
 }
 
+/// An example plan, with each address where the test has it. All of `moved` has to be in it.
+pub fn example(file: &str, moved: &[(&str, &str)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("drills/ledgers").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    moved.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in {file}");
+        text.replace(from, to)
+    })
+}
+
 /// A plan with one ledger, `chats/keep`, that is written every 10 ms.
 pub fn plan_with(ledger: &str) -> String {
     format!(
@@ -189,6 +200,11 @@ cut: {{ datacenter: east, mode: blackhole, through: [path] }}
 timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 12s }}
 "
     )
+}
+
+/// The same for a store whose primary stays where it went when the lost datacenter is back.
+pub fn staying(ledger: &str) -> String {
+    plan_with(ledger).replace("        promises: {", "        may_stay: true\n        promises: {")
 }
 
 /// The ledgers of a plan, made ready for the run `test`, in its order.

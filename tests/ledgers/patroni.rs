@@ -3,7 +3,6 @@
 //! A failover takes as long as the leader's lease, 10 s here, and the leader stays where it went.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +12,8 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::outage::{
-    Act, Process, Written, codes, drill, drill_through, free_port, ledger, plan, plan_with, until,
+    Act, Process, Written, codes, drill, drill_through, example, free_port, ledger, plan, staying,
+    until,
 };
 use super::postgres_server::{PASSWORD, as_postgres, folder, own, settings, signal_all, sql};
 
@@ -207,11 +207,10 @@ impl Cluster {
     fn plan(&self) -> String {
         let ledger = settings(&[self.a.host(), self.b.host()], "", ", create: true, keep: true")
             .replace("settle: 200ms", "settle: 2s");
-        plan_with(&ledger)
+        staying(&ledger)
             .replace("every: 10ms", "every: 20ms")
             .replace("recover_within: 8s", "recover_within: 25s")
             .replace("at_most: 12s", "at_most: 40s")
-            .replace("        promises: {", "        may_stay: true\n        promises: {")
     }
 }
 
@@ -313,24 +312,21 @@ async fn a_synchronous_leader_that_was_stopped_loses_nothing() {
 }
 
 /// The example plan at places of this test; its records are kept, for the tables to be read.
-fn example(a: Place, b: Place, before: Before, etcd: u16) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("drills/ledgers/postgres-patroni.yaml");
-    let text = std::fs::read_to_string(file).unwrap();
-    let moved = [
-        (format!("{PROXIES}:15432"), format!("{PROXIES}:{}", before.postgres)),
-        (format!("{PROXIES}:18008"), format!("{PROXIES}:{}", before.patroni)),
-        (format!("{PROXIES}:12379"), format!("{PROXIES}:{}", before.etcd)),
-        ("127.0.1.1:5432".into(), format!("{}:{}", a.ip, a.port)),
-        ("127.0.1.1:8008".into(), format!("{}:{}", a.ip, a.api)),
-        ("127.0.2.1:5432".into(), format!("{}:{}", b.ip, b.port)),
-        ("127.0.0.1:2379".into(), format!("127.0.0.1:{etcd}")),
-        ("dbname: shop".into(), "dbname: postgres".into()),
-        ("create: true".into(), "create: true\n          keep: true".into()),
-    ];
-    moved.iter().fold(text, |text, (from, to)| {
-        assert!(text.contains(from.as_str()), "{from} is not in the example");
-        text.replace(from.as_str(), to)
-    })
+fn example_at(a: Place, b: Place, before: Before, etcd: u16) -> String {
+    example(
+        "postgres-patroni.yaml",
+        &[
+            (&format!("{PROXIES}:15432"), &format!("{PROXIES}:{}", before.postgres)),
+            (&format!("{PROXIES}:18008"), &format!("{PROXIES}:{}", before.patroni)),
+            (&format!("{PROXIES}:12379"), &format!("{PROXIES}:{}", before.etcd)),
+            ("127.0.1.1:5432", &format!("{}:{}", a.ip, a.port)),
+            ("127.0.1.1:8008", &format!("{}:{}", a.ip, a.api)),
+            ("127.0.2.1:5432", &format!("{}:{}", b.ip, b.port)),
+            ("127.0.0.1:2379", &format!("127.0.0.1:{etcd}")),
+            ("dbname: shop", "dbname: postgres"),
+            ("create: true", "create: true\n          keep: true"),
+        ],
+    )
 }
 
 /// The leader is cut off from clients, standby and etcd by the proxy of the example plan.
@@ -339,7 +335,7 @@ async fn cut_off(synchronous: bool) -> u64 {
     let etcd = free_port("127.0.0.1");
     let [postgres, patroni, to_etcd] = [(); 3].map(|()| free_port(PROXIES));
     let before = Before { postgres, patroni, etcd: to_etcd };
-    let plan = Arc::new(plan(&example(a, b, before, etcd)));
+    let plan = Arc::new(plan(&example_at(a, b, before, etcd)));
     let proxy = Gates::listen(plan.traffic[0].clone()).await.unwrap();
     let cluster = Cluster::start_at([a, b], etcd, Some(before), synchronous).await;
     let role = "CREATE ROLE firedrill LOGIN PASSWORD 's3cret-PGPASSWORD'; GRANT CREATE ON SCHEMA public TO firedrill";

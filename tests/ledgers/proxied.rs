@@ -4,60 +4,62 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use firedrill::model::{
-    ControlSpec, DatacenterId, Fate, LedgerRecord, Provider, ProxyRoute, ProxySettings, ReadStage,
-    RunRecord, Text, Verdict,
-};
+use firedrill::model::{Fate, LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
 use firedrill::traffic::gates::Gates;
 
-use super::outage::{Written, codes, drill_through, free_port, ledger_of, plan, until};
+use super::outage::{Written, codes, drill_through, example, free_port, ledger_of, plan, until};
 use super::redis::Redis;
-use super::redis_failover::sentinels;
+use super::redis_failover::{Sentinels, sentinels};
 
 /// Where the first datacenter's ports are seen from elsewhere.
 const EDGE: &str = "127.0.1.9";
 
-/// Routes to the first datacenter, each from a port of [`EDGE`] to an address.
-struct Edge(Vec<(u16, String)>);
-
-impl Edge {
-    /// The plan's words for them.
-    fn traffic(&self) -> String {
-        let route = |(port, to): &(u16, String)| {
-            format!("{{ datacenter: east, listen: \"{EDGE}:{port}\", to: \"{to}\" }}")
-        };
-        let routes: Vec<String> = self.0.iter().map(route).collect();
-        format!("traffic:\n  path: {{ proxy: {{ routes: [{}] }} }}", routes.join(", "))
-    }
-
-    async fn listen(&self) -> Arc<Gates> {
-        let route = |(port, to): &(u16, String)| ProxyRoute {
-            datacenter: DatacenterId(0),
-            listen: format!("{EDGE}:{port}").parse().unwrap(),
-            to: Text::from(to.as_str()),
-        };
-        let routes = self.0.iter().map(route).collect();
-        let provider = Provider::Proxy(ProxySettings { routes });
-        Arc::new(Gates::listen(ControlSpec { name: "path".into(), provider }).await.unwrap())
-    }
+/// A master in east behind the proxy of an example plan, and its replica in west.
+struct Pair {
+    old: Redis,
+    new: Redis,
+    control: Arc<Gates>,
+    plan: Arc<Plan>,
+    _watching: Sentinels,
 }
 
-fn plan_of(edge: &Edge, probes: &str, timing: &str) -> String {
-    let (traffic, nets) = (edge.traffic(), "[127.0.2.0/24, 127.0.3.0/24]");
-    format!(
-        "version: 1
-name: real
-datacenters: [east, west]
-networks: {{ east: [127.0.1.0/24], west: {nets} }}
-{traffic}
-services:
-  chats:
-    probes:
-{probes}
-cut: {{ datacenter: east, mode: blackhole, through: [path] }}
-timing: {timing}
-"
-    )
+impl Pair {
+    /// Starts them where the example plan in `file` has them, moved to free ports. Its records are kept, for the lists to be
+    /// read.
+    async fn of(file: &str) -> Pair {
+        let edge_port = free_port(EDGE);
+        let port = edge_port.to_string();
+        let announced = ["--replica-announce-ip", EDGE, "--replica-announce-port", &port];
+        let old = Redis::start("127.0.1.1", &announced).await;
+        let text = example(
+            file,
+            &[
+                ("10.9.0.1:6379", &format!("{EDGE}:{port}")),
+                ("10.9.0.1/32", &format!("{EDGE}/32")),
+                ("10.2.0.0/16", "127.0.2.0/24"),
+                ("east-1.example:6379", &format!("{}:{}", old.ip, old.port)),
+                ("  sessions:\n", "  chats:\n"),
+                ("master: sessions", "master: drill"),
+                ("            password: \"${env:REDIS_PASSWORD}\"\n", ""),
+                ("settle: 2s", "settle: 200ms\n          keep: true"),
+                (
+                    "baseline: 5s, stable_for: 3s, hold: 5s, at_most: 60s",
+                    "baseline: 2s, stable_for: 1s, hold: 0s, at_most: 20s",
+                ),
+            ],
+        );
+        let route = plan(&text).traffic[0].clone();
+        let control = Arc::new(Gates::listen(route).await.unwrap());
+        let new = Redis::start("127.0.2.1", &["--replicaof", EDGE, &port]).await;
+        until("the replica follows", || {
+            new.ask(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+        .await;
+        let (watching, at) = sentinels(EDGE, edge_port).await;
+        let named = "\"s1.example:26379\", \"s2.example:26379\", \"s3.example:26379\"";
+        let plan = Arc::new(plan(&text.replace(named, &at)));
+        Pair { old, new, control, plan, _watching: watching }
+    }
 }
 
 fn lost_of(ledger: &LedgerRecord, written: &Written, has: &BTreeSet<u64>) -> BTreeSet<u64> {
@@ -107,36 +109,7 @@ fn tell(record: &RunRecord) {
 /// which goes on to acknowledge what it writes. When traffic is back the old master becomes a replica, and all of it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
-    let edge_port = free_port(EDGE);
-    let port = edge_port.to_string();
-    let old = Redis::start(
-        "127.0.1.1",
-        &["--replica-announce-ip", EDGE, "--replica-announce-port", &port],
-    )
-    .await;
-    let edge = Edge(vec![(edge_port, format!("{}:{}", old.ip, old.port))]);
-    let control = edge.listen().await;
-    let new = Redis::start("127.0.2.1", &["--replicaof", EDGE, &port]).await;
-    until("the replica follows", || {
-        new.ask(&["INFO", "replication"]).contains("master_link_status:up")
-    })
-    .await;
-    let (_watching, at) = sentinels(EDGE, edge_port).await;
-    let sentinels = format!("sentinels: [{at}], master: drill");
-    let inside = old.url();
-    let probes = format!(
-        "      keep:
-        ledger: {{ redis: {{ {sentinels} }}, settle: 200ms, keep: true }}
-        every: 10ms
-        served_by: {{ peer: {{ east: [127.0.1.0/24], west: [127.0.2.0/24] }} }}
-        promises: {{ recover_within: 10s, lose_at_most: 1s, duplicate_at_most: 0 }}
-      inside:
-        ledger: {{ redis: {{ url: \"{inside}\", read: {{ {sentinels} }} }}, settle: 200ms, keep: true }}
-        every: 10ms
-        required: false
-        promises: {{ lose_at_most: 0 }}"
-    );
-    let text = plan_of(&edge, &probes, "{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 20s }");
+    let Pair { old, new, control, plan, _watching } = Pair::of("redis-split-brain.yaml").await;
     let written = [Written::default(), Written::default()];
     // What the old master alone has while it still thinks that it is one.
     let its_own = async {
@@ -153,8 +126,7 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
         .await;
         its_own
     };
-    let (record, its_own) =
-        tokio::join!(drill_through(Arc::new(plan(&text)), &written, control), its_own);
+    let (record, its_own) = tokio::join!(drill_through(plan, &written, control), its_own);
     tell(&record);
     until("both have the same", || old.list_of("inside") == new.list_of("inside")).await;
     let has = new.list_of("inside");
@@ -172,4 +144,14 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
     assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
     let shown = firedrill::report::markdown(&record);
     assert!(shown.contains("split brain"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_cut_off_with_its_clients_loses_no_more_than_its_replica_lagged() {
+    let Pair { old: _old, new, control, plan, _watching } = Pair::of("redis-sentinel.yaml").await;
+    let written = [Written::default()];
+    let record = drill_through(plan, &written, control).await;
+    tell(&record);
+    lost_of(ledger_of(&record, 0), &written[0], &new.list_of("keep"));
+    assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
 }
