@@ -166,6 +166,7 @@ impl Store for PostgresStore {
         let lent = self.readers.take().await.map_err(|failed| failed.words)?;
         let cannot = |error| self.table.cannot(&error, lent.hidden());
         if !self.reads_elsewhere && is_replica(lent.client()).await.map_err(cannot)? {
+            lent.give_back();
             return Err("the address that writes go to leads to a replica now: it may be behind the primary, or have what that \
                         lost"
                 .to_owned());
