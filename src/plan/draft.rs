@@ -170,6 +170,8 @@ pub(super) struct LedgerPlaces {
     pub at: Span,
     pub settle: Option<Span>,
     pub keep: Option<Span>,
+    /// That of `redis`.
+    pub expire: Option<Span>,
 }
 
 /// The budgets among promises, with their places.

@@ -201,6 +201,7 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
             findings.error("impossible", places.every, what, hint);
             findings.relate(budget.span, "the budget");
         }
+        ledger::outlive(draft, (probe, places), findings);
         if judged {
             ledger::time_to_read(draft, (probe, places), budgets_of.recover, findings);
         }

@@ -186,6 +186,29 @@ async fn more_records_than_are_read_at_a_time_are_all_read() {
 }
 
 #[tokio::test]
+async fn ledgers_share_a_stream_and_what_its_limits_took_is_told() {
+    let nats = Nats::start(IPS[0], &["-js"]).await;
+    // Made by the first of them: its records vanish after a day, so that it may drop some.
+    let plan = plan(&plan_with(&settings(&[&nats], "", ", create: true")));
+    let (prober, written) = (prober(&plan), Written::default());
+    let ledger = prober.ledger().unwrap();
+    ledger.begin(LIMIT).await.unwrap();
+    let other = handle(&settings(&[&nats], "", ", create: true"));
+    other.begin(LIMIT).await.unwrap();
+    write_while(prober, &written, written.until_more(Fate::Acknowledged, 30)).await;
+    for ledger in [&ledger, &other] {
+        let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+        assert_eq!(read.end, Ok(()));
+        assert_eq!(read.seen.iter().collect::<BTreeSet<u64>>(), written.with(Fate::Acknowledged));
+    }
+    let first = nats.info("FIREDRILL")["state"]["first_seq"].as_u64().unwrap();
+    let upto = json!({ "seq": first + 1 });
+    assert_eq!(nats.ask("$JS.API.STREAM.PURGE.FIREDRILL", &upto)["purged"], 1);
+    let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+    assert!(read.end.unwrap_err().contains("dropped messages"));
+}
+
+#[tokio::test]
 async fn what_stands_in_the_way_is_said_before_the_cut() {
     let nats = Nats::start(IPS[0], &["-js"]).await;
     let closed = Nats::start(IPS[1], &["-js", "--user", "app", "--pass", "s3cret-PW"]).await;

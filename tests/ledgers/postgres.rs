@@ -77,6 +77,27 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_read_only_where_the_plan_says_so() {
+    let primary = Server::start("127.0.1.1", &[]).await;
+    let link = Link::to("127.0.1.1", primary.port).await;
+    let standby = Server::standby("127.0.2.1", link.port).await;
+    primary.sql(&format!("CREATE TABLE firedrill_ledger {MAKE}")).unwrap();
+    until("the standby has the table", || standby.sql("TABLE firedrill_ledger").is_some()).await;
+    let read = async |ledger: &str| {
+        handle(ledger).read(Clock::start(), ReadStage::AfterFailback, LIMIT).await.end
+    };
+    // The address that writes go to leads to a replica by now, which may be behind, or have what the primary lost.
+    let said = read(&settings(&[standby.host()], "", "")).await.unwrap_err();
+    assert!(said.contains("replica"), "{said}");
+    assert_eq!(read(&settings(&[primary.host()], "", "")).await, Ok(()));
+    let to = standby.host().replace('"', "");
+    let read_at =
+        format!(", read: \"postgres://postgres:${{env:PG}}@{to}/postgres?sslmode=disable\"");
+    let beside = settings(&[primary.host()], &read_at, "");
+    assert_eq!(read(&beside).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_are_written_read_beside_those_of_others_and_removed_with_the_table() {
     let server = Server::start("127.0.1.1", &[]).await;
     let text = settings(&[server.host()], "", ", create: true");

@@ -238,6 +238,21 @@ fn redis_and_nats_are_held_to_their_form() {
 }
 
 #[test]
+fn records_outlive_an_outage() {
+    let header = "served_by: { header: x-datacenter }";
+    let peers = "served_by: { peer: { east: [10.1.0.0/16], west: [10.2.0.0/16] } }";
+    let store = format!("http: {{ {REQUESTS}, {REMOVE} }}");
+    let drawn = |expire: &str| {
+        let redis = format!("redis: {{ url: \"redis://a\", expire: {expire} }}");
+        drawn(with("").replace(&store, &redis).replace(header, peers).as_bytes())
+    };
+    assert_eq!(drawn("62s"), "");
+    let said = drawn("61s");
+    assert!(said.contains("records vanish 61s after the last write"), "{said}");
+    assert!(said.contains("raise it above 61s"), "{said}");
+}
+
+#[test]
 fn redis_and_nats_are_read_as_they_stand() {
     let ledger = format!("ledger: {{ http: {{ {REQUESTS}, {REMOVE} }}, settle: 1s }}");
     let header = "served_by: { header: x-datacenter }";

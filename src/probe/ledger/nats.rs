@@ -73,8 +73,8 @@ pub(super) struct NatsStore {
     opened: AtomicU64,
     /// Whether the stream is there because of this drill.
     made: AtomicBool,
-    /// The place in the stream behind which all our records are.
-    began_at: AtomicU64,
+    /// The place in the stream of the first record that it acknowledged.
+    first: AtomicU64,
     secrets: Vec<String>,
 }
 
@@ -119,7 +119,7 @@ impl NatsStore {
             idle: (spec.connection == Connection::KeepAlive).then(Idle::default),
             opened: AtomicU64::new(0),
             made: AtomicBool::new(false),
-            began_at: AtomicU64::new(0),
+            first: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -254,8 +254,6 @@ impl NatsStore {
         if state::count(&info, &subject) == 0 {
             return Err(state::CANNOT_COUNT.to_owned());
         }
-        let place = written["seq"].as_u64().unwrap_or_default();
-        self.began_at.store(place, Relaxed);
         Ok(())
     }
 
@@ -285,7 +283,7 @@ impl NatsStore {
         let info = self.found(line, &self.subject).await?;
         state::leads(&info)?;
         state::keeps(&self.stream.name, &info["config"])?;
-        state::has_dropped(&self.stream.name, &info, self.began_at.load(Relaxed))?;
+        state::has_dropped(&self.stream.name, &info, self.first.load(Relaxed))?;
         self.counts(&info)
     }
 
@@ -402,11 +400,12 @@ impl Store for NatsStore {
             Failed::Garbage => Outcome::Bad(Reason::Protocol),
         })?;
         progress.served_by = self.source.by_peer(line.wire.peer.ip());
-        let acknowledged = api::acknowledged(&message, &self.stream.name);
-        if let (Ok(()), Some(idle)) = (&acknowledged, &self.idle) {
+        let place = api::acknowledged(&message, &self.stream.name)?;
+        self.first.fetch_min(place, Relaxed);
+        if let Some(idle) = &self.idle {
             idle.put(line);
         }
-        acknowledged
+        Ok(())
     }
 
     async fn read(&self, found: &mut Found) -> Result<(), String> {

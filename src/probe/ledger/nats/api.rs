@@ -67,17 +67,17 @@ pub(super) fn answer(message: &Message) -> Result<Result<Value, ApiError>, Faile
     }))
 }
 
-/// What the answer to a published record comes to: acknowledged by `stream`, or not.
-pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<(), Outcome> {
-    let has_it = |value: &Value| {
+/// What the answer to a published record comes to: its place in `stream`, which acknowledges it, or why there is none.
+pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<u64, Outcome> {
+    let place = |value: &Value| {
         // Of what it calls a duplicate it keeps nothing.
-        let is_new = value["duplicate"] != true;
-        is_new && value["stream"] == *stream && value["seq"].as_u64() > Some(0)
+        let has_it = value["duplicate"] != true && value["stream"] == *stream;
+        value["seq"].as_u64().filter(|place| has_it && *place > 0)
     };
     match answer(message) {
-        Ok(Ok(value)) if has_it(&value) => Ok(()),
-        // Somebody else answers on this subject.
-        Ok(Ok(_)) | Err(_) => Err(Outcome::Bad(Reason::Protocol)),
+        // Otherwise somebody else answers on this subject.
+        Ok(Ok(value)) => place(&value).ok_or(Outcome::Bad(Reason::Protocol)),
+        Err(_) => Err(Outcome::Bad(Reason::Protocol)),
         Ok(Err(error)) if REFUSALS.contains(&error.number) => Err(Outcome::Bad(Reason::Rejected)),
         // Such as a disk that failed with the record half written: others may have it.
         Ok(Err(error)) => {
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn only_the_word_of_the_stream_itself_acknowledges() {
         let fate = |status, payload| acknowledged(&said(status, payload), "S");
-        assert_eq!(fate(None, r#"{"stream":"S","seq":7}"#), Ok(()));
+        assert_eq!(fate(None, r#"{"stream":"S","seq":7}"#), Ok(7));
         let refused = Err(Outcome::Bad(Reason::Rejected));
         assert_eq!(fate(Some(503), ""), refused);
         assert_eq!(fate(None, r#"{"error":{"code":404,"err_code":10059}}"#), refused);

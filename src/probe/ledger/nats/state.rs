@@ -28,17 +28,18 @@ pub(super) fn keeps(name: &str, config: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a stream's limits took records away from behind `began_at`: it is not known then which were lost otherwise.
-pub(super) fn has_dropped(name: &str, info: &Value, began_at: u64) -> Result<(), String> {
+/// Whether a stream's limits took records away, of which the first was acknowledged at `first`: it is not known then which were
+/// lost otherwise. What was before that is others', such as the trial of another ledger.
+pub(super) fn has_dropped(name: &str, info: &Value, first: u64) -> Result<(), String> {
     let limits = ["max_msgs", "max_bytes", "max_age"];
     let limits = limits.into_iter().filter(|limit| info["config"][*limit].as_i64() > Some(0));
     let limits: Vec<String> = limits.map(|limit| format!("`{limit}`")).collect();
-    let first = info["state"]["first_seq"].as_u64().unwrap_or_default();
-    if limits.is_empty() || first <= began_at.saturating_add(1) {
+    let begins = info["state"]["first_seq"].as_u64().unwrap_or_default();
+    if limits.is_empty() || begins <= first {
         return Ok(());
     }
     Err(format!(
-        "the stream {name} has dropped messages since the drill began, and it is not known whose: raise its {}",
+        "the stream {name} has dropped messages that were written since the first record, and it is not known whose: raise its {}",
         limits.join(" and ")
     ))
 }
@@ -92,11 +93,12 @@ mod tests {
     fn what_limits_take_away_is_told() {
         let info = |limit: &str, first: u64| json!({ "config": { "max_age": 0, limit: 9 }, "state": { "first_seq": first } });
         for limit in ["max_msgs", "max_bytes", "max_age"] {
-            assert_eq!(has_dropped("S", &info(limit, 0), 7), Ok(()));
-            assert_eq!(has_dropped("S", &info(limit, 8), 7), Ok(()));
-            assert!(has_dropped("S", &info(limit, 9), 7).unwrap_err().contains(limit));
+            assert_eq!(has_dropped("S", &info(limit, 0), 8), Ok(()));
+            assert_eq!(has_dropped("S", &info(limit, 8), 8), Ok(()));
+            assert!(has_dropped("S", &info(limit, 9), 8).unwrap_err().contains(limit));
+            assert_eq!(has_dropped("S", &info(limit, 9), u64::MAX), Ok(()), "nothing was written");
         }
         // Without limits somebody purged it: what was acknowledged is gone.
-        assert_eq!(has_dropped("S", &info("other", 9), 7), Ok(()));
+        assert_eq!(has_dropped("S", &info("other", 9), 8), Ok(()));
     }
 }

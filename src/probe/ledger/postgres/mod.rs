@@ -106,6 +106,10 @@ impl PostgresStore {
     }
 }
 
+async fn is_replica(client: &tokio_postgres::Client) -> Result<bool, tokio_postgres::Error> {
+    client.query_typed_one("SELECT pg_is_in_recovery()", &[]).await?.try_get(0)
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn begin(&self) -> Result<(), String> {
@@ -160,8 +164,14 @@ impl Store for PostgresStore {
 
     async fn read(&self, found: &mut Found) -> Result<(), String> {
         let lent = self.readers.take().await.map_err(|failed| failed.words)?;
-        let read = self.read_all(lent.client(), found).await;
-        read.map_err(|error| self.table.cannot(&error, lent.hidden()))?;
+        let cannot = |error| self.table.cannot(&error, lent.hidden());
+        if !self.reads_elsewhere && is_replica(lent.client()).await.map_err(cannot)? {
+            lent.give_back();
+            return Err("the address that writes go to leads to a replica now: it may be behind the primary, or have what that \
+                        lost"
+                .to_owned());
+        }
+        self.read_all(lent.client(), found).await.map_err(cannot)?;
         lent.give_back();
         Ok(())
     }
