@@ -225,7 +225,7 @@ pub struct LedgerRecord {
     pub not_sent: u64,
     /// Acknowledged writes that a settled reading does not have, after failover or after failback.
     pub lost: CountBounds,
-    /// Those of them (of the most that there may be) that were acknowledged after the cut.
+    /// Those of them (of the most that there may be) that were sent after the cut was confirmed.
     pub lost_after_cut: u64,
     /// Those of them that were missing after failover and are there after failback: in a real disaster nothing would have
     /// brought them back.
@@ -283,7 +283,7 @@ pub struct LostWrite {
 pub struct LedgerDatacenter {
     /// Acknowledged writes.
     pub acknowledged: u64,
-    /// Those that were sent while the cut was confirmed.
+    /// Those that were sent once the cut was confirmed and acknowledged before the restore.
     pub while_cut: u64,
     /// When the first of these was sent.
     #[serde(rename = "first_while_cut_ms")]

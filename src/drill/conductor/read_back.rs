@@ -50,7 +50,7 @@ impl Conductor {
             let next = async {
                 tokio::select! {
                     biased;
-                    Some(Ok(read)) = reads.join_next() => Some(read),
+                    read = reads.join_next() => read.and_then(Result::ok),
                     () = clock.sleep_until(look), if deadline.is_some() => None,
                 }
             };
@@ -61,7 +61,8 @@ impl Conductor {
                     reads.spawn(span.attempt(ledger.clone(), pause));
                 });
             } else if let Some(deadline) = deadline {
-                self.read_while_cut(deadline.since(clock.now())).await;
+                // A control that hangs must not hold up what was read meanwhile.
+                self.read_while_cut(deadline.since(clock.now()).min(READ_EVERY * 2)).await;
                 look = clock.now().plus(READ_EVERY);
             }
         }

@@ -238,12 +238,16 @@ fn unread(record: &LedgerRecord) -> Option<String> {
             None => Some(format!(
                 "it was not read back {stage}, as the drill ended before; run it to its end"
             )),
-            Some(LedgerReads { unfinished, .. }) => unfinished.as_ref().map(|why| match why.as_str() {
-                IMPATIENT => {
-                    format!("{stage} {IMPATIENT}; raise `at_most`, or see whether `settle` can be shorter")
-                }
-                why => format!("{stage} it could not be read back: {why}; {}", way(stage)),
-            }),
+            Some(LedgerReads { unfinished, .. }) => {
+                unfinished.as_ref().map(|why| match why.as_str() {
+                    IMPATIENT => {
+                        format!(
+                            "{stage} {IMPATIENT}; give it `settle`, and `at_most` the room for that"
+                        )
+                    }
+                    why => format!("{stage} it could not be read back: {why}; {}", way(stage)),
+                })
+            }
         }
     })
 }

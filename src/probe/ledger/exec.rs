@@ -26,8 +26,9 @@ use crate::probe::PrepareError;
 use crate::probe::sample::Progress;
 use writer::{Running, Said};
 
-/// Of what a command says when it fails, this much is shown.
-const MOST_SAID: u64 = 1000;
+/// Of what a command says when it fails, this much is looked at: more than is shown, so that no secret is cut in two before it
+/// is masked.
+const MOST_SAID: u64 = 64 * 1024;
 
 /// How long a command that is done with may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use self::reach::{Login, Reach};
 use self::resp::{Reply, command};
 use super::wire::{Failed, Idle, Wire, in_words, quoted};
-use super::{Found, Store, Writer};
+use super::{Found, Store, Writer, number};
 use crate::clock::Clock;
 use crate::model::{Connection, Outcome, Phase, ProbeSpec, Reason, RedisLedger, RedisWait, Text};
 use crate::probe::PrepareError;
@@ -139,8 +139,7 @@ impl RedisStore {
             let piece = async {
                 wire.send(&asked).await?;
                 resp::list(wire, |element| {
-                    let number = std::str::from_utf8(&element).ok().and_then(|it| it.parse().ok());
-                    match number {
+                    match std::str::from_utf8(&element).ok().and_then(number) {
                         Some(seq) => found.number(seq),
                         None => found.garbled(),
                     }
