@@ -174,7 +174,7 @@ fn what_was_not_read_is_inconclusive_and_says_what_to_do() {
     let judged = hasty.judged();
     assert_eq!(judged.verdict, Verdict::Inconclusive, "{:?}", judged.reasons);
     let (_, why) = of(&judged, Promise::LoseAtMost);
-    assert!(why.contains("before what is missing had its time; raise `at_most`"), "{why}");
+    assert!(why.contains("before what is missing had its time; give it `settle`"), "{why}");
 }
 
 #[test]
