@@ -290,6 +290,34 @@ pub fn codes(record: &RunRecord) -> Vec<&str> {
     record.reasons.iter().map(|why| why.code.as_str()).collect()
 }
 
+/// The acknowledged writes that the servers do not have: the ledger's account says the same, and is right in all else too.
+pub fn lost_as_said(said: &LedgerRecord, written: &Written, has: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let acknowledged = written.with(Fate::Acknowledged);
+    let lost: BTreeSet<u64> = acknowledged.difference(has).copied().collect();
+    let count = lost.len() as u64;
+    assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
+    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
+    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
+    assert_eq!(said.acknowledged, acknowledged.len() as u64);
+    assert_eq!(said.recovered, written.with(Fate::Unknown).intersection(has).count() as u64);
+    assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
+    lost
+}
+
+/// The same where `had` is what the one had who led before the cut: it had all that it acknowledged.
+pub fn lost_of_what_it_had(
+    record: &RunRecord,
+    written: &Written,
+    had: &BTreeSet<u64>,
+    has: &BTreeSet<u64>,
+) -> BTreeSet<u64> {
+    let lost = lost_as_said(ledger(record), written, has);
+    let gone: BTreeSet<u64> = had.difference(has).copied().collect();
+    let acknowledged = written.with(Fate::Acknowledged);
+    assert_eq!(lost, gone.intersection(&acknowledged).copied().collect(), "it had all of them");
+    lost
+}
+
 /// What became of the first ledger's records.
 pub fn ledger(record: &RunRecord) -> &LedgerRecord {
     ledger_of(record, 0)

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use firedrill::model::{Fate, LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
+use firedrill::model::{LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
 use firedrill::traffic::gates::Gates;
 
-use super::outage::{Written, codes, drill_through, example, free_port, ledger_of, plan, until};
+use super::outage::{
+    Written, codes, drill_through, example, free_port, ledger_of, lost_as_said, plan, until,
+};
 use super::redis::Redis;
 use super::redis_failover::{Sentinels, sentinels};
 
@@ -60,20 +62,6 @@ impl Pair {
         let plan = Arc::new(plan(&text.replace(named, &at)));
         Pair { old, new, control, plan, _watching: watching }
     }
-}
-
-fn lost_of(ledger: &LedgerRecord, written: &Written, has: &BTreeSet<u64>) -> BTreeSet<u64> {
-    let acknowledged = written.with(Fate::Acknowledged);
-    let lost: BTreeSet<u64> = acknowledged.difference(has).copied().collect();
-    let count = lost.len() as u64;
-    assert_eq!((ledger.lost.low, ledger.lost.high), (count, Some(count)), "{ledger:#?}");
-    assert_eq!(ledger.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
-    assert_eq!(ledger.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
-    assert_eq!(ledger.acknowledged, acknowledged.len() as u64);
-    let unknown = written.with(Fate::Unknown);
-    assert_eq!(ledger.recovered, unknown.intersection(has).count() as u64);
-    assert_eq!((ledger.unexpected, ledger.duplicated.high), (0, Some(0)), "{ledger:#?}");
-    lost
 }
 
 /// What was missing at this end of the drill.
@@ -131,7 +119,7 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
     until("both have the same", || old.list_of("inside") == new.list_of("inside")).await;
     let has = new.list_of("inside");
     let inside = ledger_of(&record, 1);
-    let lost = lost_of(inside, &written[1], &has);
+    let lost = lost_as_said(inside, &written[1], &has);
     assert!(lost.is_superset(&its_own.difference(&has).copied().collect()));
     assert!(lost.len() > 100, "{}", lost.len());
     // All of it was acknowledged behind the cut; and most of it while users were served elsewhere.
@@ -139,7 +127,7 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
     assert!(missing(inside, ReadStage::AfterFailover) > 0);
     assert!(missing(inside, ReadStage::AfterFailback) >= missing(inside, ReadStage::AfterFailover));
     let users = ledger_of(&record, 0);
-    lost_of(users, &written[0], &new.list_of("keep"));
+    lost_as_said(users, &written[0], &new.list_of("keep"));
     assert!(users.datacenters["west"].while_cut > 50, "{users:#?}");
     assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
     let shown = firedrill::report::markdown(&record);
@@ -152,6 +140,6 @@ async fn a_master_that_is_cut_off_with_its_clients_loses_no_more_than_its_replic
     let written = [Written::default()];
     let record = drill_through(plan, &written, control).await;
     tell(&record);
-    lost_of(ledger_of(&record, 0), &written[0], &new.list_of("keep"));
+    lost_as_said(ledger_of(&record, 0), &written[0], &new.list_of("keep"));
     assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
 }

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use firedrill::clock::Clock;
-use firedrill::model::{Fate, ReadStage, RunRecord, Verdict};
+use firedrill::model::{Fate, ReadStage, Verdict};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::outage::{
-    Act, Process, Written, drill, free_port, ledger, plan, plan_with, prober, staying, until,
-    write_while,
+    Act, Process, Written, drill, free_port, ledger, lost_of_what_it_had, plan, plan_with, prober,
+    staying, until, write_while,
 };
 use super::redis::{LIMIT, Redis, ask};
 
@@ -127,33 +127,6 @@ fn nothing() -> Act {
     Box::new(|| async {}.boxed())
 }
 
-/// The ledger's account is what the servers' own lists say.
-fn holds_the_servers_view(
-    record: &RunRecord,
-    written: &Written,
-    had: &BTreeSet<u64>,
-    has: &BTreeSet<u64>,
-) -> BTreeSet<u64> {
-    let acknowledged = written.with(Fate::Acknowledged);
-    let gone: BTreeSet<u64> = had.difference(has).copied().collect();
-    let lost: BTreeSet<u64> = gone.intersection(&acknowledged).copied().collect();
-    assert_eq!(
-        lost,
-        acknowledged.difference(has).copied().collect(),
-        "the master had all that it acknowledged"
-    );
-    let said = ledger(record);
-    let count = lost.len() as u64;
-    assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
-    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
-    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
-    assert_eq!(said.acknowledged, acknowledged.len() as u64);
-    let unknown = written.with(Fate::Unknown);
-    assert_eq!(said.recovered, unknown.intersection(has).count() as u64);
-    assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
-    lost
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
     let servers = Arc::new(Watched::start().await);
@@ -167,7 +140,7 @@ async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
     };
     let (record, ()) = tokio::join!(drill(&text, &written, cut, nothing()), lag);
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert!(lost.len() >= 20, "{}", lost.len());
     // They were lost from the cut of the link to that of the master, and all in between.
     assert_eq!(lost.len() as u64, lost.last().unwrap() - lost.first().unwrap() + 1);
@@ -188,7 +161,7 @@ async fn a_master_that_wants_a_replica_for_each_write_refuses_and_loses_nothing(
     let cut = killing(&servers, &had, Some((&written, Fate::Refused)));
     let record = drill(&staying(&servers.settings("")), &written, cut, nothing()).await;
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert_eq!(lost, BTreeSet::new());
     assert!(ledger(&record).refused >= 20);
     assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
@@ -204,7 +177,7 @@ async fn a_write_whose_wait_was_not_met_is_unknown_and_never_lost() {
         staying(&waits).replace("12s", "8s").replace("recover_within: 8s", "recover_within: 5s");
     let record = drill(&text, &written, cut, nothing()).await;
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert_eq!(lost, BTreeSet::new());
     assert!(ledger(&record).unknown >= 20);
     // With its only replica gone nothing can be acknowledged.
