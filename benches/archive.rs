@@ -65,7 +65,8 @@ fn sampled(n: u64) -> Sampled {
     };
     let served_by = ServedBy::Datacenter(DatacenterId((noise & 1) as u16));
     let [due, sent, done] = [due, sent, done].map(Offset::from_nanos);
-    let sample = Sample { seq, due, sent, done, outcome, served_by };
+    let sample =
+        Sample { seq, due, sent, done, outcome, acknowledged: outcome.is_answered(), served_by };
     let probe = ProbeId { service: probe as u32 / 5, probe: probe as u32 % 5 };
     Sampled { vantage: VantageId(0), probe, sample }
 }

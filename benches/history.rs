@@ -135,6 +135,7 @@ fn service(name: Name) -> ServiceRecord {
     let probe = |number: usize| ProbeRecord {
         name: format!("probe-{number}").as_str().into(),
         asks: "GET /".to_owned(),
+        may_stay: false,
         required: true,
         every: ms(10),
         keep_alive: false,

@@ -85,6 +85,7 @@ fn spec(address: SocketAddr, every: Duration, connection: Connection) -> ProbeSp
             name: "x-datacenter".into(),
             values: ServedByValues(vec![(DatacenterId(0), vec!["east".into()])]),
         }),
+        may_stay: false,
         required: true,
         promises: Default::default(),
     }
@@ -193,7 +194,15 @@ async fn bare(address: SocketAddr, probe: &ProbeSpec, span: Duration) -> Vec<Sam
                 pool.lock().unwrap().push(stream);
             }
             let (outcome, served_by) = (Outcome::Good, ServedBy::Unnamed);
-            let _ = out.send(Sample { seq, due, sent, done: clock.now(), outcome, served_by });
+            let _ = out.send(Sample {
+                seq,
+                due,
+                sent,
+                done: clock.now(),
+                outcome,
+                acknowledged: true,
+                served_by,
+            });
         });
     }
     drop(out);

@@ -85,7 +85,7 @@ impl Block {
             self.begun = sampled.sample.done;
         }
         self.count += 1;
-        let Sample { seq, due, sent, done, outcome, served_by } = sampled.sample;
+        let Sample { seq, due, sent, done, outcome, acknowledged, served_by } = sampled.sample;
         let (due, sent, done) = (due.as_nanos(), sent.as_nanos(), done.as_nanos());
         let out = &mut self.bytes;
         let new = self.probes.len() as u64;
@@ -101,7 +101,7 @@ impl Block {
         let off_due = due.wrapping_sub(last.due(seq));
         let flags =
             if off_seq == 0 { 0 } else { OTHER_SEQ } | if off_due == 0 { 0 } else { OTHER_DUE };
-        let ending = (code(outcome), server(served_by));
+        let ending = (code(outcome, acknowledged), server(served_by));
         let new = self.endings.len() as u64;
         let known = *self.endings.entry(ending).or_insert(new);
         put(out, known << FLAGS | flags);
@@ -127,7 +127,7 @@ pub fn samples(mut bytes: &[u8], count: u32) -> Option<Vec<Sampled>> {
     // A sample has four bytes at the least; a damaged count must not ask for all memory.
     let mut samples = Vec::with_capacity((count as usize).min(from.len() / 4 + 1));
     let mut probes: Vec<(VantageId, ProbeId, Last)> = Vec::new();
-    let mut endings: Vec<(Outcome, ServedBy)> = Vec::new();
+    let mut endings: Vec<((Outcome, bool), ServedBy)> = Vec::new();
     for _ in 0..count {
         let place = usize::try_from(take(from)?).ok()?;
         if place == probes.len() {
@@ -140,9 +140,9 @@ pub fn samples(mut bytes: &[u8], count: u32) -> Option<Vec<Sampled>> {
         let ending = take(from)?;
         let known = usize::try_from(ending >> FLAGS).ok()?;
         if known == endings.len() {
-            endings.push((outcome(take(from)?)?, served_by(take(from)?)?));
+            endings.push((ending_of(take(from)?)?, served_by(take(from)?)?));
         }
-        let (outcome, served_by) = *endings.get(known)?;
+        let ((outcome, acknowledged), served_by) = *endings.get(known)?;
         let off_seq = if ending & OTHER_SEQ == 0 { 0 } else { unzigzag(take(from)?) };
         let off_due = if ending & OTHER_DUE == 0 { 0 } else { unzigzag(take(from)?) };
         let seq = last.seq.wrapping_add(1).wrapping_add_signed(off_seq);
@@ -151,7 +151,7 @@ pub fn samples(mut bytes: &[u8], count: u32) -> Option<Vec<Sampled>> {
         let done = sent.wrapping_add(take(from)?);
         last.follow(seq, due);
         let [due, sent, done] = [due, sent, done].map(Offset::from_nanos);
-        let sample = Sample { seq, due, sent, done, outcome, served_by };
+        let sample = Sample { seq, due, sent, done, outcome, acknowledged, served_by };
         samples.push(Sampled { vantage: *vantage, probe: *probe, sample });
     }
     from.is_empty().then_some(samples)
@@ -200,6 +200,9 @@ const REJECTED: u64 = 13;
 const BLIND: u64 = 16;
 /// Status codes begin here.
 const STATUS: u64 = 32;
+/// Added where it was acknowledged although its outcome does not say so, or the other way round. Older versions wrote none of
+/// these.
+const AGAINST: u64 = 1 << 20;
 
 const PHASES: [Phase; 5] = [Phase::LookUp, Phase::Connect, Phase::Tls, Phase::Answer, Phase::Body];
 
@@ -225,21 +228,29 @@ const REASONS: [Reason; 7] = [
 ];
 
 /// The numbers are part of the format: they never change.
-fn code(outcome: Outcome) -> u64 {
-    match outcome {
-        Outcome::Good => 0,
-        Outcome::Bad(Reason::LookUp) => 1,
-        Outcome::Bad(Reason::Refused) => 2,
-        Outcome::Bad(Reason::Reset) => 3,
-        Outcome::Bad(Reason::Tls) => 4,
-        Outcome::Bad(Reason::Protocol) => 5,
-        Outcome::Bad(Reason::Body) => 6,
-        Outcome::Bad(Reason::Slow) => 7,
-        Outcome::Bad(Reason::TimeOut(phase)) => TIME_OUT + phase as u64,
-        Outcome::Bad(Reason::Rejected) => REJECTED,
-        Outcome::Bad(Reason::Status(status)) => STATUS + u64::from(status),
-        Outcome::Unknown(blindness) => BLIND + blindness as u64,
-    }
+fn code(outcome: Outcome, acknowledged: bool) -> u64 {
+    let against = if acknowledged == outcome.is_answered() { 0 } else { AGAINST };
+    against
+        + match outcome {
+            Outcome::Good => 0,
+            Outcome::Bad(Reason::LookUp) => 1,
+            Outcome::Bad(Reason::Refused) => 2,
+            Outcome::Bad(Reason::Reset) => 3,
+            Outcome::Bad(Reason::Tls) => 4,
+            Outcome::Bad(Reason::Protocol) => 5,
+            Outcome::Bad(Reason::Body) => 6,
+            Outcome::Bad(Reason::Slow) => 7,
+            Outcome::Bad(Reason::TimeOut(phase)) => TIME_OUT + phase as u64,
+            Outcome::Bad(Reason::Rejected) => REJECTED,
+            Outcome::Bad(Reason::Status(status)) => STATUS + u64::from(status),
+            Outcome::Unknown(blindness) => BLIND + blindness as u64,
+        }
+}
+
+/// An outcome, and whether it was acknowledged.
+fn ending_of(code: u64) -> Option<(Outcome, bool)> {
+    let outcome = outcome(if code < AGAINST { code } else { code - AGAINST })?;
+    Some((outcome, outcome.is_answered() == (code < AGAINST)))
 }
 
 fn outcome(code: u64) -> Option<Outcome> {

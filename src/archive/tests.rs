@@ -46,6 +46,8 @@ fn ordinary(count: u64) -> Vec<Sampled> {
                 sent: Offset::from_nanos(sent),
                 done: Offset::from_nanos(done),
                 outcome: if bad { Outcome::Bad(Reason::Reset) } else { Outcome::Good },
+
+                acknowledged: !bad,
                 served_by: ServedBy::Datacenter(DatacenterId((n % 2) as u16)),
             };
             let probe = ProbeId { service: 0, probe };
@@ -123,11 +125,11 @@ fn anything() -> impl Strategy<Value = Sampled> {
     ];
     let times = (number(), number(), number());
     let who = (prop_oneof![Just(0), any::<u16>()], place(), place());
-    (who, number(), times, outcomes(), served_by).prop_map(
-        |(who, seq, times, outcome, served_by)| {
+    (who, number(), times, (outcomes(), any::<bool>()), served_by).prop_map(
+        |(who, seq, times, (outcome, acknowledged), served_by)| {
             let [due, sent, done] = [times.0, times.1, times.2].map(Offset::from_nanos);
             let probe = ProbeId { service: who.1, probe: who.2 };
-            let sample = Sample { seq, due, sent, done, outcome, served_by };
+            let sample = Sample { seq, due, sent, done, outcome, acknowledged, served_by };
             Sampled { vantage: VantageId(who.0), probe, sample }
         },
     )

@@ -243,6 +243,10 @@ fn not_judged(plan: &Plan) -> Vec<String> {
         for probe in service.probes.iter().filter(|it| !it.required && it.promises.is_empty()) {
             said.push(format!("{name}/{} is not required: it is shown and not judged", probe.name));
         }
+        for probe in service.probes.iter().filter(|it| it.may_stay) {
+            let text = "may stay where it went: it shows no failback, only that it is well after the restore";
+            said.push(format!("{name}/{} {text}", probe.name));
+        }
         for probe in service.probes.iter().filter(|it| it.required && it.served_by.is_none()) {
             let text = "does not tell who serves: it sees no leak, and no failback";
             said.push(format!("{name}/{} {text}", probe.name));

@@ -263,7 +263,7 @@ impl Conductor {
             // Where users are still without service, traffic does not stay away from them for this.
             let short = self.clock.now().plus(LAST_READ_LIMIT);
             let latest = if worth_it { self.deadline() } else { self.deadline().min(short) };
-            self.read_back(ReadStage::AfterFailover, Some(latest)).await;
+            let _ = self.read_back(ReadStage::AfterFailover, Some(latest)).await;
             self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
         }
         // The last reading before the restore: did the cut hold to its end?

@@ -101,6 +101,11 @@ impl OnGuard {
         }
     }
 
+    /// Probing is over: from now on samples say nothing, and are not looked at.
+    pub fn probing_ended(&mut self) {
+        self.probing = false;
+    }
+
     /// Takes a sample.
     pub fn push(&mut self, sampled: &Sampled) {
         for (_, gauge) in &mut self.gauges {

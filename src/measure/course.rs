@@ -162,6 +162,7 @@ mod tests {
             sent: due,
             done: due.plus(Duration::from_micros(took_us)),
             outcome: Outcome::Good,
+            acknowledged: true,
             served_by: ServedBy::Datacenter(DatacenterId((due_ms % 2) as u16)),
         }
     }

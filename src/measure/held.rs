@@ -160,7 +160,15 @@ mod tests {
             let sent = Offset::from_millis(3_000 + place as u64 * 10);
             let done = sent.plus(Duration::from_millis(*took));
             let (seq, served_by) = (place as u64, ServedBy::Unnamed);
-            let sample = Sample { seq, due: sent, sent, done, outcome: *outcome, served_by };
+            let sample = Sample {
+                seq,
+                due: sent,
+                sent,
+                done,
+                outcome: *outcome,
+                acknowledged: outcome.is_good(),
+                served_by,
+            };
             held.push(&sample, &marks());
         }
         held
@@ -177,8 +185,15 @@ mod tests {
         for sent in [500, 1_500, 2_999, 3_000, 3_999, 4_000, 9_000] {
             let sent = Offset::from_millis(sent);
             let served_by = ServedBy::Unnamed;
-            let sample =
-                Sample { seq: 0, due: sent, sent, done: sent, outcome: Outcome::Good, served_by };
+            let sample = Sample {
+                seq: 0,
+                due: sent,
+                sent,
+                done: sent,
+                outcome: Outcome::Good,
+                acknowledged: true,
+                served_by,
+            };
             held.push(&sample, &marks);
         }
         assert_eq!(held.share(), HeldShare { good: 2, bad: 0, unknown: 0 });

@@ -279,7 +279,7 @@ impl Observation {
                     held: &series.held,
                     stable: while_cut,
                     recovery: recovery(&series.timeline, &self.marks, while_cut),
-                    failback: failback(&series.timeline, &self.marks, stable),
+                    failback: failback(&series.timeline, &self.marks, stable, probe.may_stay),
                     ledger: series.ledger.as_ref(),
                 })
             })
@@ -315,6 +315,7 @@ impl Observation {
             name: vantage_name(&evidence.probe.name, series.vantage),
             asks: evidence.probe.kind.asks(),
             required: evidence.probe.required,
+            may_stay: evidence.probe.may_stay,
             every: evidence.probe.every,
             keep_alive: evidence.probe.connection == Connection::KeepAlive,
             counts: timeline.counts(),

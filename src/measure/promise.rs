@@ -327,9 +327,7 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
             .zip(last)
             .is_some_and(|(restored, run)| run.last_sent.since(restored) >= stable.length)
     });
-    let stages = [Stage::Cut, Stage::Observe, Stage::Restore, Stage::Failback];
-    let doubt = doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX))
-        .or_else(|| unasked(required, &stages));
+    let doubt = doubt_since_cut(required, marks);
     let (judgement, why) = match (bad, doubt) {
         (1.., _) => (Judgement::Broken, format!("{bad} bad samples between cut and failback")),
         (0, Some(doubt)) => (Judgement::Undecided, doubt),
@@ -343,6 +341,13 @@ fn sustain(required: &[&Evidence<'_>], marks: &Marks, stable: Stable) -> Promise
         probe: worst.map(|evidence| evidence.probe.name.clone()),
         ..PromiseResult::new(Promise::Sustain, judgement, why)
     }
+}
+
+/// As [`doubt`] and [`unasked`], from the cut to the end of the drill.
+pub(super) fn doubt_since_cut(required: &[&Evidence<'_>], marks: &Marks) -> Option<String> {
+    let stages = [Stage::Cut, Stage::Observe, Stage::Restore, Stage::Failback];
+    doubt(required, marks.cut_issued, Offset::from_nanos(u64::MAX))
+        .or_else(|| unasked(required, &stages))
 }
 
 /// Why good answers cannot be trusted to tell the whole: the observer was blind meanwhile.
@@ -378,15 +383,18 @@ fn unasked(required: &[&Evidence<'_>], stages: &[Stage]) -> Option<String> {
     })
 }
 
-/// Whether the cut datacenter serves again can be seen only where it was seen to serve before.
+/// Whether the cut datacenter serves again can be seen only where it was seen to serve before, and of what may stay
+/// where it went nobody asks.
 fn unseen(required: &[&Evidence<'_>]) -> Option<String> {
-    if required.iter().all(|evidence| !evidence.timeline.can_tell()) {
-        // Only services were cut that are asked by others: the answers tell who came back all the same.
+    let mut returning = required.iter().filter(|evidence| !evidence.probe.may_stay).peekable();
+    // Where only services were cut that are asked by others, the answers tell who came back all the same.
+    let told = required.iter().any(|evidence| evidence.timeline.can_tell());
+    if !told || returning.peek().is_none() {
         return None;
     }
     let served =
         |evidence: &&&Evidence<'_>| evidence.timeline.share_of_cut(&[Stage::Baseline]).part > 0;
-    required.iter().find(served).is_none().then(|| {
+    returning.find(served).is_none().then(|| {
         "no required probe saw the cut datacenter serve at baseline, so none can see it serve \
          again; give one a `served_by`"
             .to_owned()

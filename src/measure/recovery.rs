@@ -43,15 +43,21 @@ pub fn troubled_again(timeline: &Timeline, stable: Stable) -> bool {
 }
 
 /// How long after the restore the service was as before: the cut datacenter answers again, if it
-/// did before the cut, and nothing is bad or stalled. Bounds as for [`recovery`], from the restore.
+/// did before the cut, and nothing is bad or stalled. Bounds as for [`recovery`], from the restore. Of what `may_stay`
+/// where it went, only that nothing is bad or stalled.
 ///
 /// `None` before the restore is confirmed and while nothing has been sent since.
-pub fn failback(timeline: &Timeline, marks: &Marks, stable: Stable) -> Option<Recovery> {
+pub fn failback(
+    timeline: &Timeline,
+    marks: &Marks,
+    stable: Stable,
+    may_stay: bool,
+) -> Option<Recovery> {
     let (issued, confirmed) = (marks.restore_issued?, marks.restore_confirmed?);
     let runs = runs_in(timeline, &[Stage::Restore, Stage::Failback]);
     let last = last_known(&runs)?;
     let episodes = episodes(&runs, stable);
-    let served = timeline.share_of_cut(&[Stage::Baseline]).part > 0;
+    let served = !may_stay && timeline.share_of_cut(&[Stage::Baseline]).part > 0;
     let outage = episodes.last().map(|episode| episode.outage);
     let mut low = outage.map_or(confirmed, |outage| outage.ended_after);
     let mut by = match outage {

@@ -30,6 +30,11 @@ pub const STALL: Duration = Duration::from_millis(500);
 /// periods, and than a period and this.
 pub const BLIND: Duration = Duration::from_millis(500);
 
+/// The longest pause between samples sent every `every` that says nothing of an observer, or of a service.
+pub(super) fn longest_pause(every: Duration) -> Duration {
+    every.saturating_mul(3).max(every.saturating_add(BLIND))
+}
+
 /// At most this many examples and spans are kept of anything; all are counted.
 pub const KEPT: usize = 100;
 
@@ -327,7 +332,7 @@ impl Timeline {
         if kind == Kind::Unknown {
             return;
         }
-        let limit = (self.every * 3).max(self.every + BLIND);
+        let limit = longest_pause(self.every);
         let from = self.last_known.replace(sample.sent).unwrap_or(sample.due);
         let matters = marks.cut_issued.is_some_and(|cut| sample.sent >= cut);
         // Room for as many after the restore, whatever there was before it.

@@ -27,11 +27,11 @@ impl Fate {
     /// unexpected.
     pub fn of(sample: &Sample) -> Fate {
         match sample.outcome {
-            // Too slow for its user, and acknowledged all the same.
-            Outcome::Good | Outcome::Bad(Reason::Slow) => Fate::Acknowledged,
+            // Too late for its user, or for us to judge it, and acknowledged all the same.
+            _ if sample.acknowledged => Fate::Acknowledged,
             Outcome::Bad(reason) if never_took_it(reason) => Fate::Refused,
             Outcome::Unknown(_) if sample.sent == sample.done => Fate::NotSent,
-            Outcome::Bad(_) | Outcome::Unknown(_) => Fate::Unknown,
+            Outcome::Good | Outcome::Bad(_) | Outcome::Unknown(_) => Fate::Unknown,
         }
     }
 }
@@ -41,11 +41,16 @@ fn never_took_it(reason: Reason) -> bool {
     match reason {
         Reason::LookUp | Reason::Refused | Reason::Tls | Reason::Rejected => true,
         Reason::TimeOut(phase) => matches!(phase, Phase::LookUp | Phase::Connect | Phase::Tls),
-        // 408 was given up under way, and 409 may say that a retry on the way has written it already. Of 5xx nobody
-        // knows how far it came.
-        Reason::Status(status) => matches!(status, 400..=407 | 410..=499),
+        Reason::Status(status) => says_not_taken(status),
         _ => false,
     }
+}
+
+/// Whether a status says that the request was turned away before anything was done about it. 408, 499 and 460 come from
+/// somebody on the way who gave up waiting; 409, 412 and 422 may say that a retry on the way has written the record already;
+/// 406 and 424 come after part of the work; and of 5xx, and whatever has no meaning of its own, nobody knows how far it came.
+fn says_not_taken(status: u16) -> bool {
+    matches!(status, 400..=405 | 407 | 410 | 411 | 413..=415 | 417 | 421 | 423 | 425 | 426 | 428 | 429 | 431 | 451)
 }
 
 /// When a ledger is read back.
@@ -82,6 +87,9 @@ pub struct ReadBack {
     pub seen: SeqSet,
     /// Records of others in the same place: other drills, other hands. They are left alone.
     pub foreign: u64,
+    /// Whether records were asked for one by one: then copies, numbers that were never given out and records of others do not
+    /// show.
+    pub one_by_one: bool,
     /// Whether all was read; else why not, without secrets.
     pub end: Result<(), String>,
 }
@@ -217,7 +225,7 @@ pub struct LedgerRecord {
     pub not_sent: u64,
     /// Acknowledged writes that a settled reading does not have, after failover or after failback.
     pub lost: CountBounds,
-    /// Those of them (of the most that there may be) that were acknowledged after the cut.
+    /// Those of them (of the most that there may be) that were sent after the cut was confirmed.
     pub lost_after_cut: u64,
     /// Those of them that were missing after failover and are there after failback: in a real disaster nothing would have
     /// brought them back.
@@ -230,11 +238,21 @@ pub struct LedgerRecord {
     pub duplicated: CountBounds,
     /// Acknowledged writes that a reading missed and a later one of the same stage had.
     pub stale: u64,
-    /// The data loss window: how far back from the cut, or from the newest lost write if that is later, acknowledged writes are
-    /// lost. At least as far as the oldest lost write, and less far than the newest older one that is there: between the
+    /// The data loss window: the larger of that at the cut and that at failback. `None` where nothing was cut.
+    pub window: Option<Bounds>,
+    /// How far back from the cut, or from the newest lost write if that is later, writes are lost that were missing after failover.
+    /// At least as far as the oldest of them, and less far than the newest older one that is there: between the
     /// two nothing was written, so the window is uncertain by about one period. No end is seen where not all was read, or
     /// every write before the cut may be lost. `None` where nothing was cut.
-    pub window: Option<Bounds>,
+    #[serde(default)]
+    pub window_at_cut: Option<Bounds>,
+    /// The same of those that failback took: there after failover or not looked for then, and missing after failback. `None` where
+    /// there may be none.
+    #[serde(default)]
+    pub window_at_failback: Option<Bounds>,
+    /// When the last write was acknowledged that was acknowledged before the cut.
+    #[serde(default, rename = "last_before_cut_ms")]
+    pub last_before_cut: Option<Offset>,
     /// The first of the lost writes.
     pub first_lost: Option<LostWrite>,
     /// The last of them.
@@ -265,7 +283,7 @@ pub struct LostWrite {
 pub struct LedgerDatacenter {
     /// Acknowledged writes.
     pub acknowledged: u64,
-    /// Those that were sent while the cut was confirmed.
+    /// Those that were sent once the cut was confirmed and acknowledged before the restore.
     pub while_cut: u64,
     /// When the first of these was sent.
     #[serde(rename = "first_while_cut_ms")]
@@ -294,8 +312,18 @@ pub struct LedgerReads {
     pub records: u64,
     /// Acknowledged writes that it missed.
     pub missing: u64,
+    /// Acknowledged writes that had to be there and were sent while the cut was confirmed: what a failover was seen to take.
+    #[serde(default)]
+    pub of_the_cut: u64,
+    /// Writes that were acknowledged after the first attempt began, and before traffic was put back: they are looked for after
+    /// failback only.
+    #[serde(default)]
+    pub since: u64,
     /// Records of others in the same place.
     pub foreign: u64,
+    /// Records were asked for one by one: copies, numbers that were never given out and records of others do not show.
+    #[serde(default)]
+    pub one_by_one: bool,
     /// Why what is missing may still appear, or why it could not be read; `None` where it was read to the end.
     pub unfinished: Option<String>,
 }

@@ -11,6 +11,8 @@ use super::Text;
 pub struct RedisLedger {
     /// Where the server is that takes writes.
     pub at: RedisAt,
+    /// Where it is asked for when records are read back, if elsewhere: a writer may stay with a master that others have left.
+    pub read: Option<RedisAt>,
     /// The user (Redis 6); without one it is `default`.
     pub user: Option<Text>,
     /// The password.
@@ -61,13 +63,8 @@ impl RedisLedger {
 
     /// Every text of its settings.
     pub fn texts(&self) -> Vec<&Text> {
-        let at: Vec<&Text> = match &self.at {
-            RedisAt::Url { url, .. } => vec![url],
-            RedisAt::Sentinels { sentinels, password, .. } => {
-                sentinels.iter().chain(password).collect()
-            }
-        };
-        at.into_iter().chain(&self.user).chain(&self.password).collect()
+        let at = [&self.at].into_iter().chain(&self.read).flat_map(RedisAt::texts);
+        at.chain(&self.user).chain(&self.password).collect()
     }
 
     /// Where all writes go, if the plan says it.
@@ -79,12 +76,42 @@ impl RedisLedger {
     }
 }
 
-impl fmt::Display for RedisLedger {
+impl RedisAt {
+    /// Every text of it.
+    fn texts(&self) -> Vec<&Text> {
+        match self {
+            RedisAt::Url { url, .. } => vec![url],
+            RedisAt::Sentinels { sentinels, password, .. } => {
+                sentinels.iter().chain(password).collect()
+            }
+        }
+    }
+}
+
+impl RedisLedger {
+    /// Where records are written. What Sentinels lead to has their name for it, also where a writer goes there by itself:
+    /// by this two writers of one place are known.
+    pub fn place(&self) -> String {
+        match (&self.at, &self.read) {
+            (RedisAt::Url { url, .. }, Some(RedisAt::Sentinels { master, .. })) => {
+                format!("Redis {master} at {url}")
+            }
+            (at, _) => at.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for RedisAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.at {
+        match self {
             RedisAt::Url { url, .. } => write!(f, "{url}"),
-            RedisAt::Sentinels { master, .. } => {
-                write!(f, "Redis {master}, as its Sentinels say")
+            RedisAt::Sentinels { master, sentinels, database, .. } => {
+                let sentinels: Vec<String> = sentinels.iter().map(Text::to_string).collect();
+                write!(f, "Redis {master} at sentinels://{}", sentinels.join(","))?;
+                if *database != 0 {
+                    write!(f, "/{database}")?;
+                }
+                Ok(())
             }
         }
     }

@@ -44,7 +44,7 @@ impl LedgerStore {
             LedgerStore::Postgres(postgres) => {
                 format!("table {} at {}", postgres.table, postgres.servers)
             }
-            LedgerStore::Redis(redis) => redis.to_string(),
+            LedgerStore::Redis(redis) => redis.place(),
             LedgerStore::Nats(nats) => nats.to_string(),
         }
     }
@@ -57,7 +57,8 @@ impl LedgerStore {
             LedgerStore::Postgres(it) => {
                 format!("table {} at {}", it.table, it.read.as_ref().unwrap_or(&it.servers))
             }
-            LedgerStore::Redis(_) | LedgerStore::Nats(_) => self.place(),
+            LedgerStore::Redis(it) => it.read.as_ref().unwrap_or(&it.at).to_string(),
+            LedgerStore::Nats(_) => self.place(),
         }
     }
 
@@ -130,6 +131,15 @@ impl LedgerStore {
     }
 }
 
+/// Where a page of a list says what the next page is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextPage {
+    /// In its header `Link`, as the target with the relation `next` (RFC 8288).
+    Link,
+    /// In its JSON, at this pointer: what is filled in for [`HttpLedger::CURSOR`], or where `read` has none, a URL.
+    Json(String),
+}
+
 /// Requests with words that are filled in for each record: [`HttpLedger::KEY`] and [`HttpLedger::VALUE`], and for reading
 /// all of them [`HttpLedger::PREFIX`].
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +152,8 @@ pub struct HttpLedger {
     pub items: String,
     /// Where in a record its key stands; empty if the record is the key.
     pub item_key: String,
+    /// How the list goes on, where it comes in pages.
+    pub next: Option<NextPage>,
     /// Removes one record, or all by their prefix.
     pub remove: Option<HttpProbe>,
 }
@@ -153,6 +165,19 @@ impl HttpLedger {
     pub const VALUE: &str = "{{value}}";
     /// Stands for what the keys of the drill's records begin with.
     pub const PREFIX: &str = "{{prefix}}";
+    /// Stands for what the last page said of the next one; empty for the first.
+    pub const CURSOR: &str = "{{cursor}}";
+
+    /// Whether each record is asked for by its own key, and no list of them is read.
+    pub fn reads_one_by_one(&self) -> bool {
+        Self::asks_for(&self.read, Self::KEY)
+    }
+
+    /// Whether `word` stands in the URL or the body of a request: there it is filled in.
+    pub fn asks_for(request: &HttpProbe, word: &str) -> bool {
+        let has = |text: &Text| text.to_string().contains(word);
+        has(&request.url) || request.body.as_ref().is_some_and(has)
+    }
 
     /// Its requests, the one that writes first.
     pub fn requests(&self) -> impl Iterator<Item = &HttpProbe> {
@@ -216,12 +241,31 @@ pub enum SslMode {
     /// Never.
     Disable,
     /// If the server can; whoever it is.
-    #[default]
     Prefer,
     /// Always; whoever it is, unless the plan names a `ca`.
     Require,
     /// Always, and only with the server that its certificate names.
+    #[default]
     VerifyFull,
+}
+
+impl SslMode {
+    /// The mode of this name in a URL.
+    pub fn named(name: &str) -> Option<SslMode> {
+        Some(match name {
+            "disable" => SslMode::Disable,
+            "allow" | "prefer" => SslMode::Prefer,
+            "require" => SslMode::Require,
+            // The stricter of the two: who a name is for is part of who it is.
+            "verify-ca" | "verify-full" => SslMode::VerifyFull,
+            _ => return None,
+        })
+    }
+
+    /// Whether a connection may be open to anybody who listens.
+    pub fn may_be_plain(self) -> bool {
+        matches!(self, SslMode::Disable | SslMode::Prefer)
+    }
 }
 
 /// A table, perhaps with its schema. Case counts, as in SQL between double quotes.
@@ -234,6 +278,21 @@ pub struct PostgresTable {
 }
 
 impl PostgresServers {
+    /// Settings of a URL that are firedrill's own to say, or mean nothing to it.
+    pub const WITHOUT_MEANING: [&str; 8] = [
+        "application_name",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+    ];
+    /// Settings of a URL that are kept to, beside those.
+    pub const SETTINGS: [&str; 5] =
+        ["sslmode", "target_session_attrs", "options", "user", "password"];
+
     /// Every text of it.
     pub fn texts(&self) -> Vec<&Text> {
         match self {

@@ -99,6 +99,7 @@ impl LoadSpec {
             slower_than: None,
             connection: self.connection,
             served_by: None,
+            may_stay: false,
             required: false,
             promises: Promises::default(),
         }

@@ -172,6 +172,8 @@ pub struct ProbeSpec {
     pub connection: Connection,
     /// How to tell who gave an answer.
     pub served_by: Option<ServedBySource>,
+    /// Whether it may go on being served from elsewhere after the restore, as by a primary that stays where it went.
+    pub may_stay: bool,
     /// Whether the service's recovery time waits for this probe.
     pub required: bool,
     /// What this feature alone must keep, in the place of the service's promises; empty if it has none of its own.

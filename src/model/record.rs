@@ -195,6 +195,9 @@ pub struct ProbeRecord {
     pub asks: String,
     /// Whether the service's recovery time waits for it.
     pub required: bool,
+    /// Whether it may go on being served from elsewhere after the restore. In records of older versions it may not.
+    #[serde(default)]
+    pub may_stay: bool,
     /// Its period.
     #[serde(rename = "every_ms", with = "millis")]
     #[schemars(with = "f64")]

@@ -21,6 +21,9 @@ pub struct Sample {
     pub done: Offset,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether the answer that was wanted came, at whatever time: also one that was too late for its user, or that our own side
+    /// heard so late that the outcome is unknown. A store has a write that it acknowledged so.
+    pub acknowledged: bool,
     /// Who gave the answer, if there was one. Set for bad answers too.
     pub served_by: ServedBy,
 }
@@ -181,6 +184,11 @@ impl Outcome {
     /// Whether the user was served.
     pub fn is_good(self) -> bool {
         self == Outcome::Good
+    }
+
+    /// Whether the outcome alone says that the answer that was wanted came.
+    pub fn is_answered(self) -> bool {
+        matches!(self, Outcome::Good | Outcome::Bad(Reason::Slow))
     }
 }
 

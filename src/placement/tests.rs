@@ -424,6 +424,7 @@ mod compared {
         let probe = ProbeRecord {
             name: "p".into(),
             asks: "GET ${lab:talk}/send".into(),
+            may_stay: false,
             required: true,
             every: Duration::from_millis(20),
             keep_alive: false,

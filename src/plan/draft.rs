@@ -156,6 +156,8 @@ pub(super) struct ProbePlaces {
     pub every: Span,
     pub timeout: Span,
     pub slower_than: Span,
+    /// Where `may_stay` stands.
+    pub may_stay: Option<Span>,
     /// The budgets of its own promises.
     pub budgets: Budgets,
     /// Where the parts of its ledger stand, if it is one.
@@ -168,6 +170,8 @@ pub(super) struct LedgerPlaces {
     pub at: Span,
     pub settle: Option<Span>,
     pub keep: Option<Span>,
+    /// That of `redis`.
+    pub expire: Option<Span>,
 }
 
 /// The budgets among promises, with their places.

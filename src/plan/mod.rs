@@ -29,6 +29,7 @@ mod secrets;
 mod sense;
 mod served_by;
 mod service;
+mod stay;
 mod suggest;
 mod syntax;
 #[cfg(test)]

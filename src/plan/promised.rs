@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use crate::model::{HeldShare, LossBudget, ProbeKind, ProbeSpec, Promises};
+use crate::model::{HeldShare, LedgerStore, LossBudget, ProbeKind, ProbeSpec, Promises};
 
 use super::draft::{Budgets, Draft, ProbePlaces, ServiceDraft};
 use super::finding::{Findings, quote};
 use super::ledger;
 use super::read::At;
 use super::sense::{raise_at_most, relate, relate_at_most};
+use super::stay;
 use super::tree::Span;
 use super::units::written;
 
@@ -55,6 +56,33 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         records(&promised, findings);
         back(&promised, service.standby, findings);
     }
+    unreached(draft_of, findings);
+}
+
+/// Warns where a service promises something of records, and a ledger of it makes promises of its own without that: a probe is judged by
+/// its own alone.
+fn unreached(draft_of: &ServiceDraft, findings: &mut Findings) {
+    let ServiceDraft { service, budgets, probes_at, .. } = draft_of;
+    let features = service.probes.iter().zip(probes_at);
+    let ledgers = features.filter(|(probe, _)| {
+        matches!(probe.kind, ProbeKind::Ledger(_)) && !probe.promises.is_empty()
+    });
+    for (probe, places) in ledgers {
+        let own = places.budgets;
+        let lose = budgets.lose.filter(|_| own.lose.is_none()).map(|at| at.span);
+        let twice = budgets.duplicate.filter(|_| own.duplicate.is_none()).map(|at| at.span);
+        let spans = [("lose_at_most", lose), ("duplicate_at_most", twice)];
+        for (key, span) in spans.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+            let what = format!(
+                "{} makes promises of its own, so that `{key}` of {} does not hold for it",
+                quote(probe.name.as_str()),
+                quote(service.name.as_str())
+            );
+            let hint = format!("repeat `{key}` in its own `promises`, or take those out");
+            findings.warning("no-promise", places.name, what, hint);
+            findings.relate(span, "what the service promises");
+        }
+    }
 }
 
 /// Whether there is a ledger by which what is promised of records could be judged, and whether it could decide it.
@@ -74,6 +102,20 @@ fn records(promised: &Promised<'_>, findings: &mut Findings) {
                         promise it in the `promises` of a ledger";
             findings.error("impossible", span, what, hint);
         }
+    }
+    let one_by_one = |probe: &&&&ProbeSpec| match &probe.kind {
+        ProbeKind::Ledger(it) => {
+            matches!(&it.store, LedgerStore::Http(it) if it.reads_one_by_one())
+        }
+        _ => false,
+    };
+    if let (Some(At { span, .. }), Some(probe)) = (duplicate, ledgers.iter().find(one_by_one)) {
+        let what = format!(
+            "{} asks for its records one by one, so that copies cannot be seen and `duplicate_at_most` is never kept",
+            quote(probe.name.as_str())
+        );
+        let hint = "let `read` list all keys (without `{{key}}`), or take `duplicate_at_most` out";
+        findings.error("impossible", span, what, hint);
     }
     let Some(At { value: LossBudget::Window(window), span }) = lose else { return };
     if let Some(slow) = ledgers.iter().find(|probe| probe.every > window / 2) {
@@ -121,7 +163,7 @@ fn back(promised: &Promised<'_>, standby: bool, findings: &mut Findings) {
         let hint =
             "the cut datacenter serves nothing on an ordinary day: use `sustain`, or take it out";
         findings.error("impossible", failback.span, what, hint);
-    } else if !promised.judged_by.iter().any(|probe| probe.served_by.is_some()) {
+    } else if !stay::could_be_seen_back(&promised.judged_by) {
         let what =
             "nothing could see the cut datacenter serve again: no required probe tells who serves";
         let hint = "add `served_by` to a required probe, or take `failback_within` out";
@@ -159,6 +201,7 @@ fn probes(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
             findings.error("impossible", places.every, what, hint);
             findings.relate(budget.span, "the budget");
         }
+        ledger::outlive(draft, (probe, places), findings);
         if judged {
             ledger::time_to_read(draft, (probe, places), budgets_of.recover, findings);
         }

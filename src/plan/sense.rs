@@ -11,6 +11,7 @@ use super::finding::{Findings, quote};
 use super::placed;
 use super::promised;
 use super::read::At;
+use super::stay;
 use super::suggest::instead;
 use super::tree::Span;
 use super::units::written;
@@ -33,6 +34,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     for service in &draft.services {
         promised::check(draft, service, findings);
     }
+    stay::check(draft, findings);
     load(draft, findings);
     load_comes_to_its_top(draft, findings);
     whole(draft, findings);

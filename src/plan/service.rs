@@ -191,6 +191,7 @@ fn probe(
         "slower_than",
         "connection",
         "served_by",
+        "may_stay",
         "required",
         "promises",
     ];
@@ -213,6 +214,7 @@ fn probe(
     if let Some(ProbeKind::Ledger(ledger)) = &kind {
         ledger::fits(reader, ledger, &fields, served_by.as_ref());
     }
+    let may_stay = fields.get("may_stay").and_then(|value| reader.flag(value)).unwrap_or(false);
     let required = fields.get("required").and_then(|value| reader.flag(value)).unwrap_or(true);
     let promised = fields.get("promises").and_then(|value| promises(reader, value));
     let (promises, budgets) = promised.unwrap_or_default();
@@ -223,6 +225,7 @@ fn probe(
         every: every.span,
         timeout: timeout.map_or(entry.at, |at| at.span),
         slower_than: slower_than.map_or(entry.at, |at| at.span),
+        may_stay: fields.get("may_stay").map(|value| value.at),
         ledger: fields.get("ledger").map(ledger::places),
     };
     let spec = ProbeSpec {
@@ -233,6 +236,7 @@ fn probe(
         timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
         slower_than: slower_than.map(|at| at.value),
         served_by,
+        may_stay,
         required,
         promises,
     };

@@ -47,7 +47,11 @@ pub(super) fn of_connect(error: &io::Error) -> Outcome {
 /// What the failure of an open connection says of the service, in the phase in which it happened.
 pub(super) fn of_stream(error: &io::Error, phase: Phase) -> Outcome {
     if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return Outcome::Bad(Reason::Tls);
+        return Outcome::Bad(match phase {
+            Phase::LookUp | Phase::Connect | Phase::Tls => Reason::Tls,
+            // An alert after the handshake, or what cannot be deciphered, breaks off: by then the request may have been taken.
+            Phase::Answer | Phase::Body => Reason::Reset,
+        });
     }
     match ours(error) {
         Some(blindness) => Outcome::Unknown(blindness),
@@ -141,5 +145,19 @@ mod tests {
         assert_eq!(broken(Errno::TIMEDOUT), Outcome::Bad(Reason::TimeOut(Phase::Body)));
         let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
         assert_eq!(of_stream(&eof, Phase::Tls), Outcome::Bad(Reason::Reset));
+    }
+
+    #[test]
+    fn an_alert_after_the_handshake_does_not_say_that_nothing_was_taken() {
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let alert = io::Error::new(io::ErrorKind::InvalidData, alert);
+        for (phase, reason) in [
+            (Phase::Connect, Reason::Tls),
+            (Phase::Tls, Reason::Tls),
+            (Phase::Answer, Reason::Reset),
+            (Phase::Body, Reason::Reset),
+        ] {
+            assert_eq!(of_stream(&alert, phase), Outcome::Bad(reason), "{phase:?}");
+        }
     }
 }

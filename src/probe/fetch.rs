@@ -46,6 +46,7 @@ impl Fetcher {
             slower_than: None,
             connection: Connection::New,
             served_by: None,
+            may_stay: false,
             required: true,
             promises: Default::default(),
         };

@@ -9,7 +9,8 @@ use hyper::header::{
     ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
     USER_AGENT,
 };
-use hyper::{Method, Request, Uri};
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Method, Request, Uri};
 
 use super::connector::Connector;
 use super::expect::{Expect, MOST_BODY};
@@ -24,11 +25,23 @@ use crate::model::{Connection, HttpProbe, Outcome, Phase, ProbeSpec, Reason, Tex
 
 const AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
 
+/// A request ready to be sent.
+pub(super) type Asked = Request<Full<Bytes>>;
+
+/// A whole answer.
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
 /// An `http` probe made ready.
 pub(super) struct HttpAsker {
     target: Target,
+    /// The host and port that it asks.
+    origin: (String, u16),
     tls: Option<Tls>,
-    request: Request<Full<Bytes>>,
+    request: Asked,
     /// Its body once more: the request's own cannot be looked into.
     body: String,
     expect: Expect,
@@ -60,6 +73,7 @@ impl HttpAsker {
             request: request(http, spec.connection, &url, lab)?,
             body: http.body.as_ref().map(|body| reveal(body, lab)).transpose()?.unwrap_or_default(),
             target: Target::new(&url.host, url.port, connector),
+            origin: (url.host, url.port),
             tls,
             expect: Expect::prepare(&http.expect, lab)?,
             source: Source::prepare(spec.served_by.as_ref())?,
@@ -83,7 +97,8 @@ impl HttpAsker {
         self.ask_for(&self.filled(fill), clock, progress).await
     }
 
-    fn filled(&self, fill: &[(&str, String)]) -> Request<Full<Bytes>> {
+    /// The request, filled in.
+    pub(super) fn filled(&self, fill: &[(&str, String)]) -> Asked {
         let filled = |text: &str| {
             fill.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
         };
@@ -99,7 +114,7 @@ impl HttpAsker {
 
     async fn ask_for(
         &self,
-        request: &Request<Full<Bytes>>,
+        request: &Asked,
         clock: &Clock,
         progress: &mut Progress,
     ) -> Result<(), Outcome> {
@@ -111,7 +126,7 @@ impl HttpAsker {
             progress.wrong_status = Some(status);
         }
         let keep = self.inspects().then_some(MOST_BODY);
-        let body = self.read(&mut line, head.into_body(), keep).await?;
+        let body = self.read(&mut line, head.into_body(), keep, &|| {}).await?;
         if let (Some(pool), Body::Whole(_) | Body::Skipped) = (&self.pool, &body) {
             pool.put(line, clock.now()).await;
         }
@@ -127,23 +142,57 @@ impl HttpAsker {
         }
     }
 
-    /// Sends the request and gives the status and the whole body of the answer, whatever they are.
-    pub(super) async fn answer(&self, progress: &mut Progress) -> Result<(u16, Vec<u8>), Outcome> {
-        self.answer_filled(&[], MOST_BODY, progress).await
+    /// `request` with another target: a URL, or a path or a query of the same server. `None`: it is none, or lies elsewhere,
+    /// where the headers of `request` must not go.
+    pub(super) fn moved(&self, request: &Asked, to: &str) -> Option<Asked> {
+        let path = if to.starts_with('?') {
+            format!("{}{to}", request.uri().path())
+        } else if to.starts_with('/') && !to.starts_with("//") {
+            to.to_owned()
+        } else {
+            let uri: Uri = to.parse().ok().filter(|uri| self.is_of_here(uri))?;
+            uri.path_and_query()?.to_string()
+        };
+        let mut moved = request.clone();
+        *moved.uri_mut() = path.parse().ok()?;
+        Some(moved)
     }
 
-    /// As [`HttpAsker::answer`], filled in as by [`HttpAsker::ask_filled`], of at most `most` bytes.
-    pub(super) async fn answer_filled(
+    fn is_of_here(&self, uri: &Uri) -> bool {
+        let (scheme, port) = if self.tls.is_some() { ("https", 443) } else { ("http", 80) };
+        let (host, ours) = &self.origin;
+        let is_ours = |authority: &Authority| {
+            let port = authority.port_u16().unwrap_or(port);
+            !authority.as_str().contains('@')
+                && authority.host().eq_ignore_ascii_case(host)
+                && port == *ours
+        };
+        uri.scheme_str() == Some(scheme) && uri.authority().is_some_and(is_ours)
+    }
+
+    /// Sends the request and gives the status and the whole body of the answer, whatever they are.
+    pub(super) async fn answer(&self, progress: &mut Progress) -> Result<(u16, Vec<u8>), Outcome> {
+        let answer = self.fetch(&self.request, MOST_BODY, progress, &|| {}).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Sends `request`, made from this one's, and gives the answer, whatever it is, of at most `most` bytes. `heard` is called
+    /// whenever some of it came.
+    pub(super) async fn fetch(
         &self,
-        fill: &[(&str, String)],
+        request: &Asked,
         most: usize,
         progress: &mut Progress,
-    ) -> Result<(u16, Vec<u8>), Outcome> {
-        let (mut line, head) = self.exchange(&self.filled(fill), progress).await?;
+        heard: &(dyn Fn() + Sync),
+    ) -> Result<Answered, Outcome> {
+        let (mut line, head) = self.exchange(request, progress).await?;
         progress.phase = Phase::Body;
-        let status = head.status().as_u16();
-        match self.read(&mut line, head.into_body(), Some(most)).await? {
-            Body::Whole(bytes) => Ok((status, bytes)),
+        heard();
+        let (head, body) = head.into_parts();
+        match self.read(&mut line, body, Some(most), heard).await? {
+            Body::Whole(body) => {
+                Ok(Answered { status: head.status.as_u16(), headers: head.headers, body })
+            }
             Body::Skipped | Body::TooLong => Err(Outcome::Bad(Reason::Body)),
         }
     }
@@ -161,7 +210,7 @@ impl HttpAsker {
     /// Gets the head of an answer, on a kept connection if there is one.
     async fn exchange(
         &self,
-        request: &Request<Full<Bytes>>,
+        request: &Asked,
         progress: &mut Progress,
     ) -> Result<(Line, hyper::Response<Incoming>), Outcome> {
         progress.phase = Phase::Answer;
@@ -196,18 +245,20 @@ impl HttpAsker {
         Line::new(stream, peer).await.map_err(|error| failure::of_http(&error, Phase::Answer))
     }
 
-    /// Reads a body to its end, or to the limit; keeps it, up to so many bytes, if `keep`.
+    /// Reads a body to its end, or to the limit; keeps it, up to so many bytes, if `keep`. `heard` is called with each piece.
     async fn read(
         &self,
         line: &mut Line,
         mut body: Incoming,
         keep: Option<usize>,
+        heard: &(dyn Fn() + Sync),
     ) -> Result<Body, Outcome> {
         let mut kept = Vec::new();
         let mut length = 0;
         while let Some(piece) = line.next(&mut body).await {
             let piece = piece.map_err(|error| failure::of_http(&error, Phase::Body))?;
             let Some(data) = piece.data_ref() else { continue };
+            heard();
             length += data.len();
             if length > keep.unwrap_or(MOST_BODY) {
                 return Ok(Body::TooLong);
@@ -286,7 +337,7 @@ fn request(
     connection: Connection,
     url: &Url,
     lab: &dyn Fn(&str) -> Option<String>,
-) -> Result<Request<Full<Bytes>>, PrepareError> {
+) -> Result<Asked, PrepareError> {
     let body = http.body.as_ref().map(|body| reveal(body, lab)).transpose()?;
     let mut request = Request::new(Full::new(Bytes::from(body.unwrap_or_default())));
     *request.method_mut() = Method::from_bytes(http.method.as_bytes()).map_err(|_| {

@@ -107,8 +107,7 @@ impl Prober {
         let name = format!("{}/{}", writer.service, writer.probe);
         let store = ledger::prepare((spec, ledger), (writer, datacenters), lab, connector)
             .map_err(|error| error.at(&spec.name))?;
-        let handle =
-            LedgerHandle { probe: id, name, spec: ledger.clone(), store: Arc::clone(&store) };
+        let handle = LedgerHandle::new(id, (name, Arc::clone(&store)), (spec, ledger));
         let prober = Prober::asking(id, spec, Asker::Ledger(store));
         Ok(Prober { ledger: Some(handle), ..prober })
     }

@@ -81,7 +81,8 @@ impl Desk {
     pub(super) fn not_sent(&self, seq: u64, due: Offset, now: Offset, why: Blindness) {
         let outcome = Outcome::Unknown(why);
         let served_by = ServedBy::Unnamed;
-        self.report(Sample { seq, due, sent: now, done: now, outcome, served_by });
+        let acknowledged = false;
+        self.report(Sample { seq, due, sent: now, done: now, outcome, acknowledged, served_by });
     }
 
     fn report(&self, sample: Sample) {
@@ -114,7 +115,7 @@ impl Ticket {
         let sent = self.desk.clock.now();
         self.sent = Some(sent);
         if self.desk.missed(self.due, sent) {
-            return self.report(sent, Outcome::Unknown(Blindness::Stalled), ServedBy::Unnamed);
+            return self.report_silence(sent, Blindness::Stalled);
         }
         let mut progress = Progress::begun();
         let Sampler { asker, timeout, slower_than, .. } = &self.desk.sampler;
@@ -127,14 +128,19 @@ impl Ticket {
         let done = self.desk.clock.now();
         let end = End { took: done.since(sent), late: done.since(deadline), ended };
         let outcome = end.judge(&progress, *slower_than);
-        self.report(done, outcome, progress.served_by);
+        self.report(done, outcome, end.is_acknowledged(&progress), progress.served_by);
     }
 
-    fn report(&mut self, done: Offset, outcome: Outcome, served_by: ServedBy) {
+    /// Reports that nothing was heard of it.
+    fn report_silence(&mut self, done: Offset, why: Blindness) {
+        self.report(done, Outcome::Unknown(why), false, ServedBy::Unnamed);
+    }
+
+    fn report(&mut self, done: Offset, outcome: Outcome, acknowledged: bool, served_by: ServedBy) {
         self.reported = true;
         let sent = self.sent.unwrap_or(done);
         let (seq, due) = (self.seq, self.due);
-        self.desk.report(Sample { seq, due, sent, done, outcome, served_by });
+        self.desk.report(Sample { seq, due, sent, done, outcome, acknowledged, served_by });
     }
 }
 
@@ -142,7 +148,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.reported {
             let now = self.desk.clock.now();
-            self.report(now, Outcome::Unknown(Blindness::Ended), ServedBy::Unnamed);
+            self.report_silence(now, Blindness::Ended);
         }
     }
 }
@@ -158,6 +164,11 @@ struct End {
 }
 
 impl End {
+    /// Whether the answer that was wanted came at all, however late we heard it.
+    fn is_acknowledged(&self, progress: &Progress) -> bool {
+        matches!(self.ended, Some(Ok(()))) && progress.wrong_status.is_none()
+    }
+
     /// The outcome, from what came and when.
     fn judge(&self, progress: &Progress, slower_than: Option<Duration>) -> Outcome {
         let hung = Outcome::Bad(Reason::TimeOut(progress.phase));
@@ -176,5 +187,28 @@ impl End {
             (Outcome::Unknown(_), _) | (_, None) => outcome,
             (_, Some(status)) => Outcome::Bad(Reason::Status(status)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_late_is_acknowledged_whatever_its_user_had_of_it() {
+        let seen = |late: u64, ended, wrong_status| {
+            let late = Duration::from_millis(late);
+            let end = End { took: Duration::from_secs(1) + late, late, ended };
+            let progress = Progress { wrong_status, ..Progress::begun() };
+            (end.judge(&progress, None), end.is_acknowledged(&progress))
+        };
+        let stalled = Outcome::Unknown(Blindness::Stalled);
+        let hung = Outcome::Bad(Reason::TimeOut(Phase::LookUp));
+        assert_eq!(seen(0, Some(Ok(())), None), (Outcome::Good, true));
+        assert_eq!(seen(10, Some(Ok(())), None), (hung, true), "too late for its user");
+        assert_eq!(seen(900, Some(Ok(())), None), (stalled, true), "we stalled");
+        assert_eq!(seen(900, None, None), (stalled, false), "nobody knows");
+        let wrong = Outcome::Bad(Reason::Status(500));
+        assert_eq!(seen(10, Some(Ok(())), Some(500)), (wrong, false));
     }
 }

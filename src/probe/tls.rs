@@ -1,5 +1,6 @@
 //! TLS by rustls with ring, once per probe.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::connector::Stream;
 use super::{PrepareError, failure};
-use crate::model::{Outcome, Phase};
+use crate::model::{Outcome, Phase, printable};
 
 /// How to speak TLS with one server name.
 pub(super) struct Tls {
@@ -67,11 +68,43 @@ impl Tls {
 
     /// The handshake.
     pub(super) async fn wrap(&self, plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, Outcome> {
-        match self.connector.connect(self.name.clone(), plain).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(failure::of_stream(&error, Phase::Tls)),
-        }
+        self.handshake(plain).await.map_err(|error| failure::of_stream(&error, Phase::Tls))
     }
+
+    /// The same, with what went wrong: [`in_words`] says it to people.
+    pub(super) async fn handshake(&self, plain: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(self.connector.connect(self.name.clone(), plain).await?))
+    }
+}
+
+/// Why a handshake failed, and what to do.
+pub(super) fn in_words(error: &io::Error) -> String {
+    use rustls::CertificateError as Bad;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let why = match inner {
+        Some(rustls::Error::InvalidCertificate(bad)) => match bad {
+            Bad::UnknownIssuer | Bad::BadSignature => {
+                "no authority that is trusted vouches for the server's certificate: name its authority's PEM file as `ca`"
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                "the server's certificate is for another name: address it by one that the certificate has"
+            }
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "the server's certificate has expired: renew it"
+            }
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "the server's certificate is not valid yet: look at the clocks"
+            }
+            // Only its text has a name for this one.
+            _ if error.to_string().contains("CaUsedAsEndEntity") => {
+                "the server shows an authority's own certificate (CA:TRUE): let that one sign another for it"
+            }
+            _ => return printable(&format!("the server's certificate cannot be taken: {error}")),
+        },
+        Some(_) => return printable(&format!("TLS failed: {error}")),
+        None => return printable(&format!("the connection broke while TLS began: {error}")),
+    };
+    why.to_owned()
 }
 
 /// Takes any certificate, as libpq does under `sslmode=require`; only the signatures must be right.

@@ -113,7 +113,7 @@ fn lost(ledger: &LedgerRecord, marks: &Marks) -> Vec<String> {
         false => format!("first lost: {}; last lost: {}", write(first), write(last)),
     }];
     if let Some(window) = ledger.window {
-        lines.push(format!("data loss window {}", bounds(window)));
+        lines.push(format!("data loss window {}{}", bounds(window), each_window(ledger)));
     }
     if ledger.lost_after_cut > 0 {
         let count = plural(ledger.lost_after_cut, "of them was", "of them were");
@@ -130,6 +130,20 @@ fn lost(ledger: &LedgerRecord, marks: &Marks) -> Vec<String> {
             .push("nothing was missing after failover: failback is where the data died".to_owned());
     }
     lines
+}
+
+/// The windows of two losses: at the cut and at failback. Nothing where failback took none.
+fn each_window(ledger: &LedgerRecord) -> String {
+    match (ledger.window_at_cut, ledger.window_at_failback) {
+        (Some(at_cut), Some(at_failback)) => {
+            format!(
+                ", the larger of {} at the cut and {} at failback",
+                bounds(at_cut),
+                bounds(at_failback)
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Whether all was there after failover, and not after failback.
@@ -199,8 +213,9 @@ fn apart(all: &[Written<'_>], service: &ServiceRecord) -> Vec<Entry> {
 fn place(asks: &str) -> String {
     match asks.split_once("://") {
         Some((before, after)) => {
+            let before = before.rfind(' ').map_or("", |at| &before[..=at]);
             let path = after.find('/').map_or("", |at| &after[at..]);
-            format!("{before}://{path}")
+            format!("{before}{path}")
         }
         None => asks.to_owned(),
     }
@@ -208,7 +223,7 @@ fn place(asks: &str) -> String {
 
 /// `after failover: 208 records read in 1.3 ms, 21 missing; 11 attempts`.
 fn read(reads: &LedgerReads, marks: &Marks) -> String {
-    let LedgerReads { stage, attempts, records, missing, foreign, .. } = reads;
+    let LedgerReads { stage, attempts, records, missing, since, foreign, one_by_one, .. } = reads;
     let took = time(reads.ended.since(reads.began));
     let at = moment(reads.began, marks);
     let mut text = match &reads.unfinished {
@@ -221,6 +236,13 @@ fn read(reads: &LedgerReads, marks: &Marks) -> String {
     };
     if *attempts > 1 {
         text.push_str(&format!("; {attempts} attempts"));
+    }
+    if *since > 0 {
+        let writes = plural(*since, "write", "writes");
+        text.push_str(&format!("; {writes} acknowledged since, looked for after failback only"));
+    }
+    if *one_by_one {
+        text.push_str("; asked for one by one, which shows no copies and no records of others");
     }
     if *foreign > 0 {
         let others = plural(*foreign, "record of others", "records of others");

@@ -149,6 +149,9 @@ pub fn told(probe: &ProbeRecord, marks: &Marks) -> String {
     if !probe.required {
         parts.push("not required".to_owned());
     }
+    if probe.may_stay {
+        parts.push("may stay where it went".to_owned());
+    }
     if probe.keep_alive {
         parts.push("connections kept open".to_owned());
     }

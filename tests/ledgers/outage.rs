@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +47,13 @@ pub struct Process(Mutex<Child>);
 impl Process {
     pub fn new(child: Child) -> Process {
         Process(Mutex::new(child))
+    }
+
+    /// Stops it, or lets it go on: `-STOP`, `-CONT`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.0.lock().unwrap().id().to_string();
+        let done = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(done.success());
     }
 
     /// SIGKILL, and it is gone.
@@ -160,6 +168,16 @@ pub fn plan(text: &str) -> Plan {
     parsed.plan.unwrap_or_else(|| panic!("{:#?}", parsed.findings))
 }
 
+/// An example plan, with each address where the test has it. All of `moved` has to be in it.
+pub fn example(file: &str, moved: &[(&str, &str)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("drills/ledgers").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    moved.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in {file}");
+        text.replace(from, to)
+    })
+}
+
 /// A plan with one ledger, `chats/keep`, that is written every 10 ms.
 pub fn plan_with(ledger: &str) -> String {
     format!(
@@ -184,15 +202,28 @@ timing: {{ baseline: 2s, stable_for: 1s, hold: 0s, at_most: 12s }}
     )
 }
 
-/// The one ledger of a plan, made ready for the run `test`.
-pub fn prober(plan: &Plan) -> Prober {
+/// The same for a store whose primary stays where it went when the lost datacenter is back.
+pub fn staying(ledger: &str) -> String {
+    plan_with(ledger).replace("        promises: {", "        may_stay: true\n        promises: {")
+}
+
+/// The ledgers of a plan, made ready for the run `test`, in its order.
+fn probers(plan: &Plan) -> Vec<Prober> {
     let connector = Arc::new(SystemConnector::from_system().unwrap());
-    let (id, service, spec) = plan.probes().next().unwrap();
-    let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
-    let writer =
-        Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
     let names: Vec<_> = plan.datacenters.to_vec();
-    Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
+    let ready = plan.probes().map(|(id, service, spec)| {
+        let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
+        let writer =
+            Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
+        let connector = connector.clone();
+        Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
+    });
+    ready.collect()
+}
+
+/// The first ledger of a plan, made ready for the run `test`.
+pub fn prober(plan: &Plan) -> Prober {
+    probers(plan).remove(0)
 }
 
 /// The ledger with these settings, without its writes.
@@ -220,12 +251,20 @@ pub async fn write_while(prober: Prober, written: &Written, done: impl Future<Ou
 pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> RunRecord {
     let plan = Arc::new(plan(text));
     let spec = plan.traffic[0].clone();
-    let control: Arc<dyn TrafficControl> =
-        Arc::new(Outage { spec, lost: AtomicBool::new(false), cut, restore });
+    let control = Outage { spec, lost: AtomicBool::new(false), cut, restore };
+    drill_through(plan, std::slice::from_ref(written), Arc::new(control)).await
+}
+
+/// Runs the drill of this plan through this control; `written` fills with what each of its ledgers writes.
+pub async fn drill_through(
+    plan: Arc<Plan>,
+    written: &[Written],
+    control: Arc<dyn TrafficControl>,
+) -> RunRecord {
     let (_stop, stopped) = tokio::sync::watch::channel(None);
-    let heard = written.clone();
+    let heard = written.to_vec();
     let drill = Drill {
-        probing: Box::new(Probes::new(vec![prober(&plan)], Vec::new())),
+        probing: Box::new(Probes::new(probers(&plan), Vec::new())),
         plan,
         file: "test".into(),
         run: "test".into(),
@@ -239,7 +278,9 @@ pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> Run
         hurry: tokio::sync::watch::Sender::new(false).subscribe(),
         guardian: Box::new(()),
         listener: Box::new(|_| {}),
-        sampled: Box::new(move |sampled| heard.push(sampled.sample)),
+        sampled: Box::new(move |sampled| {
+            heard[sampled.probe.probe as usize].push(sampled.sample);
+        }),
     };
     drill.run().await
 }
@@ -249,7 +290,41 @@ pub fn codes(record: &RunRecord) -> Vec<&str> {
     record.reasons.iter().map(|why| why.code.as_str()).collect()
 }
 
-/// What became of the one ledger's records.
+/// The acknowledged writes that the servers do not have: the ledger's account says the same, and is right in all else too.
+pub fn lost_as_said(said: &LedgerRecord, written: &Written, has: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let acknowledged = written.with(Fate::Acknowledged);
+    let lost: BTreeSet<u64> = acknowledged.difference(has).copied().collect();
+    let count = lost.len() as u64;
+    assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
+    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
+    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
+    assert_eq!(said.acknowledged, acknowledged.len() as u64);
+    assert_eq!(said.recovered, written.with(Fate::Unknown).intersection(has).count() as u64);
+    assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
+    lost
+}
+
+/// The same where `had` is what the one had who led before the cut: it had all that it acknowledged.
+pub fn lost_of_what_it_had(
+    record: &RunRecord,
+    written: &Written,
+    had: &BTreeSet<u64>,
+    has: &BTreeSet<u64>,
+) -> BTreeSet<u64> {
+    let lost = lost_as_said(ledger(record), written, has);
+    let gone: BTreeSet<u64> = had.difference(has).copied().collect();
+    let acknowledged = written.with(Fate::Acknowledged);
+    assert_eq!(lost, gone.intersection(&acknowledged).copied().collect(), "it had all of them");
+    lost
+}
+
+/// What became of the first ledger's records.
 pub fn ledger(record: &RunRecord) -> &LedgerRecord {
-    record.services[0].probes[0].ledger.as_ref().unwrap_or_else(|| panic!("{:#?}", record.reasons))
+    ledger_of(record, 0)
+}
+
+/// What became of the records of the ledger at this place.
+pub fn ledger_of(record: &RunRecord, place: usize) -> &LedgerRecord {
+    let ledger = record.services[0].probes[place].ledger.as_ref();
+    ledger.unwrap_or_else(|| panic!("{:#?}", record.reasons))
 }

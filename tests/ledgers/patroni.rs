@@ -1,17 +1,47 @@
 //! PostgreSQL under Patroni and etcd: two members, of which one leads.
 //!
-//! A failover takes as long as the leader's lease, 10 s here.
+//! A failover takes as long as the leader's lease, 10 s here, and the leader stays where it went.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use firedrill::model::{Fate, RunRecord};
+use firedrill::model::{Fate, RunRecord, Verdict};
+use firedrill::traffic::gates::Gates;
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::outage::{Act, Process, Written, codes, drill, free_port, ledger, plan_with, until};
+use super::outage::{
+    Act, Process, Written, codes, drill, drill_through, example, free_port, ledger, plan, staying,
+    until,
+};
 use super::postgres_server::{PASSWORD, as_postgres, folder, own, settings, signal_all, sql};
+
+/// Where the proxies of a plan stand before a member: for PostgreSQL, for Patroni, and on its own way to etcd.
+#[derive(Clone, Copy)]
+struct Before {
+    postgres: u16,
+    patroni: u16,
+    etcd: u16,
+}
+
+/// The address of the proxies.
+const PROXIES: &str = "127.0.1.10";
+
+/// Where a member listens.
+#[derive(Clone, Copy)]
+struct Place {
+    name: &'static str,
+    ip: &'static str,
+    port: u16,
+    api: u16,
+}
+
+impl Place {
+    fn new(name: &'static str, ip: &'static str) -> Place {
+        Place { name, ip, port: free_port(ip), api: free_port(ip) }
+    }
+}
 
 struct Member {
     name: &'static str,
@@ -29,27 +59,35 @@ struct Cluster {
 }
 
 impl Member {
-    fn new(name: &'static str, ip: &'static str, etcd: u16, synchronous: bool) -> Member {
+    fn new(place: Place, etcd: u16, before: Option<Before>, synchronous: bool) -> Member {
         let home = folder();
-        let (port, api) = (free_port(ip), free_port(ip));
+        let Place { name, ip, port, api } = place;
+        let etcd = match before {
+            Some(before) => format!("{{ host: '{PROXIES}:{}', use_proxies: true }}", before.etcd),
+            None => format!("{{ host: '127.0.0.1:{etcd}' }}"),
+        };
+        let (to_postgres, to_patroni) = match before {
+            Some(it) => (format!("{PROXIES}:{}", it.postgres), format!("{PROXIES}:{}", it.patroni)),
+            None => (format!("{ip}:{port}"), format!("{ip}:{api}")),
+        };
         let at = home.path().display();
         let user = |name| format!("{{ username: {name}, password: {PASSWORD} }}");
         let text = format!(
             "scope: drill
 name: {name}
-restapi: {{ listen: '{ip}:{api}', connect_address: '{ip}:{api}' }}
-etcd3: {{ host: '127.0.0.1:{etcd}' }}
+restapi: {{ listen: '{ip}:{api}', connect_address: '{to_patroni}' }}
+etcd3: {etcd}
 bootstrap:
   dcs:
     ttl: 10
-    loop_wait: 2
+    loop_wait: 1
     retry_timeout: 3
     synchronous_mode: {synchronous}
     postgresql: {{ parameters: {{ fsync: 'off', wal_retrieve_retry_interval: 200ms }} }}
   initdb: [ {{ encoding: UTF8 }}, {{ locale: C }}, no-sync ]
 postgresql:
   listen: '{ip}:{port}'
-  connect_address: '{ip}:{port}'
+  connect_address: '{to_postgres}'
   bin_dir: /usr/lib/postgresql/15/bin
   data_dir: {at}/data
   pgpass: {at}/pgpass
@@ -122,8 +160,19 @@ impl Drop for Member {
 
 impl Cluster {
     async fn start(synchronous: bool) -> Arc<Cluster> {
+        let places = [Place::new("a", "127.0.1.1"), Place::new("b", "127.0.2.1")];
+        Cluster::start_at(places, free_port("127.0.0.1"), None, synchronous).await
+    }
+
+    /// Starts etcd with this port for its clients, and two members, the first of them behind proxies.
+    async fn start_at(
+        [a, b]: [Place; 2],
+        client: u16,
+        before: Option<Before>,
+        synchronous: bool,
+    ) -> Arc<Cluster> {
         let home = tempfile::tempdir().unwrap();
-        let (client, peer) = (free_port("127.0.0.1"), free_port("127.0.0.1"));
+        let peer = free_port("127.0.0.1");
         let url = |port| format!("http://127.0.0.1:{port}");
         let etcd = Command::new("etcd")
             .arg("--data-dir")
@@ -138,11 +187,16 @@ impl Cluster {
             .expect("apt-get install etcd-server");
         let etcd = Process::new(etcd);
         until("etcd answers", || std::net::TcpStream::connect(("127.0.0.1", client)).is_ok()).await;
-        let a = Member::new("a", "127.0.1.1", client, synchronous);
+        let a = Member::new(a, client, before, synchronous);
         until("a leads", || a.leads()).await;
-        let b = Member::new("b", "127.0.2.1", client, synchronous);
-        let state = if synchronous { "sync" } else { "async" };
+        let b = Member::new(b, client, None, synchronous);
+        // Asked of b itself: on a, the copying that b begins with streams too, and b may have started from it long after.
         until("b follows", || {
+            b.sql("SELECT status FROM pg_stat_wal_receiver").as_deref() == Some("streaming")
+        })
+        .await;
+        let state = if synchronous { "sync" } else { "async" };
+        until("b follows as it should", || {
             a.sql("SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'").as_deref()
                 == Some(state)
         })
@@ -153,7 +207,7 @@ impl Cluster {
     fn plan(&self) -> String {
         let ledger = settings(&[self.a.host(), self.b.host()], "", ", create: true, keep: true")
             .replace("settle: 200ms", "settle: 2s");
-        plan_with(&ledger)
+        staying(&ledger)
             .replace("every: 10ms", "every: 20ms")
             .replace("recover_within: 8s", "recover_within: 25s")
             .replace("at_most: 12s", "at_most: 40s")
@@ -175,8 +229,11 @@ fn nothing() -> Act {
 
 /// What the ledger says is lost is what nobody has who leads now.
 fn holds_the_leaders_view(record: &RunRecord, written: &Written, has: &BTreeSet<u64>) -> u64 {
-    let missing = written.with(Fate::Acknowledged).difference(has).count() as u64;
+    let gone: BTreeSet<u64> = written.with(Fate::Acknowledged).difference(has).copied().collect();
+    let missing = gone.len() as u64;
     let said = ledger(record);
+    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), gone.first().copied());
+    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), gone.last().copied());
     assert_eq!((said.lost.low, said.lost.high), (missing, Some(missing)), "{said:#?}");
     assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
     println!(
@@ -191,22 +248,42 @@ fn holds_the_leaders_view(record: &RunRecord, written: &Written, has: &BTreeSet<
         record.verdict,
         codes(record)
     );
+    // What was promised is that it is written again in time, and that nothing is lost.
+    let verdict = if missing == 0 { Verdict::Pass } else { Verdict::Fail };
+    assert_eq!(record.verdict, verdict, "{:#?}", record.reasons);
     missing
 }
 
-async fn killed(synchronous: bool) -> u64 {
-    let cluster = Cluster::start(synchronous).await;
-    let written = Written::default();
-    let record = drill(&cluster.plan(), &written, signalling(&cluster, "-KILL"), nothing()).await;
+async fn killed(cluster: &Arc<Cluster>, written: &Written) -> u64 {
+    let record = drill(&cluster.plan(), written, signalling(cluster, "-KILL"), nothing()).await;
     assert!(cluster.b.leads(), "{:#?}", record.reasons);
     let recovery = record.services[0].probes[0].recovery.as_ref();
     assert!(recovery.is_some(), "{:#?}", record.reasons);
-    holds_the_leaders_view(&record, &written, &cluster.b.rows())
+    holds_the_leaders_view(&record, written, &cluster.b.rows())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_killed_is_followed_by_its_synchronous_standby_and_nothing_is_lost() {
-    assert_eq!(killed(true).await, 0);
+    let cluster = Cluster::start(true).await;
+    assert_eq!(killed(&cluster, &Written::default()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_leader_that_is_killed_loses_what_its_standby_had_not_got() {
+    let cluster = Cluster::start(false).await;
+    let written = Written::default();
+    // From the middle of the baseline on, nothing reaches the standby any more.
+    let lag = async {
+        until("half of the baseline", || written.with(Fate::Acknowledged).len() >= 50).await;
+        let cluster = cluster.clone();
+        let alone = move || {
+            cluster.a.sql("ALTER ROLE replicator NOLOGIN").unwrap();
+            cluster.a.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication").unwrap();
+        };
+        tokio::task::spawn_blocking(alone).await.unwrap();
+    };
+    let (lost, ()) = tokio::join!(killed(&cluster, &written), lag);
+    assert!(lost > 0, "the verdict on a loss is what this is about");
 }
 
 async fn stopped(synchronous: bool) -> u64 {
@@ -230,11 +307,58 @@ async fn a_leader_that_was_stopped_and_goes_on_is_no_leader_any_more_or_writes_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_asynchronous_leader_is_killed() {
-    killed(false).await;
+async fn a_synchronous_leader_that_was_stopped_loses_nothing() {
+    assert_eq!(stopped(true).await, 0);
+}
+
+/// The example plan at places of this test; its records are kept, for the tables to be read.
+fn example_at(a: Place, b: Place, before: Before, etcd: u16) -> String {
+    example(
+        "postgres-patroni.yaml",
+        &[
+            (&format!("{PROXIES}:15432"), &format!("{PROXIES}:{}", before.postgres)),
+            (&format!("{PROXIES}:18008"), &format!("{PROXIES}:{}", before.patroni)),
+            (&format!("{PROXIES}:12379"), &format!("{PROXIES}:{}", before.etcd)),
+            ("127.0.1.1:5432", &format!("{}:{}", a.ip, a.port)),
+            ("127.0.1.1:8008", &format!("{}:{}", a.ip, a.api)),
+            ("127.0.2.1:5432", &format!("{}:{}", b.ip, b.port)),
+            ("127.0.0.1:2379", &format!("127.0.0.1:{etcd}")),
+            ("dbname: shop", "dbname: postgres"),
+            ("create: true", "create: true\n          keep: true"),
+        ],
+    )
+}
+
+/// The leader is cut off from clients, standby and etcd by the proxy of the example plan.
+async fn cut_off(synchronous: bool) -> u64 {
+    let (a, b) = (Place::new("a", "127.0.1.1"), Place::new("b", "127.0.2.1"));
+    let etcd = free_port("127.0.0.1");
+    let [postgres, patroni, to_etcd] = [(); 3].map(|()| free_port(PROXIES));
+    let before = Before { postgres, patroni, etcd: to_etcd };
+    let plan = Arc::new(plan(&example_at(a, b, before, etcd)));
+    let proxy = Gates::listen(plan.traffic[0].clone()).await.unwrap();
+    let cluster = Cluster::start_at([a, b], etcd, Some(before), synchronous).await;
+    let role = "CREATE ROLE firedrill LOGIN PASSWORD 's3cret-PGPASSWORD'; GRANT CREATE ON SCHEMA public TO firedrill";
+    cluster.a.sql(role).unwrap();
+    let written = Written::default();
+    let record = drill_through(plan, std::slice::from_ref(&written), Arc::new(proxy)).await;
+    assert!(cluster.b.leads(), "{:#?}", record.reasons);
+    let served = &record.services[0].probes[0].served;
+    println!("served {served:?}");
+    let lost = holds_the_leaders_view(&record, &written, &cluster.b.rows());
+    // The path itself was seen dead, and is open again.
+    let path = record.proof.controls[0].path.unwrap();
+    assert!(path.connections > 0 && path.bytes == 0, "{path:?}");
+    until("the old leader follows", || !cluster.a.leads()).await;
+    lost
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_synchronous_leader_that_was_stopped_loses_nothing() {
-    assert_eq!(stopped(true).await, 0);
+async fn a_synchronous_leader_that_was_cut_off_by_the_proxy_loses_nothing() {
+    assert_eq!(cut_off(true).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_leader_is_cut_off_by_the_proxy() {
+    cut_off(false).await;
 }

@@ -13,13 +13,13 @@ use super::postgres_server::{Link, PASSWORD, Server, settings};
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// What `begin` says against a ledger with these settings.
-async fn refusal(ledger: &str) -> String {
+pub async fn refusal(ledger: &str) -> String {
     let said = handle(ledger).begin(LIMIT).await.unwrap_err();
     assert!(!said.contains(PASSWORD), "{said}");
     said
 }
 
-const MAKE: &str =
+pub const MAKE: &str =
     "(run text, service text, probe text, seq bigint, written_at timestamptz DEFAULT now())";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +59,10 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
     assert!(said.contains("GRANT INSERT, DELETE"), "{said}");
     let said = refusal(&app(settings(&at, "", ", create: true"))).await;
     assert!(said.contains("CREATE there"), "rights in the schema: {said}");
-    let said =
-        refusal(&plain.replace("dbname: postgres", "dbname: postgres, sslmode: require")).await;
-    assert!(said.contains("no TLS"), "{said}");
+    for mode in ["", "sslmode: require, ", "sslmode: verify-full, "] {
+        let said = refusal(&plain.replace("sslmode: disable, ", mode)).await;
+        assert!(said.contains("no TLS") && said.contains("sslmode"), "{mode}: {said}");
+    }
     server.sql("ALTER SYSTEM SET default_transaction_read_only = on").unwrap();
     server.sql("SELECT pg_reload_conf()").unwrap();
     until("the server is read-only", || {
@@ -73,6 +74,27 @@ async fn what_a_ledger_cannot_use_is_told_apart() {
     server.kill();
     let said = refusal(&plain).await;
     assert!(said.contains("cannot be reached: refused"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_read_only_where_the_plan_says_so() {
+    let primary = Server::start("127.0.1.1", &[]).await;
+    let link = Link::to("127.0.1.1", primary.port).await;
+    let standby = Server::standby("127.0.2.1", link.port).await;
+    primary.sql(&format!("CREATE TABLE firedrill_ledger {MAKE}")).unwrap();
+    until("the standby has the table", || standby.sql("TABLE firedrill_ledger").is_some()).await;
+    let read = async |ledger: &str| {
+        handle(ledger).read(Clock::start(), ReadStage::AfterFailback, LIMIT).await.end
+    };
+    // The address that writes go to leads to a replica by now, which may be behind, or have what the primary lost.
+    let said = read(&settings(&[standby.host()], "", "")).await.unwrap_err();
+    assert!(said.contains("replica"), "{said}");
+    assert_eq!(read(&settings(&[primary.host()], "", "")).await, Ok(()));
+    let to = standby.host().replace('"', "");
+    let read_at =
+        format!(", read: \"postgres://postgres:${{env:PG}}@{to}/postgres?sslmode=disable\"");
+    let beside = settings(&[primary.host()], &read_at, "");
+    assert_eq!(read(&beside).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +212,8 @@ async fn the_password_is_in_no_output_of_a_whole_drill() {
         for format in ["json", "html", "junit", "markdown", "openmetrics"] {
             command.arg(format!("--report={format}={}", home.path().join(format).display()));
         }
-        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
+        let url =
+            format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
         let output = command.arg(&file).env("DATABASE_URL", url).output().unwrap();
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
         said += &String::from_utf8_lossy(&output.stderr);

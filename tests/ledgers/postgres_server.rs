@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -55,13 +56,40 @@ pub fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Sends a signal to a process and all its children, the process first.
+/// Sends a signal to a process and all its children, and returns when it has reached them: what was killed or stopped takes
+/// no write any more.
 pub fn signal_all(pid: &str, signal: &str) {
+    // One may have ended by itself meanwhile.
+    let send = |signal: &str, ids: &[&str]| {
+        Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap()
+    };
+    if signal != "-CONT" {
+        // No more children from here on.
+        send("-STOP", &[pid]);
+    }
     let children = Command::new("pgrep").args(["-P", pid]).output().unwrap();
     let children = String::from_utf8(children.stdout).unwrap();
-    let ids = std::iter::once(pid).chain(children.split_whitespace());
-    // One may have ended by itself meanwhile.
-    Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap();
+    let ids: Vec<&str> = std::iter::once(pid).chain(children.split_whitespace()).collect();
+    send(signal, &ids);
+    let done = |state: char| match signal {
+        "-KILL" => matches!(state, 'Z' | 'X'),
+        "-STOP" => matches!(state, 'T' | 'Z' | 'X'),
+        _ => true,
+    };
+    for _ in 0..5000 {
+        if ids.iter().filter_map(|id| state(id)).all(done) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{signal} did not reach {ids:?}");
+}
+
+/// The state of a process as the kernel names it; `None` where there is none.
+fn state(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may have anything in it.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Whether a SQL text gives this, over the socket in `home`.
@@ -206,7 +234,7 @@ impl Drop for Server {
 pub fn settings(hosts: &[String], more: &str, beside: &str) -> String {
     let hosts = hosts.join(", ");
     format!(
-        "{{ postgres: {{ hosts: [{hosts}], user: postgres, password: \"${{env:PG}}\", dbname: postgres{more} }}, \
+        "{{ postgres: {{ sslmode: disable, hosts: [{hosts}], user: postgres, password: \"${{env:PG}}\", dbname: postgres{more} }}, \
          settle: 200ms{beside} }}"
     )
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::drilled::{
+use super::outage::{
     Process, Written, free_port, handle, plan, plan_with, prober, until, write_while,
 };
 
@@ -46,7 +46,12 @@ impl Redis {
 
     /// The numbers in the drill's list.
     pub fn list(&self) -> std::collections::BTreeSet<u64> {
-        let said = self.ask(&["LRANGE", "firedrill:test:chats:keep", "0", "-1"]);
+        self.list_of("keep")
+    }
+
+    /// The numbers in the list of a probe.
+    pub fn list_of(&self, probe: &str) -> std::collections::BTreeSet<u64> {
+        let said = self.ask(&["LRANGE", &format!("firedrill:test:chats:{probe}"), "0", "-1"]);
         said.lines().filter_map(|line| line.parse().ok()).collect()
     }
 }
@@ -220,4 +225,109 @@ async fn a_server_that_dies_while_it_is_read_is_no_empty_ledger() {
     assert!(read.end.is_err());
     // What was there is there.
     assert_eq!(read.seen.iter().collect::<Vec<_>>(), [0, 1]);
+}
+
+/// Says of every name that its master is at `ip` and `port`, as a Sentinel does.
+async fn sentinel(ip: &'static str, port: u16) -> u16 {
+    let port = port.to_string();
+    let said = format!("*2\r\n${}\r\n{ip}\r\n${}\r\n{port}\r\n", ip.len(), port.len());
+    answering(said.leak().as_bytes()).await
+}
+
+#[tokio::test]
+async fn records_are_read_where_most_sentinels_say_and_nowhere_without_most() {
+    let (old, new) = (Redis::start("127.0.1.1", &[]).await, Redis::start("127.0.2.1", &[]).await);
+    old.ask(&["RPUSH", "firedrill:test:chats:keep", "1", "2", "3"]);
+    new.ask(&["RPUSH", "firedrill:test:chats:keep", "1"]);
+    let (cut_off, one, two) = (
+        sentinel(old.ip, old.port).await,
+        sentinel(new.ip, new.port).await,
+        sentinel(new.ip, new.port).await,
+    );
+    let read = async |sentinels: [u16; 3]| {
+        let at = sentinels.map(|port| format!("\"127.0.0.1:{port}\"")).join(", ");
+        let ledger = handle(&format!("{{ redis: {{ sentinels: [{at}], master: drill }} }}"));
+        let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
+        read.end.map(|()| read.seen.iter().collect::<Vec<_>>())
+    };
+    for order in [[cut_off, one, two], [one, cut_off, two], [one, two, cut_off], [one, two, 1]] {
+        assert_eq!(read(order).await, Ok(vec![1]), "{order:?}");
+    }
+    for order in [[cut_off, one, 1], [one, 1, 2]] {
+        let said = read(order).await.unwrap_err();
+        assert!(said.contains("agree who the master is"), "{said}");
+    }
+}
+
+/// Answers `first` to the first that it is asked on a connection, and breaks off.
+async fn breaking_off_after(first: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(first).await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_write_is_what_the_answer_to_it_says_and_unknown_without_one() {
+    use Fate::{Acknowledged, Refused, Unknown};
+    // Before the record's own answer comes that to its end of life.
+    for (answer, wait, fate) in [
+        (&b":0\r\n:1\r\n"[..], "", Acknowledged),
+        (b"-NOPERM no\r\n:1\r\n", "", Acknowledged),
+        (b":0\r\n:1\r\n", WAIT, Unknown),
+        (b":0\r\n:1\r\n:0\r\n", WAIT, Unknown),
+        (b":0\r\n:1\r\n-NOPERM no\r\n", WAIT, Unknown),
+        (b":0\r\n:1\r\n:1\r\n", WAIT, Acknowledged),
+        (b":1\r\n", "", Unknown),
+        (b":1\r\n:0\r\n", "", Unknown),
+        (b":1\r\n+QUEUED\r\n", "", Unknown),
+        (b">2\r\n$1\r\na\r\n$1\r\nb\r\n", "", Unknown),
+        (b":1\r\n-ERR whatever\r\n", "", Unknown),
+        (b":1\r\n-UNKILLABLE whatever\r\n", "", Unknown),
+        (b"-READONLY no\r\n-READONLY no\r\n", "", Refused),
+        (b"-MOVED 1 a:1\r\n-MOVED 1 a:1\r\n", "", Refused),
+        (b"-LOADING no\r\n-LOADING no\r\n", WAIT, Refused),
+        (b"-LOADING no\r\n", "", Unknown),
+        (b"", "", Unknown),
+    ] {
+        let port = breaking_off_after(answer).await;
+        let settings = format!("{{ redis: {{ url: \"redis://127.0.0.1:{port}\"{wait} }} }}");
+        let (plan, written) = (plan(&plan_with(&settings)), Written::default());
+        write_while(prober(&plan), &written, written.until_more(fate, 3)).await;
+        // Those that were under way at the end are unknown.
+        let strays = [Acknowledged, Refused].into_iter().filter(|it| *it != fate);
+        let strays: usize = strays.map(|it| written.with(it).len()).sum();
+        assert_eq!(strays, 0, "{}", String::from_utf8_lossy(answer));
+    }
+}
+
+const WAIT: &str = ", wait: { replicas: 1, within: 50ms }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_while_it_is_read_is_not_read() {
+    let redis = Redis::start("127.0.1.1", &[]).await;
+    // Each piece is a command of its own, and there are two hundred of them.
+    let fill = "for i = 0, 399 do local t = {} for j = 1, 5000 do t[j] = i * 5000 + j - 1 end \
+                redis.call('RPUSH', KEYS[1], unpack(t)) end";
+    redis.ask(&["EVAL", fill, "1", "firedrill:test:chats:keep"]);
+    let ledger = handle(&format!("{{ redis: {{ url: \"{}\" }} }}", redis.url()));
+    let reading = tokio::spawn(async move {
+        ledger.read(Clock::start(), ReadStage::AfterFailover, Duration::from_secs(60)).await
+    });
+    until("it is being read", || {
+        let stats = redis.ask(&["INFO", "commandstats"]);
+        stats.contains("cmdstat_lrange:calls=") && !stats.contains("cmdstat_lrange:calls=1,")
+    })
+    .await;
+    redis.process.kill();
+    let read = reading.await.unwrap();
+    let said = read.end.unwrap_err();
+    assert!(said.contains("could not be reached"), "{said}");
+    assert!(read.seen.len() < 2_000_000, "{}", read.seen.len());
 }

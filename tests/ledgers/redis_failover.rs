@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use firedrill::clock::Clock;
-use firedrill::model::{Fate, ReadStage, RunRecord};
+use firedrill::model::{Fate, ReadStage, Verdict};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::drilled::{
-    Act, Process, Written, codes, drill, free_port, ledger, plan, plan_with, prober, until,
-    write_while,
+use super::outage::{
+    Act, Process, Written, drill, free_port, ledger, lost_of_what_it_had, plan, plan_with, prober,
+    staying, until, write_while,
 };
 use super::redis::{LIMIT, Redis, ask};
 
@@ -19,8 +19,47 @@ use super::redis::{LIMIT, Redis, ask};
 struct Watched {
     master: Redis,
     replica: Redis,
-    sentinels: Vec<(Process, u16)>,
-    _home: TempDir,
+    /// Their addresses, as a plan lists them.
+    sentinels: String,
+    _watching: Sentinels,
+}
+
+/// Sentinels that run.
+pub type Sentinels = (Vec<Process>, TempDir);
+
+/// Starts three Sentinels that watch the master at `ip` and `port` and its one replica, and gives their addresses as a plan
+/// lists them.
+pub async fn sentinels(ip: &str, port: u16) -> (Sentinels, String) {
+    let home = tempfile::tempdir().unwrap();
+    let (mut all, mut at) = (Vec::new(), Vec::new());
+    for place in 0..3 {
+        let own = free_port("127.0.0.1");
+        let file = home.path().join(format!("{place}.conf"));
+        let text = format!(
+            "port {own}\nbind 127.0.0.1\nsentinel monitor drill {ip} {port} 2\n\
+             sentinel down-after-milliseconds drill 1000\nsentinel failover-timeout drill 5000\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new("redis-sentinel")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-sentinel is installed: apt-get install redis-sentinel");
+        all.push(Process::new(child));
+        at.push(own);
+    }
+    for port in &at {
+        until("the Sentinels know each other and the replica", || {
+            let known = ask("127.0.0.1", *port, &["SENTINEL", "master", "drill"]);
+            let known: Vec<&str> = known.lines().collect();
+            let is = |key: &str, value: &str| known.windows(2).any(|it| it == [key, value]);
+            is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
+        })
+        .await;
+    }
+    let at: Vec<String> = at.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    ((all, home), at.join(", "))
 }
 
 impl Watched {
@@ -32,43 +71,13 @@ impl Watched {
             replica.ask(&["INFO", "replication"]).contains("master_link_status:up")
         })
         .await;
-        let home = tempfile::tempdir().unwrap();
-        let sentinels: Vec<(Process, u16)> = (0..3)
-            .map(|place| {
-                let port = free_port("127.0.0.1");
-                let file = home.path().join(format!("{place}.conf"));
-                let text = format!(
-                    "port {port}\nbind 127.0.0.1\nsentinel monitor drill {} {} 2\n\
-                     sentinel down-after-milliseconds drill 1000\nsentinel failover-timeout drill 5000\n",
-                    master.ip, master.port
-                );
-                std::fs::write(&file, text).unwrap();
-                let child = Command::new("redis-sentinel")
-                    .arg(&file)
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .expect("redis-sentinel is installed: apt-get install redis-sentinel");
-                (Process::new(child), port)
-            })
-            .collect();
-        for (_, port) in &sentinels {
-            until("the Sentinels know each other and the replica", || {
-                let known = ask("127.0.0.1", *port, &["SENTINEL", "master", "drill"]);
-                let known: Vec<&str> = known.lines().collect();
-                let is = |key: &str, value: &str| known.windows(2).any(|it| it == [key, value]);
-                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
-            })
-            .await;
-        }
-        Watched { master, replica, sentinels, _home: home }
+        let (watching, sentinels) = sentinels(master.ip, master.port).await;
+        Watched { master, replica, sentinels, _watching: watching }
     }
 
     /// The ledger's settings, with `more`.
     fn settings(&self, more: &str) -> String {
-        let at: Vec<String> =
-            self.sentinels.iter().map(|(_, port)| format!("\"127.0.0.1:{port}\"")).collect();
-        let at = at.join(", ");
+        let at = &self.sentinels;
         format!(
             "{{ redis: {{ sentinels: [{at}], master: drill{more} }}, settle: 200ms, keep: true }}"
         )
@@ -118,39 +127,12 @@ fn nothing() -> Act {
     Box::new(|| async {}.boxed())
 }
 
-/// The ledger's account is what the servers' own lists say.
-fn holds_the_servers_view(
-    record: &RunRecord,
-    written: &Written,
-    had: &BTreeSet<u64>,
-    has: &BTreeSet<u64>,
-) -> BTreeSet<u64> {
-    let acknowledged = written.with(Fate::Acknowledged);
-    let gone: BTreeSet<u64> = had.difference(has).copied().collect();
-    let lost: BTreeSet<u64> = gone.intersection(&acknowledged).copied().collect();
-    assert_eq!(
-        lost,
-        acknowledged.difference(has).copied().collect(),
-        "the master had all that it acknowledged"
-    );
-    let said = ledger(record);
-    let count = lost.len() as u64;
-    assert_eq!((said.lost.low, said.lost.high), (count, Some(count)), "{said:#?}");
-    assert_eq!(said.first_lost.as_ref().map(|it| it.seq), lost.first().copied());
-    assert_eq!(said.last_lost.as_ref().map(|it| it.seq), lost.last().copied());
-    assert_eq!(said.acknowledged, acknowledged.len() as u64);
-    let unknown = written.with(Fate::Unknown);
-    assert_eq!(said.recovered, unknown.intersection(has).count() as u64);
-    assert_eq!((said.unexpected, said.duplicated.high), (0, Some(0)), "{said:#?}");
-    lost
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
     let servers = Arc::new(Watched::start().await);
     let (written, had) = (Written::default(), Had::default());
     let cut = killing(&servers, &had, None);
-    let text = plan_with(&servers.settings(""));
+    let text = staying(&servers.settings(""));
     // In the middle of the baseline: about a second of writes is behind it when the master is killed.
     let lag = async {
         until("half of the baseline", || written.with(Fate::Acknowledged).len() >= 100).await;
@@ -158,7 +140,7 @@ async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
     };
     let (record, ()) = tokio::join!(drill(&text, &written, cut, nothing()), lag);
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert!(lost.len() >= 20, "{}", lost.len());
     // They were lost from the cut of the link to that of the master, and all in between.
     assert_eq!(lost.len() as u64, lost.last().unwrap() - lost.first().unwrap() + 1);
@@ -168,7 +150,7 @@ async fn an_asynchronous_replica_that_lags_loses_what_the_master_alone_had() {
     let newest = record.marks.cut_issued.unwrap().max(last.acknowledged);
     assert!(window.low <= newest.since(first.due), "{window:?}");
     assert!(window.high.unwrap() >= last.due.since(first.acknowledged), "{window:?}");
-    assert_eq!(record.verdict, firedrill::model::Verdict::Fail, "{:#?}", record.reasons);
+    assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,13 +159,12 @@ async fn a_master_that_wants_a_replica_for_each_write_refuses_and_loses_nothing(
     servers.master.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let (written, had) = (Written::default(), Had::default());
     let cut = killing(&servers, &had, Some((&written, Fate::Refused)));
-    let record = drill(&plan_with(&servers.settings("")), &written, cut, nothing()).await;
+    let record = drill(&staying(&servers.settings("")), &written, cut, nothing()).await;
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert_eq!(lost, BTreeSet::new());
     assert!(ledger(&record).refused >= 20);
-    // Sentinels leave the master where it is when the old one is back, and that is all there is to say.
-    assert_eq!(codes(&record), ["not-back"], "{:#?}", record.reasons);
+    assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,12 +174,14 @@ async fn a_write_whose_wait_was_not_met_is_unknown_and_never_lost() {
     let cut = killing(&servers, &had, Some((&written, Fate::Unknown)));
     let waits = servers.settings(", wait: { replicas: 1, within: 100ms }");
     let text =
-        plan_with(&waits).replace("15s", "8s").replace("recover_within: 8s", "recover_within: 5s");
+        staying(&waits).replace("12s", "8s").replace("recover_within: 8s", "recover_within: 5s");
     let record = drill(&text, &written, cut, nothing()).await;
     let had = had.lock().unwrap().clone();
-    let lost = holds_the_servers_view(&record, &written, &had, &servers.replica.list());
+    let lost = lost_of_what_it_had(&record, &written, &had, &servers.replica.list());
     assert_eq!(lost, BTreeSet::new());
     assert!(ledger(&record).unknown >= 20);
+    // With its only replica gone nothing can be acknowledged.
+    assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
 }
 
 #[tokio::test(flavor = "multi_thread")]

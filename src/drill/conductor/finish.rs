@@ -21,7 +21,11 @@ impl Conductor {
         self.watch.during(self.probing.stop(grace)).await;
         self.watch.drain();
         if self.reads_at_the_end() {
-            self.read_back(ReadStage::AfterFailback, None).await;
+            // No sample comes any more, and that they are missing is no fault of the service.
+            self.watch.guards.probing_ended();
+            if !self.read_back(ReadStage::AfterFailback, None).await {
+                self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
+            }
         }
         self.clean_ledgers().await;
         let now = self.clock.now();

@@ -1,12 +1,16 @@
 //! The ledgers at both ends of the drill: made ready before it, read back in it, cleaned up behind it.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
+use tokio::sync::watch as channel;
+use tokio::task::JoinSet;
 
-use super::super::{CALL_LIMIT, LAST_READ_LIMIT};
+use super::super::{CALL_LIMIT, LAST_READ_LIMIT, READ_EVERY};
 use super::Conductor;
-use crate::model::{Offset, ReadStage, Why};
+use crate::clock::Clock;
+use crate::model::{Offset, ReadBack, ReadStage, SeqSet, Why};
 use crate::probe::LedgerHandle;
 
 /// Missing records are looked for again after this part of the time that they have, within [`PAUSES`].
@@ -30,61 +34,65 @@ impl Conductor {
         self.ending.not_started.is_empty()
     }
 
-    /// Reads every ledger back, until nothing that was acknowledged is missing, or it had its time to appear; not beyond
-    /// `deadline`, and not when the drill has to stop.
-    pub(super) async fn read_back(&mut self, stage: ReadStage, deadline: Option<Offset>) {
-        let began = self.clock.now();
-        let mut left = self.probing.ledgers();
-        while !left.is_empty() && self.watch.stopped().is_none() {
-            let limit = deadline.map(|deadline| deadline.since(self.clock.now()));
-            let clock = self.clock;
-            let reads = left.iter().map(|ledger| {
-                // What is read takes as long as it is large; but traffic does not stay cut for it.
-                let limit = limit.unwrap_or(READ_LIMIT.max(ledger.spec.settle));
-                ledger.read(clock, stage, limit)
-            });
-            let Some(reads) = self.watch.unless_stopped(join_all(reads)).await else { return };
-            // Those that were acknowledged before the reading began are heard of first.
-            self.watch.drain();
-            for (ledger, read) in left.iter().zip(reads) {
-                let until = began.plus(ledger.spec.settle);
-                let patient = read.began < until;
-                if let Some(known) = self.watch.observation.ledger(ledger.probe) {
-                    known.read(read);
-                    // Where no time was given nobody says that what is missing is gone for good.
-                    if !patient && !ledger.spec.settle.is_zero() {
-                        known.settle(stage);
-                    }
+    /// Reads every ledger back, each by itself, until nothing that was acknowledged is missing, or it had its time to appear;
+    /// not beyond `deadline`. While traffic is cut, that is, while there is one, the controls are read beside it. False: the
+    /// drill had to stop before it was done.
+    pub(super) async fn read_back(&mut self, stage: ReadStage, deadline: Option<Offset>) -> bool {
+        let (clock, began) = (self.clock, self.clock.now());
+        let span = Span { clock, stage, deadline };
+        // Tasks of their own: however long one works on what it read, nothing else waits for it.
+        let mut reads = JoinSet::new();
+        for ledger in self.probing.ledgers() {
+            reads.spawn(span.attempt(ledger, Duration::ZERO));
+        }
+        let mut look = began.plus(READ_EVERY);
+        while !reads.is_empty() {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    read = reads.join_next() => read.and_then(Result::ok),
+                    () = clock.sleep_until(look), if deadline.is_some() => None,
                 }
-            }
-            let now = self.clock.now();
-            left.retain(|ledger| self.is_worth_reading(ledger, stage, began, deadline, now));
-            let pauses = left.iter().map(|ledger| ledger.spec.settle / PAUSE);
-            if let Some(pause) = pauses.min() {
-                let pause = pause.clamp(PAUSES.0, PAUSES.1);
-                if self.watch.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
-                    return;
-                }
+            };
+            let Some(next) = self.watch.unless_stopped(next).await else { return false };
+            if let Some((ledger, read)) = next {
+                let again = self.take_in(&ledger, read, began, deadline);
+                again.into_iter().for_each(|pause| {
+                    reads.spawn(span.attempt(ledger.clone(), pause));
+                });
+            } else if let Some(deadline) = deadline {
+                // A control that hangs must not hold up what was read meanwhile.
+                self.read_while_cut(deadline.since(clock.now()).min(READ_EVERY * 2)).await;
+                look = clock.now().plus(READ_EVERY);
             }
         }
+        true
     }
 
-    /// Whether another attempt may bring what is missing. The attempt that begins after the ledger's time is the last.
-    fn is_worth_reading(
+    /// Takes in an attempt to read a ledger back. Gives the pause before the next one, if that may bring what is missing: the
+    /// attempt that begins after the ledger's time is the last.
+    fn take_in(
         &mut self,
         ledger: &LedgerHandle,
-        stage: ReadStage,
+        read: ReadBack,
         began: Offset,
         deadline: Option<Offset>,
-        now: Offset,
-    ) -> bool {
-        let in_time = deadline.is_none_or(|deadline| now < deadline);
-        let tried_after = began.plus(ledger.spec.settle);
-        let known = self.watch.observation.ledger(ledger.probe);
-        in_time
-            && known.is_some_and(|known| {
-                !known.has_all(stage) && !known.was_tried_after(stage, tried_after)
-            })
+    ) -> Option<Duration> {
+        // Those that were acknowledged before the reading began are heard of first.
+        self.watch.drain();
+        let (stage, settle) = (read.stage, ledger.spec.settle);
+        let until = began.plus(settle);
+        let patient = read.began < until;
+        let known = self.watch.observation.ledger(ledger.probe)?;
+        known.read(read);
+        // Where no time was given nobody says that what is missing is gone for good.
+        if !patient && !settle.is_zero() {
+            known.settle(stage);
+        }
+        let is_over = known.has_all(stage) || known.was_tried_after(stage, until);
+        let pause = (settle / PAUSE).clamp(PAUSES.0, PAUSES.1);
+        let in_time = deadline.is_none_or(|deadline| self.clock.now().plus(pause) < deadline);
+        (in_time && !is_over).then_some(pause)
     }
 
     /// Removes the records of this run, where the plan does not want to keep them. What is left behind is said
@@ -96,9 +104,10 @@ impl Conductor {
         let ledgers: Vec<LedgerHandle> =
             ledgers.into_iter().filter(|it| !it.spec.keep && wrote(it)).collect();
         // Whoever stopped the drill, or has to put traffic back by hand, does not wait for this.
-        let at_leisure = self.ending.stopped.is_none() && self.ending.not_restored.is_empty();
-        let limit = if at_leisure { CALL_LIMIT } else { LAST_READ_LIMIT };
-        let work = join_all(ledgers.iter().map(|ledger| ledger.clean(limit)));
+        let is_hurried = self.ending.stopped.is_some() || !self.ending.not_restored.is_empty();
+        let limit = if is_hurried { LAST_READ_LIMIT } else { CALL_LIMIT };
+        let stop = &self.watch.stop;
+        let work = join_all(ledgers.iter().map(|ledger| clean(ledger, limit, stop.clone())));
         let cleaned = self.watch.during(work).await;
         for (ledger, cleaned) in ledgers.iter().zip(cleaned) {
             if let (Err(error), Some(known)) =
@@ -116,5 +125,61 @@ impl Conductor {
     }
 }
 
-/// The longest that one attempt may take when traffic is back.
+/// The longest that one attempt may take.
 const READ_LIMIT: Duration = Duration::from_secs(60);
+
+/// When and until when ledgers are read.
+#[derive(Clone, Copy)]
+struct Span {
+    clock: Clock,
+    stage: ReadStage,
+    deadline: Option<Offset>,
+}
+
+impl Span {
+    /// Tries once to read `ledger` back, after a pause.
+    async fn attempt(self, ledger: LedgerHandle, pause: Duration) -> (LedgerHandle, ReadBack) {
+        let Span { clock, stage, deadline } = self;
+        tokio::time::sleep(pause).await;
+        let began = clock.now();
+        // What is read takes as long as it is large; but traffic does not stay cut for it.
+        let longest = READ_LIMIT.max(ledger.spec.settle);
+        let limit = deadline.map_or(longest, |deadline| deadline.since(began).min(longest));
+        let read = AssertUnwindSafe(ledger.read(clock, stage, limit)).catch_unwind().await;
+        let read = read.unwrap_or_else(|_| {
+            let text =
+                "firedrill failed while it read, which is a fault of its own; please report it";
+            let (seen, ended) = (SeqSet::default(), clock.now());
+            ReadBack {
+                stage,
+                began,
+                ended,
+                seen,
+                foreign: 0,
+                one_by_one: false,
+                end: Err(text.to_owned()),
+            }
+        });
+        (ledger, read)
+    }
+}
+
+/// Removes the records of `ledger` within `limit`. Whoever stops the drill meanwhile does not wait for long.
+async fn clean(
+    ledger: &LedgerHandle,
+    limit: Duration,
+    mut stop: channel::Receiver<Option<Why>>,
+) -> Result<(), String> {
+    let hurried = async move {
+        if stop.wait_for(Option::is_some).await.is_err() {
+            // Nobody is left who could stop it.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(LAST_READ_LIMIT).await;
+    };
+    tokio::select! {
+        biased;
+        done = ledger.clean(limit) => done,
+        () = hurried => Err("the drill was stopped before all of them were removed".to_owned()),
+    }
+}

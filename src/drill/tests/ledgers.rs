@@ -1,6 +1,8 @@
 //! Drills with a ledger, in virtual time: the real conductor and the real `http` ledger over a simulated store that loses,
 //! doubles, answers from the past, and hangs. Traffic always comes back, and what is said of the records is true.
 
+mod side_by_side;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,6 +34,8 @@ struct Sick {
     stale: Duration,
     /// Requests by this method hang for ever, from the so manieth on.
     hangs: Option<(&'static str, u32)>,
+    /// Readings take so long.
+    takes: Duration,
 }
 
 /// A record: when it was stored, and how often.
@@ -55,6 +59,8 @@ struct Rows {
 /// The store, which the ledger's requests reach.
 #[derive(Clone)]
 struct SimStore {
+    /// What the keys of its ledger begin with.
+    prefix: String,
     world: Arc<World>,
     clock: Clock,
     sick: Sick,
@@ -65,7 +71,6 @@ struct SimStore {
 type Answer = (u16, String);
 
 const KINDS: [&str; 3] = ["GET", "PUT", "DELETE"];
-const PREFIX: &str = "firedrill:test:talk:keep:";
 
 impl SimStore {
     /// What is answered to a request; `None`: nothing, ever.
@@ -90,7 +95,8 @@ impl SimStore {
             }
             _ => {
                 let seen = rows.kept.iter().filter(|(_, row)| row.at.plus(self.sick.stale) <= now);
-                let keys = seen.flat_map(|(seq, row)| vec![format!("{PREFIX}{seq}"); row.times]);
+                let keys =
+                    seen.flat_map(|(seq, row)| vec![format!("{}{seq}", self.prefix); row.times]);
                 Some((200, serde_json::to_string(&keys.collect::<Vec<_>>()).ok()?))
             }
         }
@@ -142,6 +148,9 @@ impl SimStore {
         let Some((status, body)) = self.answer(&String::from_utf8_lossy(&head)) else {
             return std::future::pending().await;
         };
+        if head.starts_with(b"GET") {
+            tokio::time::sleep(self.sick.takes).await;
+        }
         let length = body.len();
         let answer = format!("HTTP/1.1 {status} It\r\ncontent-length: {length}\r\n\r\n{body}");
         let _ = far.write_all(answer.as_bytes()).await;
@@ -201,9 +210,19 @@ async fn kept(
     sick: Sick,
     stop_at: Option<Duration>,
 ) -> (Ended, SimStore) {
+    let (ended, mut stores) = kept_each(changes, move |_| sick.clone(), stop_at).await;
+    (ended, stores.remove("keep").unwrap())
+}
+
+/// As [`kept`], where each ledger has a store that is as sick as `sick` says.
+async fn kept_each(
+    changes: &[(&str, &str)],
+    sick: impl Fn(&str) -> Sick,
+    stop_at: Option<Duration>,
+) -> (Ended, BTreeMap<String, SimStore>) {
     let mut all = vec![("        served_by: { header: x-datacenter }\n", LEDGER)];
     all.extend(changes);
-    let slot = Arc::new(Mutex::new(None));
+    let slot = Arc::new(Mutex::new(BTreeMap::new()));
     let given = slot.clone();
     let ended = drill_with(
         plan(&all),
@@ -211,18 +230,25 @@ async fn kept(
         stop_at,
         web::Web::default(),
         move |world, plan, clock| {
-            let store = SimStore { world: world.clone(), clock, sick, rows: Arc::default() };
-            *given.lock().unwrap() = Some(store.clone());
             let prober =
                 |(id, service, spec): (_, &crate::model::Service, &crate::model::ProbeSpec)| {
                     let ProbeKind::Ledger(ledger) = &spec.kind else { return None };
+                    let name = spec.name.as_str();
+                    let store = SimStore {
+                        prefix: format!("firedrill:test:talk:{name}:"),
+                        world: world.clone(),
+                        clock,
+                        sick: sick(name),
+                        rows: Arc::default(),
+                    };
+                    given.lock().unwrap().insert(name.to_owned(), store.clone());
                     let writer = Writer {
                         run: "test".into(),
                         service: service.name.clone(),
                         probe: spec.name.clone(),
                     };
                     let writer = (writer, plan.datacenters.as_slice());
-                    let store = Arc::new(store.clone());
+                    let store = Arc::new(store);
                     Some(
                         Prober::prepare_ledger(id, (spec, ledger), writer, &|_| None, store)
                             .unwrap(),
@@ -236,8 +262,8 @@ async fn kept(
         },
     )
     .await;
-    let made = slot.lock().unwrap().take();
-    (ended, made.unwrap())
+    let stores = std::mem::take(&mut *slot.lock().unwrap());
+    (ended, stores)
 }
 
 fn service(ended: &Ended) -> &ServiceRecord {
@@ -364,6 +390,7 @@ fn draw(rng: &mut Rng) -> (Sick, Option<Duration>) {
             true => ("GET", rng.u32(1..6)),
             false => (KINDS[rng.usize(1..3)], rng.u32(1..200)),
         }),
+        takes: Duration::ZERO,
     };
     (sick, stops.then(|| span(rng.u64(0..8_000))))
 }

@@ -325,7 +325,15 @@ impl crate::drill::Probing for Probing {
                 let (sent, out) = (clock.now(), out.clone());
                 in_flight.spawn(async move {
                     tokio::time::sleep(took).await;
-                    let sample = Sample { seq, due, sent, done: clock.now(), outcome, served_by };
+                    let sample = Sample {
+                        seq,
+                        due,
+                        sent,
+                        done: clock.now(),
+                        outcome,
+                        acknowledged: outcome.is_answered(),
+                        served_by,
+                    };
                     let probe = ProbeId::default();
                     let _ = out.send(Sampled { vantage: VantageId(0), probe, sample });
                 });

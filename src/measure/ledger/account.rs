@@ -6,31 +6,67 @@ use std::time::Duration;
 
 use super::book::Entry;
 use super::reading::{Ledger, Reading, is_due_in};
+use super::window::{Took, Windows};
 use crate::model::{
-    Bounds, CountBounds, DatacenterId, Fate, LedgerReads, LedgerRecord, LostWrite, Marks, Offset,
-    ReadStage, SeqSet,
+    Bounds, CountBounds, DatacenterId, Fate, LedgerReads, LedgerRecord, Marks, ReadStage, SeqSet,
 };
 
 /// Why a reading that came to its end still proves nothing.
 pub(super) const IMPATIENT: &str = "the reading was ended before what is missing had its time";
 
-/// What is known of a write that may be lost.
+/// What a reading says of an acknowledged write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Missing {
-    /// It is lost, whatever is still unread.
-    certain: bool,
-    /// It was missing after failover, for as long as was waited, and is there after failback.
-    returned: bool,
+enum Said {
+    /// Nothing: no attempt came to its end.
+    Unread,
+    /// Nothing: it was acknowledged too late to have to be there.
+    NotDue,
+    /// It is there.
+    There,
+    /// It is missing, and may still appear; or an attempt did have it.
+    Missing,
+    /// It is gone: it was missing for as long as the plan waits.
+    Gone,
 }
 
-/// The oldest and the newest of some writes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span(Option<(Entry, Entry)>);
+/// What became of an acknowledged write at both ends.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    failover: Said,
+    failback: Said,
+}
 
-impl Span {
-    fn take(&mut self, entry: Entry) {
-        let (first, _) = self.0.unwrap_or((entry, entry));
-        self.0 = Some((first, entry));
+impl Kept {
+    fn may_be_lost(self) -> bool {
+        [self.failover, self.failback].iter().any(|said| matches!(said, Said::Missing | Said::Gone))
+    }
+
+    fn is_lost(self) -> bool {
+        self.failover == Said::Gone || self.failback == Said::Gone
+    }
+
+    fn is_back(self) -> bool {
+        self.failover == Said::Gone && self.failback == Said::There
+    }
+
+    /// What the cut did to it.
+    fn at_cut(self) -> Took {
+        match self.failover {
+            Said::Unread | Said::NotDue => Took::Unseen,
+            Said::There => Took::Not,
+            Said::Missing => Took::Perhaps,
+            Said::Gone => Took::Surely,
+        }
+    }
+
+    /// What failback did to it: what the cut took was there no more.
+    fn at_failback(self) -> Took {
+        match (self.failover, self.failback) {
+            (_, Said::Unread | Said::NotDue) => Took::Unseen,
+            (_, Said::There) | (Said::Gone, _) => Took::Not,
+            (Said::There | Said::NotDue, Said::Gone) => Took::Surely,
+            _ => Took::Perhaps,
+        }
     }
 }
 
@@ -38,16 +74,17 @@ impl Ledger {
     /// What became of all writes, as far as is known at `marks`; `name` says what a datacenter is called.
     pub fn account(&self, marks: &Marks, name: impl Fn(DatacenterId) -> String) -> LedgerRecord {
         let mut record = LedgerRecord::default();
-        let (mut certain, mut possible) = (Span::default(), Span::default());
-        // The newest write that is known to be there and is older than all that may be lost.
-        let mut safe = None;
+        let mut windows = Windows::default();
         let mut most_lost = 0;
         for entry in self.book.entries() {
             self.count(&mut record, entry);
             if entry.fate != Some(Fate::Acknowledged) {
                 continue;
             }
-            let missing = self.missing(entry);
+            let before_cut = Some(entry.done).filter(|done| Some(*done) <= marks.cut_issued);
+            record.last_before_cut = record.last_before_cut.max(before_cut);
+            let kept = self.kept(entry);
+            windows.take(entry, (kept.at_cut(), kept.at_failback()), marks);
             let by = entry.by.map_or_else(|| "?".to_owned(), &name);
             let datacenter = record.datacenters.entry(by).or_default();
             datacenter.acknowledged += 1;
@@ -56,33 +93,28 @@ impl Ledger {
                 datacenter.first_while_cut.get_or_insert(entry.due);
                 datacenter.last_while_cut = datacenter.last_while_cut.max(Some(entry.done));
             }
-            let Some(missing) = missing else {
-                let before_cut = marks.cut_issued.is_some_and(|cut| entry.done <= cut);
-                if before_cut && possible.0.is_none() {
-                    safe = Some(entry);
-                }
+            if !kept.may_be_lost() {
                 continue;
-            };
+            }
+            windows.lost(entry, kept.is_lost());
             datacenter.lost += 1;
             most_lost += 1;
-            possible.take(entry);
-            record.returned += u64::from(missing.returned);
+            record.lost.low += u64::from(kept.is_lost());
+            record.returned += u64::from(kept.is_back());
             record.lost_after_cut +=
                 u64::from(marks.cut_confirmed.is_some_and(|cut| entry.due >= cut));
-            if missing.certain {
-                record.lost.low += 1;
-                certain.take(entry);
-            }
         }
         let all_read = self.was_all_read(marks);
         record.lost.high = all_read.then_some(most_lost);
         record.duplicated = self.duplicated(all_read);
         record.unexpected += self.made_up();
-        record.window = window(marks, certain, possible, safe.filter(|_| all_read));
-        record.first_lost = possible.0.map(|(first, _)| lost_write(first));
-        record.last_lost = possible.0.map(|(_, last)| lost_write(last));
+        record.window = windows.larger(marks, all_read);
+        if let Some((at_cut, at_failback)) = windows.of_each(marks, all_read) {
+            (record.window_at_cut, record.window_at_failback) = (Some(at_cut), at_failback);
+        }
+        (record.first_lost, record.last_lost) = windows.ends().unzip();
         record.left_behind.clone_from(&self.left_behind);
-        record.reads = self.readings().map(|(stage, it)| self.reads(stage, it)).collect();
+        record.reads = self.readings().map(|(stage, it)| self.reads(stage, it, marks)).collect();
         record
     }
 
@@ -142,25 +174,14 @@ impl Ledger {
         }
     }
 
-    /// Whether an acknowledged write is missing anywhere.
-    fn missing(&self, entry: Entry) -> Option<Missing> {
-        let mut missing = None;
-        for (stage, reading) in self.readings() {
-            let Some((due_by, last)) = &reading.last else { continue };
-            if !is_due_in(stage, *due_by, entry.done) || last.contains(entry.seq) {
-                continue;
-            }
-            let certain = reading.settled && !reading.ever.contains(entry.seq);
-            let missing = missing.get_or_insert(Missing { certain: false, returned: false });
-            missing.certain |= certain;
-            missing.returned |= stage == ReadStage::AfterFailover && certain && self.is_back(entry);
+    fn kept(&self, entry: Entry) -> Kept {
+        let said = |stage, reading: &Option<Reading>| {
+            reading.as_ref().map_or(Said::Unread, |reading| said(stage, reading, entry))
+        };
+        Kept {
+            failover: said(ReadStage::AfterFailover, &self.failover),
+            failback: said(ReadStage::AfterFailback, &self.failback),
         }
-        missing
-    }
-
-    fn is_back(&self, entry: Entry) -> bool {
-        let last = self.failback.as_ref().and_then(|reading| reading.last.as_ref());
-        last.is_some_and(|(_, seen)| seen.contains(entry.seq))
     }
 
     /// Records with numbers that were never given out.
@@ -183,18 +204,26 @@ impl Ledger {
         let count = |of: &dyn Fn(&Reading) -> Vec<u64>| {
             self.readings().flat_map(|(_, reading)| of(reading)).collect::<SeqSet>().len()
         };
-        CountBounds { low: count(&last), high: all_read.then(|| count(&ever)) }
+        // Where records were asked for one by one, nobody saw a copy that is there.
+        let shown = all_read && self.readings().all(|(_, reading)| !reading.one_by_one);
+        CountBounds { low: count(&last), high: shown.then(|| count(&ever)) }
     }
 
-    fn reads(&self, stage: ReadStage, reading: &Reading) -> LedgerReads {
-        let missing = |(due_by, last): &(Offset, SeqSet)| {
-            let due = self.book.entries().filter(|entry| {
-                entry.fate == Some(Fate::Acknowledged) && is_due_in(stage, *due_by, entry.done)
-            });
-            due.filter(|entry| !last.contains(entry.seq)).count() as u64
-        };
+    fn reads(&self, stage: ReadStage, reading: &Reading, marks: &Marks) -> LedgerReads {
+        let (mut missing, mut of_the_cut, mut since) = (0, 0, 0);
+        let acknowledged = self.book.entries().filter(|it| it.fate == Some(Fate::Acknowledged));
+        for entry in acknowledged {
+            match said(stage, reading, entry) {
+                Said::NotDue => since += u64::from(is_before_restore(entry, marks)),
+                Said::Unread => continue,
+                Said::There => {}
+                Said::Missing | Said::Gone => missing += 1,
+            }
+            let is_due = is_due_in(stage, reading.due_by, entry.done);
+            of_the_cut += u64::from(is_due && is_while_cut(entry, marks));
+        }
         let impatient = || {
-            let waiting = !reading.settled && reading.last.is_some();
+            let waiting = !reading.had_its_time && missing > 0;
             waiting.then(|| IMPATIENT.to_owned())
         };
         LedgerReads {
@@ -203,31 +232,32 @@ impl Ledger {
             began: reading.span.0,
             ended: reading.span.1,
             records: reading.last.as_ref().map_or(0, |(_, last)| last.len()),
-            missing: reading.last.as_ref().map_or(0, missing),
+            missing,
+            of_the_cut,
+            since,
             foreign: reading.foreign,
+            one_by_one: reading.one_by_one,
             unfinished: reading.failed.clone().or_else(impatient),
         }
     }
 }
 
+/// What a reading at `stage` says of an acknowledged write.
+fn said(stage: ReadStage, reading: &Reading, entry: Entry) -> Said {
+    let Some((due_by, last)) = &reading.last else { return Said::Unread };
+    match () {
+        () if !is_due_in(stage, *due_by, entry.done) => Said::NotDue,
+        () if last.contains(entry.seq) => Said::There,
+        () if reading.had_its_time && !reading.ever.contains(entry.seq) => Said::Gone,
+        () => Said::Missing,
+    }
+}
+
 /// Whether a write was sent while the cut was in force, and acknowledged before traffic was put back.
 fn is_while_cut(entry: Entry, marks: &Marks) -> bool {
-    marks.cut_confirmed.is_some_and(|cut| entry.due >= cut)
-        && marks.restore_issued.is_none_or(|restore| entry.done <= restore)
+    marks.cut_confirmed.is_some_and(|cut| entry.due >= cut) && is_before_restore(entry, marks)
 }
 
-fn lost_write(entry: Entry) -> LostWrite {
-    LostWrite { seq: entry.seq, due: entry.due, acknowledged: entry.done }
-}
-
-/// How far back from the cut, or from the newest lost write if that is later, writes were lost: as far as the oldest that is,
-/// and not as far as the `safe` one. Between the two nothing was written.
-fn window(marks: &Marks, certain: Span, possible: Span, safe: Option<Entry>) -> Option<Bounds> {
-    let issued = marks.cut_issued?;
-    let confirmed = marks.cut_confirmed.unwrap_or(issued);
-    let low = certain
-        .0
-        .map_or(Duration::ZERO, |(oldest, newest)| issued.max(newest.due).since(oldest.done));
-    let end = possible.0.map_or(confirmed, |(_, newest)| confirmed.max(newest.done));
-    Some(Bounds { low, high: safe.map(|safe| end.since(safe.due)) })
+fn is_before_restore(entry: Entry, marks: &Marks) -> bool {
+    marks.restore_issued.is_none_or(|restore| entry.done <= restore)
 }

@@ -123,7 +123,15 @@ mod tests {
     fn sample(seq: u64, outcome: Outcome, by: ServedBy) -> Sample {
         let due = Offset::from_millis(7 + 5 * seq);
         let done = due.plus(Duration::from_nanos(1_500));
-        Sample { seq, due, sent: due, done, outcome, served_by: by }
+        Sample {
+            seq,
+            due,
+            sent: due,
+            done,
+            outcome,
+            acknowledged: outcome.is_answered(),
+            served_by: by,
+        }
     }
 
     #[test]
@@ -171,8 +179,14 @@ mod tests {
             Reason::Status(500),
             Reason::Status(503),
             Reason::Status(302),
+            Reason::Status(406),
             Reason::Status(408),
             Reason::Status(409),
+            Reason::Status(412),
+            Reason::Status(422),
+            Reason::Status(424),
+            Reason::Status(460),
+            Reason::Status(499),
         ] {
             assert_eq!(fate(reason), Fate::Unknown, "{reason:?}");
         }
@@ -183,11 +197,19 @@ mod tests {
             Reason::Rejected,
             Reason::TimeOut(Phase::Connect),
             Reason::Status(403),
+            Reason::Status(404),
+            Reason::Status(425),
             Reason::Status(429),
         ] {
             assert_eq!(fate(reason), Fate::Refused, "{reason:?}");
         }
         assert_eq!(fate(Reason::Slow), Fate::Acknowledged, "slow, and acknowledged");
+        for late in
+            [Outcome::Unknown(Blindness::Stalled), Outcome::Bad(Reason::TimeOut(Phase::Body))]
+        {
+            let heard = Sample { acknowledged: true, ..sample(0, late, ServedBy::Unnamed) };
+            assert_eq!(Fate::of(&heard), Fate::Acknowledged, "{late:?}");
+        }
         let ended = Outcome::Unknown(Blindness::Ended);
         assert_eq!(Fate::of(&sample(0, ended, ServedBy::Unnamed)), Fate::Unknown, "under way");
     }

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::account::IMPATIENT;
-use crate::measure::promise::Evidence;
+use crate::measure::promise::{Evidence, doubt_since_cut};
+use crate::measure::timeline::longest_pause;
 use crate::model::{
     CountBounds, Judgement, LedgerReads, LedgerRecord, LossBudget, Marks, ProbeKind, ProbeSpec,
     Promise, PromiseResult, Promises, ReadStage, Shown,
@@ -15,6 +16,9 @@ use crate::model::{
 struct Account<'a> {
     probe: &'a ProbeSpec,
     record: LedgerRecord,
+    marks: &'a Marks,
+    /// Why too little was written since the cut to prove anything.
+    doubt: Option<String>,
 }
 
 /// Judges what is promised of the ledgers among `specs` by what those that wrote anything `found`. Each ledger is held to
@@ -32,7 +36,8 @@ pub fn judge(
         let ledger = found.iter().find(|evidence| evidence.probe.name == probe.name);
         // Who acknowledged what decides nothing here.
         let record = ledger.and_then(|it| it.ledger).map(|it| it.judged_by(marks));
-        Account { probe, record: record.unwrap_or_default() }
+        let doubt = ledger.and_then(|it| doubt_since_cut(&[*it], marks));
+        Account { probe, record: record.unwrap_or_default(), marks, doubt }
     });
     let accounts: Vec<Account<'_>> = accounts.collect();
     let lose = promises
@@ -78,13 +83,22 @@ fn lost(account: &Account<'_>, budget: LossBudget) -> PromiseResult {
             (by_time(low, high, most), words)
         }
     };
-    let judgement = at_risk(record, judgement);
+    let unproven = unproven(account, judgement).or_else(|| match budget {
+        // A budget of time has the pause within its bounds.
+        LossBudget::Writes(_) => {
+            paused_before_cut(account).filter(|_| judgement == Judgement::Kept)
+        }
+        LossBudget::Window(_) => None,
+    });
     let of = format!("of {} acknowledged writes", record.acknowledged);
     let found = match record.lost {
         CountBounds { low: 0, high: None } => format!("how many {of} are lost is not known"),
         count => format!("{count} {of} are lost"),
     };
-    let why = why(account, judgement, (&found, record.lost), &words);
+    let (judgement, why) = match unproven {
+        Some(unproven) => (Judgement::Undecided, unproven),
+        None => (judgement, why(account, judgement, (&found, record.lost), &words)),
+    };
     let measured = match budget {
         LossBudget::Window(_) => record.window,
         LossBudget::Writes(_) => None,
@@ -107,12 +121,17 @@ fn lost(account: &Account<'_>, budget: LossBudget) -> PromiseResult {
 
 fn duplicated(account: &Account<'_>, most: u64) -> PromiseResult {
     let record = &account.record;
-    let judgement = at_risk(record, by_count(record.duplicated, most));
+    let judgement = by_count(record.duplicated, most);
     let found = match record.duplicated {
         CountBounds { low: 0, high: None } => "whether records are there twice is not known".into(),
         count => format!("{count} records are there more than once"),
     };
-    let why = why(account, judgement, (&found, record.duplicated), &allowed(most));
+    let (judgement, why) = match unproven(account, judgement)
+        .or_else(|| unshown(account, judgement))
+    {
+        Some(unproven) => (Judgement::Undecided, unproven),
+        None => (judgement, why(account, judgement, (&found, record.duplicated), &allowed(most))),
+    };
     PromiseResult {
         counted: Some(record.duplicated),
         at_most: Some(most),
@@ -145,12 +164,50 @@ fn by_time(low: Duration, high: Option<Duration>, most: Duration) -> Judgement {
     }
 }
 
-/// Where nothing was acknowledged, nothing was at risk, and nothing is proven to be kept.
-fn at_risk(record: &LedgerRecord, judgement: Judgement) -> Judgement {
-    match judgement {
-        Judgement::Kept if record.acknowledged == 0 => Judgement::Undecided,
-        judgement => judgement,
+/// Why what looks kept is not proven: a pass must be earned by writes that were at risk.
+fn unproven(account: &Account<'_>, judgement: Judgement) -> Option<String> {
+    let record = &account.record;
+    if record.acknowledged == 0 && judgement != Judgement::Broken {
+        let text =
+            "no write was acknowledged, so nothing was at risk; see what refuses or fails them";
+        return Some(text.to_owned());
     }
+    if judgement != Judgement::Kept {
+        return None;
+    }
+    let mut reads = record.reads.iter();
+    let after_failover = reads.find(|reads| reads.stage == ReadStage::AfterFailover);
+    if after_failover.is_none_or(|reads| reads.of_the_cut == 0) {
+        let text = "no write was acknowledged while cut before the ledger was read back after failover: no failover was seen to \
+                    keep anything; see why writes did not recover, and give them more time (`at_most`)";
+        return Some(text.to_owned());
+    }
+    account.doubt.clone()
+}
+
+/// Whether no write was acknowledged for long before the cut: then nothing was at risk that the cut could have taken.
+fn paused_before_cut(account: &Account<'_>) -> Option<String> {
+    let cut = account.marks.cut_issued?;
+    let pause = account.record.last_before_cut.map_or(Duration::MAX, |last| cut.since(last));
+    if pause <= longest_pause(account.probe.every) {
+        return None;
+    }
+    let when = match account.record.last_before_cut {
+        Some(_) => format!("no write was acknowledged in the last {} before the cut", Shown(pause)),
+        None => "no write was acknowledged before the cut".to_owned(),
+    };
+    Some(format!("{when}, so that little was at risk; see what refused or failed them"))
+}
+
+/// Why copies were not seen, where that alone leaves it open whether there are any.
+fn unshown(account: &Account<'_>, judgement: Judgement) -> Option<String> {
+    let record = &account.record;
+    let all_read = record.lost.high.is_some();
+    let one_by_one = record.reads.iter().any(|reads| reads.one_by_one);
+    (judgement == Judgement::Undecided && all_read && one_by_one).then(|| {
+        "whether records are there twice is not known: they were asked for one by one, which shows no copies; let `read` list them"
+            .to_owned()
+    })
 }
 
 /// Why it was judged so, and where nothing is proven, what would prove it.
@@ -160,15 +217,10 @@ fn why(
     (found, count): (&str, CountBounds),
     words: &str,
 ) -> String {
-    let record = &account.record;
-    if record.acknowledged == 0 && judgement == Judgement::Undecided {
-        return "no write was acknowledged, so nothing was at risk; see what refuses or fails them"
-            .to_owned();
-    }
     if judgement != Judgement::Undecided {
         return format!("{found}, {words}");
     }
-    match unread(record) {
+    match unread(&account.record) {
         Some(unread) => format!("{found}; {unread}"),
         // Read to the end, and the bounds still lie around the budget.
         None if count.high != Some(count.low) => format!(
@@ -186,12 +238,16 @@ fn unread(record: &LedgerRecord) -> Option<String> {
             None => Some(format!(
                 "it was not read back {stage}, as the drill ended before; run it to its end"
             )),
-            Some(LedgerReads { unfinished, .. }) => unfinished.as_ref().map(|why| match why.as_str() {
-                IMPATIENT => {
-                    format!("{stage} {IMPATIENT}; raise `at_most`, or see whether `settle` can be shorter")
-                }
-                why => format!("{stage} it could not be read back: {why}; {}", way(stage)),
-            }),
+            Some(LedgerReads { unfinished, .. }) => {
+                unfinished.as_ref().map(|why| match why.as_str() {
+                    IMPATIENT => {
+                        format!(
+                            "{stage} {IMPATIENT}; give it `settle`, and `at_most` the room for that"
+                        )
+                    }
+                    why => format!("{stage} it could not be read back: {why}; {}", way(stage)),
+                })
+            }
         }
     })
 }

@@ -4,6 +4,7 @@ mod account;
 mod book;
 mod judge;
 mod reading;
+mod window;
 
 pub use book::Book;
 pub(super) use judge::judge;

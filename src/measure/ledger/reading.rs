@@ -30,8 +30,12 @@ pub(super) struct Reading {
     /// What a complete attempt missed.
     pub missed: SeqSet,
     pub foreign: u64,
-    /// What is missing stays missing: it was waited for as long as the plan says.
-    pub settled: bool,
+    /// Records were asked for one by one.
+    pub one_by_one: bool,
+    /// The last attempt missed nothing that was known to be acknowledged by then.
+    pub had_all: bool,
+    /// What the last attempt misses stays missing: it was waited for as long as the plan says.
+    pub had_its_time: bool,
     /// Why the last attempt came to no end.
     pub failed: Option<String>,
 }
@@ -56,27 +60,28 @@ impl Ledger {
         reading.attempts += 1;
         reading.span = (read.began, read.ended);
         reading.foreign = reading.foreign.max(read.foreign);
+        reading.one_by_one |= read.one_by_one;
         reading.ever.add(&read.seen);
         reading.failed = read.end.err();
+        reading.had_all = missing.as_ref().is_some_and(SeqSet::is_empty);
+        // A write that is heard of only after this may be missing from what had all: nobody has waited for it.
+        reading.had_its_time = false;
         if let Some(missing) = missing {
-            reading.settled = missing.is_empty();
             reading.missed.add(&missing);
             reading.last = Some((due_by, read.seen));
-        } else {
-            reading.settled = false;
         }
     }
 
     /// The patience that the plan has for what is missing is over.
     pub fn settle(&mut self, stage: ReadStage) {
         if let Some(reading) = self.slot(stage) {
-            reading.settled |= reading.failed.is_none() && reading.last.is_some();
+            reading.had_its_time = reading.failed.is_none() && reading.last.is_some();
         }
     }
 
     /// Whether another attempt cannot bring anything: the last was read to its end, and nothing acknowledged was missing.
     pub fn has_all(&self, stage: ReadStage) -> bool {
-        self.reading(stage).is_some_and(|reading| reading.failed.is_none() && reading.settled)
+        self.reading(stage).is_some_and(|reading| reading.had_all || reading.had_its_time)
     }
 
     /// Records of the drill could not be removed: why.

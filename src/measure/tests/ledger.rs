@@ -7,8 +7,8 @@ use fastrand::Rng;
 
 use crate::measure::Ledger;
 use crate::model::{
-    Blindness, DatacenterId, LedgerRecord, Marks, Offset, Outcome, Phase, ReadBack, ReadStage,
-    Reason, Sample, SeqSet, ServedBy,
+    Blindness, Bounds, CountBounds, DatacenterId, LedgerRecord, Marks, Offset, Outcome, Phase,
+    ReadBack, ReadStage, Reason, Sample, SeqSet, ServedBy,
 };
 
 const EAST: DatacenterId = DatacenterId(0);
@@ -18,7 +18,10 @@ const WEST: DatacenterId = DatacenterId(1);
 #[derive(Debug)]
 struct World {
     every: u64,
+    /// The cut is called for at `issued`, takes effect at `cut`, and is seen to have at `confirmed`.
+    issued: u64,
     cut: u64,
+    confirmed: u64,
     /// The other copy takes writes from here on.
     promoted: u64,
     restore: u64,
@@ -32,6 +35,8 @@ struct World {
     old_wins: bool,
     /// The old primary brings its writes back at failback.
     merges: bool,
+    /// The other copy's last writes before the restore are lost at failback: those of so long.
+    failback_lag: Option<u64>,
     /// One in so many records vanishes, is written twice, or is written though it was refused.
     rot: Option<u64>,
 }
@@ -42,9 +47,14 @@ impl World {
         let cut = rng.u64(100_000..400_000);
         let promoted = cut + rng.u64(1_000..300_000);
         let restore = promoted + rng.u64(50_000..400_000);
+        // One half is cut within a moment.
+        let mut slow = |most| if rng.bool() { rng.u64(0..most) } else { 0 };
+        let (issued, confirmed) = (cut - slow(90_000), cut + slow(200_000));
         World {
             every,
+            issued,
             cut,
+            confirmed: confirmed.min(restore),
             promoted,
             restore,
             end: restore + rng.u64(20_000..200_000),
@@ -53,6 +63,7 @@ impl World {
             split_brain: rng.bool().then(|| rng.u64(2..6)),
             old_wins: rng.u8(0..4) == 0,
             merges: rng.u8(0..4) == 0,
+            failback_lag: (rng.u8(0..3) == 0).then(|| rng.u64(5_000..150_000)),
             rot: rng.bool().then(|| rng.u64(5..100)),
         }
     }
@@ -69,7 +80,7 @@ type Copy = BTreeMap<u64, (u64, u32)>;
 #[derive(Default)]
 struct Truth {
     samples: Vec<Sample>,
-    /// When each was acknowledged.
+    /// When each was acknowledged: also those that their writer heard of too late for their users.
     acknowledged: BTreeMap<u64, u64>,
     refused: BTreeSet<u64>,
     unknown: BTreeSet<u64>,
@@ -102,12 +113,14 @@ impl Truth {
             3..6 => (Outcome::Bad(Reason::Rejected), false),
             6..9 => (Outcome::Bad(Reason::TimeOut(Phase::Answer)), serves && rng.bool()),
             9..11 => (Outcome::Bad(Reason::Reset), serves && rng.bool()),
+            11..13 if serves => (Outcome::Unknown(Blindness::Stalled), true),
             _ if serves => (Outcome::Good, true),
             _ if rng.bool() => (Outcome::Bad(Reason::Refused), false),
             _ => (Outcome::Bad(Reason::TimeOut(Phase::Connect)), false),
         };
         let micros = |at| Offset::from_nanos(at * 1_000);
-        let never = matches!(outcome, Outcome::Unknown(_));
+        let never = outcome == Outcome::Unknown(Blindness::TooManyInFlight);
+        let late = outcome == Outcome::Unknown(Blindness::Stalled);
         let done = due + if never { 0 } else { took };
         let by = if by_east { EAST } else { WEST };
         let named = if arrives { ServedBy::Datacenter(by) } else { ServedBy::Unnamed };
@@ -117,10 +130,11 @@ impl Truth {
             sent: micros(due),
             done: micros(done),
             outcome,
+            acknowledged: late || outcome.is_good(),
             served_by: named,
         });
         let kind = match outcome {
-            Outcome::Good => {
+            Outcome::Good | Outcome::Unknown(Blindness::Stalled) => {
                 self.acknowledged.insert(seq, done);
                 None
             }
@@ -160,7 +174,12 @@ impl Truth {
                 after_failback.entry(*seq).or_insert(*it);
             }
         }
-        after_failback.retain(|_, _| !world.strikes(rng));
+        let taken = world.failback_lag.map(|lag| world.restore - lag..world.restore);
+        after_failback.retain(|seq, (at, _)| {
+            let of_west = self.west.contains_key(seq) && !self.east.contains_key(seq);
+            let is_taken = of_west && taken.as_ref().is_some_and(|taken| taken.contains(at));
+            !is_taken && !world.strikes(rng)
+        });
         [after_failover, after_failback]
     }
 }
@@ -184,37 +203,65 @@ fn read(
         if !fails {
             seen_early.push(part.keys().copied().collect::<BTreeSet<u64>>());
         }
-        ledger.read(ReadBack { stage, began, ended: began, seen: set(&part), foreign: 0, end });
+        ledger.read(ReadBack {
+            stage,
+            began,
+            ended: began,
+            seen: set(&part),
+            foreign: 0,
+            one_by_one: false,
+            end,
+        });
     }
     let seen = set(content);
-    ledger.read(ReadBack { stage, began, ended: began, seen, foreign: 0, end: Ok(()) });
+    let end = Ok(());
+    ledger.read(ReadBack { stage, began, ended: began, seen, foreign: 0, one_by_one: false, end });
     ledger.settle(stage);
     // Those in the whole that an attempt did not have.
     let missed = |seq: &u64| seen_early.iter().any(|early| !early.contains(seq));
     content.keys().copied().filter(missed).collect()
 }
 
-/// Holds the account's window to what was lost; true where it was held to the store's own horizon as well.
-fn window_holds(
+/// Holds the account's windows to what the cut and what failback took. True of each: it was held to the store's own horizon as
+/// well, only failback took any, both did, and the two together would have been one of more than the larger.
+fn windows_hold(
     world: &World,
     truth: &Truth,
     account: &LedgerRecord,
-    lost: &BTreeSet<u64>,
-) -> bool {
-    // The cut took effect between its call and its confirmation, which are one here.
-    let window = account.window.unwrap();
-    let newest = world.cut.max(lost.last().map_or(0, |seq| truth.acknowledged[seq]));
-    let back = |first: &u64| newest - truth.acknowledged[first].min(newest);
-    let (low, high) = (micros(window.low), window.high.map_or(u64::MAX, micros));
-    let true_window = lost.first().map_or(0, back);
-    assert!((low..=high).contains(&true_window), "{world:?}: {window} {true_window} us");
+    taken: [&BTreeSet<u64>; 2],
+) -> [bool; 4] {
+    let span_of = |taken: &BTreeSet<u64>| {
+        let oldest = taken.iter().map(|seq| truth.acknowledged[seq]).min()?;
+        let newest = taken.iter().map(|seq| truth.acknowledged[seq]).max()?;
+        Some((oldest, newest.max(world.cut)))
+    };
+    let [at_cut, at_failback] = taken.map(span_of);
+    let length = |span: Option<(u64, u64)>| span.map_or(0, |(from, to)| to - from.min(to));
+    let holds = |bounds: Bounds, length: u64| {
+        let (low, high) = (micros(bounds.low), bounds.high.map_or(u64::MAX, micros));
+        assert!((low..=high).contains(&length), "{world:?}: {bounds} {length} us");
+        (low, high)
+    };
+    holds(account.window_at_cut.unwrap(), length(at_cut));
+    assert_eq!(account.window_at_failback.is_some(), at_failback.is_some(), "{world:?}");
+    if let Some(bounds) = account.window_at_failback {
+        holds(bounds, length(at_failback));
+    }
+    let (low, high) = holds(account.window.unwrap(), length(at_cut).max(length(at_failback)));
     let plain = world.rot.is_none() && world.split_brain.is_none() && !world.old_wins;
     // What the store loses, whether or not something was written just then.
     let horizon = if world.sync { 0 } else { world.lag };
     let comes_back = world.merges || account.returned > 0;
-    let told = plain && !comes_back && horizon < world.cut;
-    assert!(!told || (low..=high).contains(&horizon), "{world:?}: {window} {horizon} us");
-    told
+    let told = plain && !comes_back && at_failback.is_none() && horizon < world.issued;
+    assert!(!told || (low..=high).contains(&horizon), "{world:?}: {horizon} us in {low} to {high}");
+    let both = at_cut.zip(at_failback);
+    let as_one = both.map(|(one, other)| one.1.max(other.1) - one.0.min(other.0));
+    [
+        told,
+        both.is_none() && at_failback.is_some(),
+        both.is_some(),
+        as_one.is_some_and(|it| it > high),
+    ]
 }
 
 fn set(content: &Copy) -> SeqSet {
@@ -228,7 +275,7 @@ fn micros(duration: Duration) -> u64 {
 #[test]
 fn twenty_thousand_histories_are_classified_as_they_were() {
     let mut totals = [0u64; 6];
-    let mut horizons = 0u64;
+    let mut kinds = [0u64; 4];
     for seed in 0..20_000 {
         let mut rng = Rng::with_seed(seed);
         let world = World::random(&mut rng);
@@ -287,10 +334,12 @@ fn twenty_thousand_histories_are_classified_as_they_were() {
             truth.not_sent.len(),
         ];
         assert_eq!(fates, sizes.map(|size| size as u64), "seed {seed}");
-        horizons += u64::from(window_holds(&world, &truth, &account, &lost));
+        let taken = [&lost_over, &lost.difference(&lost_over).copied().collect()];
+        let held = windows_hold(&world, &truth, &account, taken);
+        kinds.iter_mut().zip(held).for_each(|(kind, held)| *kind += u64::from(held));
         totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
     }
-    assert!(horizons > 1_000, "{horizons}");
+    assert!(kinds.iter().all(|kind| *kind > 1_000), "{kinds:?}");
     // Each kind did occur, and often.
     assert!(totals.iter().all(|total| *total > 500), "{totals:?}");
 }
@@ -299,8 +348,8 @@ fn marks(world: &World) -> Marks {
     let micros = |at| Some(Offset::from_nanos(at * 1_000));
     Marks {
         started: Offset::ZERO,
-        cut_issued: micros(world.cut),
-        cut_confirmed: micros(world.cut),
+        cut_issued: micros(world.issued),
+        cut_confirmed: micros(world.confirmed),
         restore_issued: micros(world.restore),
         restore_confirmed: micros(world.restore),
         ended: micros(world.end),
@@ -314,12 +363,21 @@ fn what_is_acknowledged_while_it_is_read_again_is_not_missed() {
         let due = Offset::from_millis(seq * 10);
         let done = due.plus(Duration::from_millis(1));
         let (outcome, served_by) = (Outcome::Good, ServedBy::Unnamed);
-        ledger.push(&Sample { seq, due, sent: due, done, outcome, served_by });
+        let acknowledged = true;
+        ledger.push(&Sample { seq, due, sent: due, done, outcome, acknowledged, served_by });
     }
     let mut read = |stage, at, seen: std::ops::Range<u64>| {
         let began = Offset::from_millis(at);
         let seen = seen.collect();
-        ledger.read(ReadBack { stage, began, ended: began, seen, foreign: 0, end: Ok(()) });
+        ledger.read(ReadBack {
+            stage,
+            began,
+            ended: began,
+            seen,
+            foreign: 0,
+            one_by_one: false,
+            end: Ok(()),
+        });
     };
     // Each reading is one record behind.
     read(ReadStage::AfterFailover, 55, 0..5);
@@ -331,4 +389,94 @@ fn what_is_acknowledged_while_it_is_read_again_is_not_missed() {
     let marks = Marks { cut_issued: millis(20), cut_confirmed: millis(20), ..Marks::default() };
     let account = ledger.account(&marks, |_| String::new());
     assert_eq!((account.lost.low, account.lost.high, account.stale), (0, Some(0), 1));
+}
+
+/// Ten writes, one every 10 ms, each acknowledged 1 ms after it was due.
+fn ten() -> Vec<Sample> {
+    let sample = |seq| {
+        let due = Offset::from_millis(seq * 10);
+        let done = due.plus(Duration::from_millis(1));
+        let (outcome, served_by) = (Outcome::Good, ServedBy::Unnamed);
+        Sample { seq, due, sent: due, done, outcome, acknowledged: true, served_by }
+    };
+    (0..10).map(sample).collect()
+}
+
+fn seen_at(stage: ReadStage, at: u64, seen: impl IntoIterator<Item = u64>) -> ReadBack {
+    let (began, seen) = (Offset::from_millis(at), seen.into_iter().collect());
+    ReadBack { stage, began, ended: began, seen, foreign: 0, one_by_one: false, end: Ok(()) }
+}
+
+fn cut_from_to(issued: u64, confirmed: u64) -> Marks {
+    let millis = |at| Some(Offset::from_millis(at));
+    Marks { cut_issued: millis(issued), cut_confirmed: millis(confirmed), ..Marks::default() }
+}
+
+#[test]
+fn a_write_that_is_heard_of_after_its_reading_is_not_certainly_lost() {
+    let mut ledger = Ledger::new(Duration::from_millis(10));
+    let (late, rest): (Vec<Sample>, Vec<Sample>) = ten().into_iter().partition(|it| it.seq == 4);
+    rest.iter().for_each(|sample| ledger.push(sample));
+    // It has all that was heard of, so nobody looks again.
+    ledger.read(seen_at(ReadStage::AfterFailover, 200, rest.iter().map(|it| it.seq)));
+    assert!(ledger.has_all(ReadStage::AfterFailover));
+    ledger.push(&late[0]);
+    ledger.read(seen_at(ReadStage::AfterFailback, 300, 0..10));
+    let account = ledger.account(&cut_from_to(20, 20), |_| String::new());
+    assert_eq!(account.lost, CountBounds { low: 0, high: Some(1) });
+    assert!(account.reads[0].unfinished.is_some(), "{account:?}");
+    // The same, and it was waited for.
+    ledger.settle(ReadStage::AfterFailover);
+    let account = ledger.account(&cut_from_to(20, 20), |_| String::new());
+    assert_eq!(account.lost, CountBounds { low: 1, high: Some(1) });
+}
+
+#[test]
+fn what_is_acknowledged_after_a_reading_began_is_counted_and_one_by_one_shows_no_copies() {
+    let mut ledger = Ledger::new(Duration::from_millis(10));
+    ten().iter().for_each(|sample| ledger.push(sample));
+    ledger.read(seen_at(ReadStage::AfterFailover, 55, 0..6));
+    let one_by_one = true;
+    ledger.read(ReadBack { one_by_one, ..seen_at(ReadStage::AfterFailback, 200, 0..10) });
+    let restore_issued = Some(Offset::from_millis(85));
+    let marks = Marks { restore_issued, ..cut_from_to(15, 15) };
+    let account = ledger.account(&marks, |_| String::new());
+    let [over, back] = &account.reads[..] else { panic!("{account:?}") };
+    // Acknowledged at 61, 71 and 81 ms; sent while cut and due: 2 to 5, and 2 to 8.
+    assert_eq!((over.since, over.of_the_cut, back.since, back.of_the_cut), (3, 4, 0, 7));
+    assert_eq!((over.one_by_one, back.one_by_one), (false, true));
+    assert_eq!(account.duplicated, CountBounds { low: 0, high: None });
+    assert_eq!((account.lost.low, account.lost.high), (0, Some(0)));
+    assert_eq!(account.last_before_cut, Some(Offset::from_millis(11)));
+}
+
+#[test]
+fn each_event_has_a_window_and_a_slow_confirmation_widens_none() {
+    let millis = |low, high| Bounds {
+        low: Duration::from_millis(low),
+        high: Some(Duration::from_millis(high)),
+    };
+    let account = |lost: [&[u64]; 2], marks: Marks| {
+        let mut ledger = Ledger::new(Duration::from_millis(10));
+        ten().iter().for_each(|sample| ledger.push(sample));
+        for (stage, lost) in
+            [ReadStage::AfterFailover, ReadStage::AfterFailback].into_iter().zip(lost)
+        {
+            ledger.read(seen_at(stage, 200, (0..10).filter(|seq| !lost.contains(seq))));
+            ledger.settle(stage);
+        }
+        let account = ledger.account(&marks, |_| String::new());
+        (account.window.unwrap(), account.window_at_cut.unwrap(), account.window_at_failback)
+    };
+    // Writes went on while the cut was confirmed: it took effect between two of them.
+    let slow = cut_from_to(25, 75);
+    assert_eq!(account([&[], &[]], slow), (millis(0, 11), millis(0, 11), None));
+    // One before the cut, two at failback: the larger counts, and not what lies between.
+    let apart = account([&[1], &[1, 8, 9]], cut_from_to(15, 15));
+    assert_eq!(apart, (millis(9, 21), millis(4, 15), Some(millis(9, 21))));
+    // Nothing but at failback.
+    let failback = account([&[], &[8, 9]], cut_from_to(15, 15));
+    assert_eq!(failback, (millis(9, 21), millis(0, 5), Some(millis(9, 21))));
+    let nothing_left = account([&[0, 1, 2], &[]], cut_from_to(15, 15));
+    assert_eq!(nothing_left.0.high, None, "no write before the cut is known to be there");
 }

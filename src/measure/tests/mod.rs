@@ -46,7 +46,15 @@ fn cut_at_one_second() -> Marks {
 
 fn sample(seq: u64, sent: u64, took: u64, outcome: Outcome, by: ServedBy) -> Sample {
     let served_by = if outcome.is_good() { by } else { ServedBy::Unnamed };
-    Sample { seq, due: ms(sent), sent: ms(sent), done: ms(sent + took), outcome, served_by }
+    Sample {
+        seq,
+        due: ms(sent),
+        sent: ms(sent),
+        done: ms(sent + took),
+        outcome,
+        acknowledged: outcome.is_answered(),
+        served_by,
+    }
 }
 
 const BAD: Outcome = Outcome::Bad(Reason::Refused);

@@ -70,7 +70,15 @@ impl World {
                 (false, _) => (done, Outcome::Good, ServedBy::Datacenter(SURVIVOR)),
             };
             let [sent, done] = [sent, done].map(|at| Offset::from_nanos(at * 1_000));
-            Sample { seq, due: sent, sent, done, outcome, served_by: by }
+            Sample {
+                seq,
+                due: sent,
+                sent,
+                done,
+                outcome,
+                acknowledged: outcome.is_good(),
+                served_by: by,
+            }
         };
         let mut samples: Vec<Sample> = routed.into_iter().map(sample).collect();
         samples.sort_by_key(|sample| sample.done);
@@ -111,7 +119,11 @@ fn the_truth_lies_within_the_bounds_though_requests_overtake_each_other() {
         }
         let found = [
             ("recovery", world.out - world.cut, recovery(&timeline, &marks, stable(200))),
-            ("failback", world.back - world.restored, failback(&timeline, &marks, stable(200))),
+            (
+                "failback",
+                world.back - world.restored,
+                failback(&timeline, &marks, stable(200), false),
+            ),
         ];
         for (what, truth, found) in found {
             let bounds = found.unwrap().bounds;

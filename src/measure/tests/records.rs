@@ -6,9 +6,9 @@ use super::super::{Ending, Judged, Observation, judge, prove};
 use super::verdicts::{CUT_AT, END, good_samples, held, marks, plan};
 use super::*;
 use crate::model::{
-    CountBounds, ExecLedger, Judgement, LedgerProbe, LedgerStore, LossBudget, Plan, ProbeId,
-    ProbeKind, ProbeSpec, Promise, Promises, ReadBack, ReadStage, Sampled, SeqSet, Text, VantageId,
-    Verdict,
+    Blindness, CountBounds, ExecLedger, Judgement, LedgerProbe, LedgerStore, LossBudget, Plan,
+    ProbeId, ProbeKind, ProbeSpec, Promise, Promises, ReadBack, ReadStage, Sampled, SeqSet, Text,
+    VantageId, Verdict,
 };
 
 /// What is read back in a test.
@@ -19,6 +19,8 @@ struct World {
     missing: [Option<Vec<u64>>; 2],
     /// Whether missing records had their time.
     settled: bool,
+    /// Whether records are asked for one by one.
+    one_by_one: bool,
 }
 
 fn ledger() -> ProbeKind {
@@ -33,7 +35,13 @@ fn world(promises: Promises) -> World {
     let mut plan = plan();
     plan.services[0].promises = promises;
     plan.services[0].probes[0].kind = ledger();
-    World { plan, samples: good_samples(), missing: [Some(vec![]), Some(vec![])], settled: true }
+    World {
+        plan,
+        samples: good_samples(),
+        missing: [Some(vec![]), Some(vec![])],
+        settled: true,
+        one_by_one: false,
+    }
 }
 
 fn none_lost() -> Promises {
@@ -64,7 +72,15 @@ impl World {
             let seen: SeqSet = self.samples.iter().filter(there).map(|it| it.seq).collect();
             let end = missing.as_ref().map(|_| ()).ok_or_else(|| "status 503".to_owned());
             let (began, ended) = (ms(began), ms(began + 1));
-            ledger.read(ReadBack { stage, began, ended, seen, foreign: 0, end });
+            ledger.read(ReadBack {
+                stage,
+                began,
+                ended,
+                seen,
+                foreign: 0,
+                one_by_one: self.one_by_one,
+                end,
+            });
             if self.settled {
                 ledger.settle(stage);
             }
@@ -158,7 +174,7 @@ fn what_was_not_read_is_inconclusive_and_says_what_to_do() {
     let judged = hasty.judged();
     assert_eq!(judged.verdict, Verdict::Inconclusive, "{:?}", judged.reasons);
     let (_, why) = of(&judged, Promise::LoseAtMost);
-    assert!(why.contains("before what is missing had its time; raise `at_most`"), "{why}");
+    assert!(why.contains("before what is missing had its time; give it `settle`"), "{why}");
 }
 
 #[test]
@@ -212,4 +228,68 @@ fn a_ledger_without_a_recovery_promise_is_waited_for_until_there_is_only_time_to
     assert!(settled(lose, false, 3_800), "what is left is needed to read");
     let sustained = Promises { sustain: true, ..lose };
     assert!(!settled(sustained, false, 3_800), "more is promised than its records");
+}
+
+/// Turns what was sent within `during` into `outcome`, which no store acknowledged.
+fn turned(world: &mut World, during: std::ops::Range<u64>, outcome: Outcome) {
+    let hit = |sample: &&mut Sample| (ms(during.start)..ms(during.end)).contains(&sample.sent);
+    for sample in world.samples.iter_mut().filter(hit) {
+        (sample.outcome, sample.acknowledged) = (outcome, false);
+    }
+}
+
+#[test]
+fn none_lost_is_no_pass_where_little_was_at_risk() {
+    let lose = Promises { lose_at_most: Some(LossBudget::Writes(0)), ..Promises::default() };
+    let unknown = Outcome::Unknown(Blindness::TooManyInFlight);
+    let cases = [
+        (CUT_AT..2_950, BAD, "no write was acknowledged while cut"),
+        (CUT_AT - 700..CUT_AT, BAD, "no write was acknowledged in the last"),
+        (0..CUT_AT, BAD, "no write was acknowledged before the cut"),
+        (1_500..1_900, unknown, "the observer could not ask"),
+        (1_500..2_400, unknown, "the observer was blind"),
+    ];
+    for (during, outcome, says) in cases {
+        for budget in [lose, Promises { duplicate_at_most: Some(0), ..Promises::default() }] {
+            let mut world = world(budget);
+            assert_eq!(world.judged().services[0].promises[0].judgement, Judgement::Kept);
+            turned(&mut world, during.clone(), outcome);
+            let result = world.judged().services[0].promises.remove(0);
+            // Copies are made when writes fail over; what was at risk before it is no matter for them.
+            let expected = match result.promise {
+                Promise::DuplicateAtMost if during.end == CUT_AT => Judgement::Kept,
+                _ => Judgement::Undecided,
+            };
+            assert_eq!(result.judgement, expected, "{during:?}: {}", result.why);
+            assert!(expected == Judgement::Kept || result.why.contains(says), "{}", result.why);
+        }
+    }
+    // What is lost breaks the promise all the same.
+    let mut broken = world(lose);
+    turned(&mut broken, CUT_AT..2_950, BAD);
+    broken.missing[0] = Some(vec![3]);
+    assert_eq!(of(&broken.judged(), Promise::LoseAtMost).0, Judgement::Broken);
+}
+
+#[test]
+fn a_pause_before_the_cut_is_within_the_bounds_of_a_window() {
+    let judged = |millis| {
+        let budget = Some(LossBudget::Window(span(millis)));
+        let mut world = world(Promises { lose_at_most: budget, ..Promises::default() });
+        turned(&mut world, CUT_AT - 700..CUT_AT, BAD);
+        of(&world.judged(), Promise::LoseAtMost).0
+    };
+    assert_eq!(judged(600), Judgement::Undecided);
+    assert_eq!(judged(800), Judgement::Kept);
+}
+
+#[test]
+fn copies_that_no_reading_could_show_are_never_none() {
+    let mut world = world(none_lost());
+    world.one_by_one = true;
+    let judged = world.judged();
+    assert_eq!(of(&judged, Promise::LoseAtMost).0, Judgement::Kept);
+    let (judgement, why) = of(&judged, Promise::DuplicateAtMost);
+    assert_eq!(judgement, Judgement::Undecided);
+    assert!(why.contains("one by one") && why.contains("let `read` list them"), "{why}");
 }

@@ -180,7 +180,7 @@ fn failback_lasts_until_the_cut_datacenter_answers_again() {
         _ => (2, Outcome::Good, by(SURVIVOR)),
     };
     let timeline = watch(&marks, 3000, fate);
-    let found = failback(&timeline, &marks, stable(200)).unwrap();
+    let found = failback(&timeline, &marks, stable(200), false).unwrap();
     assert_eq!(found.bounds.low, span(2390 - 2003));
     assert_eq!(found.bounds.high, Some(span(2402 - 2000)));
     assert!(found.seamless);
@@ -192,7 +192,7 @@ fn failback_is_not_over_while_the_cut_datacenter_does_not_answer() {
     marks.restore_issued = Some(ms(2000));
     marks.restore_confirmed = Some(ms(2003));
     let timeline = watch(&marks, 4000, standby_takes_over(1100));
-    assert_eq!(failback(&timeline, &marks, stable(200)).unwrap().bounds.high, None);
+    assert_eq!(failback(&timeline, &marks, stable(200), false).unwrap().bounds.high, None);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn several_samples_that_the_restore_breaks_are_trouble_of_the_restore() {
     };
     let timeline = watch(&marks, 3000, fate);
     assert!(!troubled_again(&timeline, stable(200)), "it was well as long as it was cut");
-    assert!(!failback(&timeline, &marks, stable(200)).unwrap().seamless);
+    assert!(!failback(&timeline, &marks, stable(200), false).unwrap().seamless);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_service_that_was_never_perfect_can_recover_and_fail_back() {
     marks.restore_issued = Some(ms(2000));
     marks.restore_confirmed = Some(ms(2003));
     let timeline = watch(&marks, 4000, never_perfect);
-    assert!(failback(&timeline, &marks, lenient).unwrap().bounds.high.is_some());
+    assert!(failback(&timeline, &marks, lenient, false).unwrap().bounds.high.is_some());
 }
 
 #[test]

@@ -108,7 +108,18 @@ fn the_truth_lies_within_the_bounds_of_every_random_outage() {
             let sent = due + random.u64(0..world.every.min(2_000));
             let (done, outcome, served_by) = world.ask(seq, sent, &mut random);
             let [due, sent, done] = [due, sent, done].map(|at| Offset::from_nanos(at * 1000));
-            timeline.push(Sample { seq, due, sent, done, outcome, served_by }, &marks);
+            timeline.push(
+                Sample {
+                    seq,
+                    due,
+                    sent,
+                    done,
+                    outcome,
+                    acknowledged: outcome.is_good(),
+                    served_by,
+                },
+                &marks,
+            );
         }
         let found = recovery(&timeline, &marks, stable).unwrap();
         let high = found.bounds.high;

@@ -36,6 +36,7 @@ pub(super) fn plan() -> Plan {
         slower_than: None,
         connection: Connection::New,
         served_by: Some(served_by),
+        may_stay: false,
         required: true,
         promises: Default::default(),
     };
@@ -219,6 +220,75 @@ fn each_piece_of_proof_is_needed() {
     without("nothing after the cut", Inconclusive, "promise-undecided", |case| {
         case.samples.retain(|sample| sample.sent < ms(CUT_AT));
     });
+}
+
+/// A drill after which the survivor goes on serving.
+fn stayed(may_stay: bool, failback_within: Option<u64>) -> Case {
+    let mut case = Case { plan: plan(), marks: marks(), samples: good_samples(), control: held() };
+    case.each(3000, END, |sample| sample.served_by = ServedBy::Datacenter(SURVIVOR));
+    case.plan.services[0].probes[0].may_stay = may_stay;
+    case.plan.services[0].promises.failback_within = failback_within.map(span);
+    case
+}
+
+fn judged(case: &Case) -> Judged {
+    verdict(case.plan.clone(), case.marks, &case.samples, case.control.clone())
+}
+
+#[test]
+fn a_primary_may_stay_where_it_went_if_the_plan_says_so() {
+    assert_eq!(codes(&judged(&stayed(false, None))), ["not-back"]);
+    let may = judged(&stayed(true, None));
+    assert_eq!((may.verdict, codes(&may)), (Verdict::Pass, vec![]), "{:?}", may.reasons);
+    assert!(may.services[0].probes[0].may_stay);
+    // Who returns although it need not is as welcome.
+    let returned = Case { samples: good_samples(), ..stayed(true, Some(800)) };
+    assert_eq!(judged(&returned).verdict, Verdict::Pass);
+}
+
+#[test]
+fn what_may_stay_must_be_well_all_the_same() {
+    let mut dead = stayed(true, None);
+    dead.each(3500, END, |sample| sample.outcome = BAD);
+    assert_eq!(codes(&judged(&dead)), ["not-back"]);
+    // Bad from 3.2 s to 3.9 s, with the restore at 3 s.
+    let budget = |budget: u64| {
+        let mut ill = stayed(true, Some(budget));
+        ill.each(3200, 3900, |sample| sample.outcome = BAD);
+        judged(&ill)
+    };
+    assert_eq!((budget(800).verdict, codes(&budget(800))), (Verdict::Fail, vec!["promise-broken"]));
+    assert_eq!(budget(1_000).verdict, Verdict::Pass, "{:?}", budget(1_000).reasons);
+    let failback = budget(1_000).services[0].failback.unwrap();
+    assert!((span(860)..=span(900)).contains(&failback.bounds.low), "{failback:?}");
+    let unwatched =
+        Case { marks: Marks { restore_confirmed: None, ..marks() }, ..stayed(true, None) };
+    assert_eq!(codes(&judged(&unwatched)), ["not-back"]);
+}
+
+#[test]
+fn what_may_stay_proves_no_return_of_what_may_not() {
+    let mut case = stayed(true, Some(800));
+    let other = ProbeSpec { may_stay: false, ..case.plan.services[0].probes[0].clone() };
+    case.plan.services[0].probes.push(ProbeSpec { name: "page".into(), ..other });
+    let observe = |case: &Case, page: &dyn Fn(&Sample) -> Sample| {
+        let plan = Arc::new(case.plan.clone());
+        let mut observation = Observation::new(plan.clone(), Offset::ZERO);
+        observation.marks = case.marks;
+        for (probe, sample) in case.samples.iter().flat_map(|it| [(0, *it), (1, page(it))]) {
+            let probe = ProbeId { service: 0, probe };
+            observation.push(Sampled { vantage: VantageId(0), probe, sample });
+        }
+        let proof = prove(&plan, &observation, vec![case.control.clone()]);
+        judge(&plan, &observation, &proof, Ending::default())
+    };
+    // A page that does not tell who serves, or is not served by the cut datacenter again, leaves it open.
+    let unnamed = |it: &Sample| Sample { served_by: ServedBy::Unnamed, ..*it };
+    assert_eq!(codes(&observe(&case, &unnamed)), ["promise-undecided"]);
+    assert_ne!(observe(&case, &|it| *it).verdict, Verdict::Pass);
+    let good = good_samples();
+    let back = |it: &Sample| good[it.seq as usize];
+    assert_eq!(observe(&case, &back).verdict, Verdict::Pass);
 }
 
 #[test]

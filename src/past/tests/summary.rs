@@ -39,6 +39,7 @@ pub fn record() -> RunRecord {
     let probe = ProbeRecord {
         name: "get".into(),
         asks: "GET /".to_owned(),
+        may_stay: false,
         required: true,
         every: std::time::Duration::from_millis(50),
         keep_alive: false,

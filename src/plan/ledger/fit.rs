@@ -12,7 +12,9 @@ use crate::plan::units::written;
 /// Where the parts of a ledger stand.
 pub(in crate::plan) fn places(value: Value) -> LedgerPlaces {
     let at = |key| value.get(key).map(|value| value.span());
-    LedgerPlaces { at: value.at, settle: at("settle"), keep: at("keep") }
+    let expire = value.get("redis").and_then(|redis| redis.get("expire"));
+    let expire = expire.map(|value| value.span());
+    LedgerPlaces { at: value.at, settle: at("settle"), keep: at("keep"), expire }
 }
 
 /// Whether it is a ledger kept by commands.
@@ -91,5 +93,27 @@ pub(in crate::plan) fn time_to_read(
         }
     );
     findings.error("impossible", at.settle.unwrap_or(at.at), what, hint);
+    relate_at_most(draft, findings);
+}
+
+/// Reports records that would vanish by themselves before they are read back: while nothing can be written nothing keeps them, and
+/// what vanished looks lost.
+pub(in crate::plan) fn outlive(
+    draft: &Draft,
+    (probe, places): (&ProbeSpec, &ProbePlaces),
+    findings: &mut Findings,
+) {
+    let (ProbeKind::Ledger(ledger), Some(at)) = (&probe.kind, places.ledger) else { return };
+    let LedgerStore::Redis(redis) = &ledger.store else { return };
+    let needed = draft.timing.timing.at_most.saturating_add(ledger.settle);
+    if redis.expire > needed {
+        return;
+    }
+    let what = format!(
+        "records vanish {} after the last write (`expire`), perhaps before they are read back, and would look lost",
+        written(redis.expire)
+    );
+    let hint = format!("raise it above {}: `at_most` and `settle`", written(needed));
+    findings.error("impossible", at.expire.unwrap_or(at.at), what, hint);
     relate_at_most(draft, findings);
 }

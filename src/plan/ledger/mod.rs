@@ -9,7 +9,7 @@ mod redis;
 
 use std::time::Duration;
 
-pub(super) use fit::{fits, is_exec, places, time_to_read};
+pub(super) use fit::{fits, is_exec, outlive, places, time_to_read};
 
 use super::finding::quote;
 use super::read::{Label, Reader, Value};

@@ -7,13 +7,22 @@ use crate::plan::address;
 use crate::plan::finding::quote;
 use crate::plan::probe;
 use crate::plan::read::{At, Fields, Label, Reader, Value};
-use crate::plan::tree::Kind;
+use crate::plan::tree::{Kind, Span};
+use crate::plan::typed;
 
 /// The table, if the plan does not say.
 const TABLE: &str = "firedrill_ledger";
 
 /// Connections that are open for writing at most, if the plan does not say: a sixth of what a server takes out of the box.
 const CONNECTIONS: usize = 16;
+
+/// The ways to encrypt.
+const MODES: [(&str, SslMode); 4] = [
+    ("disable", SslMode::Disable),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-full", SslMode::VerifyFull),
+];
 
 /// The longest name that PostgreSQL keeps, in bytes.
 const LONGEST_NAME: usize = 63;
@@ -49,7 +58,27 @@ pub(super) fn postgres(reader: &mut Reader, value: Value) -> Option<PostgresLedg
         Some(read) => Some(read?),
         None => None,
     };
-    Some(PostgresLedger { servers: servers?, read, table: table?, ca, connections })
+    let servers = servers?;
+    if let Some(value) = fields.get("ca")
+        && [&servers].into_iter().chain(&read).any(|it| ssl_of(it).may_be_plain())
+    {
+        let what = "`ca` promises who the server is, and this `sslmode` does not ask";
+        let hint = "write `sslmode: verify-full`, or leave `ca` out";
+        reader.findings.error("impossible", value.at, what, hint);
+        return None;
+    }
+    Some(PostgresLedger { servers, read, table: table?, ca, connections })
+}
+
+fn ssl_of(servers: &PostgresServers) -> SslMode {
+    match servers {
+        PostgresServers::Hosts(hosts) => hosts.ssl,
+        PostgresServers::Url(url) => {
+            let real = url.reveal_plain();
+            let modes = settings_of(&real).filter(|(key, _)| *key == "sslmode");
+            modes.last().and_then(|(_, mode)| SslMode::named(mode)).unwrap_or_default()
+        }
+    }
 }
 
 /// Reads `read: URL` or `read: { hosts: … }`.
@@ -70,7 +99,7 @@ fn servers(reader: &mut Reader, fields: &Fields) -> Option<PostgresServers> {
     for key in ["user", "password", "dbname", "sslmode"] {
         if let Some(value) = fields.get(key) {
             let what = format!("{} has no meaning beside `url`", quote(key));
-            let hint = "the URL says it: `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=require`";
+            let hint = "the URL says it: `postgres://USER:${env:PGPASSWORD}@HOST/DATABASE?sslmode=verify-full`";
             reader.findings.error("impossible", value.at, what, hint);
         }
     }
@@ -96,13 +125,7 @@ fn hosts(reader: &mut Reader, fields: &Fields, value: Value) -> Option<PostgresH
     let dbname = fields.need(reader, "dbname", "shop");
     let dbname = dbname.and_then(|value| word(reader, value));
     let password = fields.get("password").map(|value| password(reader, value));
-    let modes = [
-        ("disable", SslMode::Disable),
-        ("prefer", SslMode::Prefer),
-        ("require", SslMode::Require),
-        ("verify-full", SslMode::VerifyFull),
-    ];
-    let ssl = fields.get("sslmode").map(|value| reader.choice(value, &modes));
+    let ssl = fields.get("sslmode").map(|value| reader.choice(value, &MODES));
     let password = match password {
         Some(password) => Some(password?),
         None => None,
@@ -130,13 +153,15 @@ fn word(reader: &mut Reader, value: Value) -> Option<Text> {
 fn password(reader: &mut Reader, value: Value) -> Option<Text> {
     let At { value: text, span } = reader.text(value, false)?;
     if text.parts().iter().any(|part| matches!(part, Part::Plain(_))) {
-        typed(reader, span);
+        typed_in(reader, span, &text);
         return None;
     }
     Some(text)
 }
 
-fn typed(reader: &mut Reader, span: crate::plan::tree::Span) {
+fn typed_in(reader: &mut Reader, span: Span, text: &Text) {
+    // Nor is it shown with what was found.
+    typed::hide(reader, span, &text.to_string());
     let what = "a password stands in the plan, which is kept and shown in reports";
     let hint = "set it in the environment, and write `${env:PGPASSWORD}` in its place";
     reader.findings.error("bad-value", span, what, hint);
@@ -145,6 +170,10 @@ fn typed(reader: &mut Reader, span: crate::plan::tree::Span) {
 /// A URL as libpq takes it. What is in it may be secret, so findings show the plan's words alone.
 fn url(reader: &mut Reader, value: Value) -> Option<Text> {
     let At { value: text, span } = reader.text(value, false)?;
+    if holds_a_password(&text) {
+        typed_in(reader, span, &text);
+        return None;
+    }
     let real = text.reveal_plain();
     let scheme = real.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
     let problem = match &scheme {
@@ -156,7 +185,7 @@ fn url(reader: &mut Reader, value: Value) -> Option<Text> {
             Some("holds characters that a URL writes as `%20` and so on")
         }
         Some((_, rest)) if servers_of(rest).is_empty() => Some("names no server"),
-        Some(_) => None,
+        Some(_) => settings_of(&real).find_map(not_kept_to),
     };
     if let Some(problem) = problem {
         let what = format!("{} {problem}", quote(&text.to_string()));
@@ -164,12 +193,33 @@ fn url(reader: &mut Reader, value: Value) -> Option<Text> {
         reader.findings.error("bad-value", span, what, hint);
         return None;
     }
-    if holds_a_password(&text) {
-        // Not with the text: it would show what must not be shown.
-        typed(reader, span);
-        return None;
-    }
     Some(text)
+}
+
+/// The settings behind the question mark.
+fn settings_of(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Why a setting of a URL cannot be kept to.
+fn not_kept_to((key, value): (&str, &str)) -> Option<&'static str> {
+    let known = || PostgresServers::SETTINGS.iter().chain(&PostgresServers::WITHOUT_MEANING);
+    match key {
+        "sslmode" if SslMode::named(value).is_none() => {
+            Some("has another `sslmode` than disable, prefer, require and verify-full")
+        }
+        "target_session_attrs" if !["any", "read-write", "primary"].contains(&value) => {
+            Some("asks for a server that takes no writes (`target_session_attrs`)")
+        }
+        "sslrootcert" => Some("has `sslrootcert`: write the file as `ca: PATH` beside the URL"),
+        "sslcert" | "sslkey" => Some("has a client certificate, which is not supported"),
+        _ if !known().any(|it| *it == key) => {
+            Some("has a setting that is not known: sslmode, target_session_attrs and options are")
+        }
+        _ => None,
+    }
 }
 
 /// What stands between the credentials and the path.
@@ -187,7 +237,7 @@ fn holds_a_password(text: &Text) -> bool {
         Part::Secret { .. } | Part::Lab(_) => secret,
     });
     let masked: String = parts.collect();
-    let Some((_, rest)) = masked.split_once("://") else { return false };
+    let rest = masked.split_once("://").map_or(&*masked, |(_, rest)| rest);
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let credentials = before.rsplit_once('@').map_or("", |(credentials, _)| credentials);
     let in_front = credentials.split_once(':').map_or("", |(_, password)| password);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{credential, store_url};
 use crate::model::{RedisAt, RedisLedger, RedisWait};
 use crate::plan::read::{Fields, Label, Reader, Value};
+use crate::plan::tree::Kind;
 use crate::plan::{address, probe};
 
 /// When a drill's list vanishes by itself, if the plan does not say.
@@ -24,15 +25,13 @@ pub(super) fn redis(reader: &mut Reader, value: Value) -> Option<RedisLedger> {
         "password",
         "sentinel_password",
         "ca",
+        "read",
         "wait",
         "expire",
     ];
     let fields = reader.fields(value, Label("", "redis"), KEYS)?;
-    let chosen = fields.one_of(reader, &["url", "sentinels"]);
-    let at = chosen.and_then(|chosen| match chosen.key {
-        "url" => straight(reader, &fields, chosen),
-        _ => asking(reader, &fields, chosen),
-    });
+    let at = at(reader, &fields);
+    let read = fields.get("read").map(|value| elsewhere(reader, value));
     let user = fields.get("user").and_then(|value| reader.credential(value, false));
     let password = fields.get("password").and_then(|value| credential(reader, value));
     if let (Some(value), None) = (fields.get("user"), fields.get("password")) {
@@ -42,13 +41,37 @@ pub(super) fn redis(reader: &mut Reader, value: Value) -> Option<RedisLedger> {
     }
     let wait = fields.get("wait").and_then(|value| wait(reader, value));
     let expire = fields.get("expire").and_then(|value| reader.duration(value, false));
+    let read = match read {
+        Some(read) => Some(read?),
+        None => None,
+    };
     Some(RedisLedger {
         at: at?,
+        read,
         user: user.map(|at| at.value),
         password,
         wait,
         expire: expire.map_or(EXPIRE, |at| at.value),
     })
+}
+
+/// Reads `read: URL` or `read: { sentinels: … }`. User and password are those of the writing.
+fn elsewhere(reader: &mut Reader, value: Value) -> Option<RedisAt> {
+    const KEYS: &[&str] = &["url", "sentinels", "master", "database", "sentinel_password", "ca"];
+    if let Kind::Scalar(_) = value.node.resolve().kind {
+        let url = store_url(reader, value, RedisLedger::SCHEMES, "redis://db.example:6379/0");
+        return Some(RedisAt::Url { url: url?, ca: None });
+    }
+    let fields = reader.fields(value, Label("", "read"), KEYS)?;
+    at(reader, &fields)
+}
+
+fn at(reader: &mut Reader, fields: &Fields) -> Option<RedisAt> {
+    let chosen = fields.one_of(reader, &["url", "sentinels"])?;
+    match chosen.key {
+        "url" => straight(reader, fields, chosen),
+        _ => asking(reader, fields, chosen),
+    }
 }
 
 fn straight(reader: &mut Reader, fields: &Fields, chosen: Value) -> Option<RedisAt> {

@@ -53,6 +53,7 @@ fn expected_service() -> Service {
                     (WEST, vec!["west".into()]),
                 ]),
             }),
+            may_stay: false,
             required: true,
             promises: Default::default(),
         }],

@@ -26,8 +26,9 @@ use crate::probe::PrepareError;
 use crate::probe::sample::Progress;
 use writer::{Running, Said};
 
-/// Of what a command says when it fails, this much is shown.
-const MOST_SAID: u64 = 1000;
+/// Of what a command says when it fails, this much is looked at: more than is shown, so that no secret is cut in two before it
+/// is masked.
+const MOST_SAID: u64 = 64 * 1024;
 
 /// How long a command that is done with may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -150,10 +151,14 @@ impl ExecStore {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(words.not_run(&"it has no pipes"));
         };
+        // The end of its list and its own: what it left in the background may hold its other pipe open, and ends then.
+        let ended = async {
+            let cut_short = list(stdout, &self.writer, found).await?;
+            Ok((cut_short, group.end().await?))
+        };
         // Both at once: a command that says much must not wait for us to listen.
-        let (listed, said) = tokio::join!(list(stdout, &self.writer, found), beginning(stderr));
-        let cut_short = listed.map_err(failed)?;
-        let status = group.end().await.map_err(failed)?;
+        let (ended, said) = tokio::join!(ended, beginning(stderr));
+        let (cut_short, status) = ended.map_err(failed)?;
         if !status.success() {
             let (name, said) = (words.name(), words.shown(&said));
             return Err(format!("the command `{name}` ended with {status}: {said}"));

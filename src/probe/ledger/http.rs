@@ -1,30 +1,46 @@
 //! A ledger behind HTTP: records are written, read and removed by requests.
 
+mod list;
+
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
-use serde_json::Value;
+use hyper::HeaderMap;
+use hyper::header::CONTENT_ENCODING;
 
-use super::{Found, Store, Writer};
+use super::{Found, Pulse, Store, Writer};
 use crate::clock::Clock;
-use crate::model::{HttpLedger, HttpProbe, Outcome, ProbeKind, ProbeSpec, Text};
+use crate::model::{
+    HttpLedger, HttpProbe, NextPage, Outcome, ProbeKind, ProbeSpec, Reason, Shown, Text, printable,
+    query_value,
+};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
-use crate::probe::http::HttpAsker;
+use crate::probe::http::{Answered, Asked, HttpAsker};
 use crate::probe::sample::Progress;
+use list::{Form, Page, next_link};
 
 /// Stand for the words of a plan in requests that are built ahead: of characters that a URL may have anywhere.
 const KEY: &str = "firedrill.key.here";
 const VALUE: &str = "firedrill.value.here";
 const PREFIX: &str = "firedrill.prefix.here";
+const CURSOR: &str = "firedrill.cursor.here";
 
-/// The longest list of records that is read: about two million keys.
+/// The longest page of records that is read: about two million keys.
 const MOST_LIST: usize = 128 << 20;
+
+/// More pages than this are no list.
+const MOST_PAGES: u32 = 100_000;
+
+/// Longer than this is nothing that leads to a page.
+const MOST_CURSOR: usize = 8 << 10;
 
 /// The longest answer about one record that is read.
 const MOST_ONE: usize = 1 << 20;
@@ -35,6 +51,9 @@ const AT_ONCE: usize = 32;
 /// Of very many requests one may well fail: it is tried so often.
 const TRIES: u32 = 3;
 
+/// An answer about one record may take so long, or the probe's time-out if that is longer.
+const ONE_AT_MOST: Duration = Duration::from_secs(2);
+
 /// No drill writes so many: the record with this number is nowhere.
 const NEVER: u64 = u64::MAX;
 
@@ -42,11 +61,14 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct HttpStore {
     writer: Writer,
     write: HttpAsker,
-    read: HttpAsker,
+    read: Arc<HttpAsker>,
     /// Whether one reading asks for one record.
     reads_one: bool,
-    items: String,
-    item_key: String,
+    one_at_most: Duration,
+    form: Form,
+    next_page: Option<NextPage>,
+    /// Whether what leads to the next page is filled in.
+    has_cursor: bool,
     remove: Option<HttpAsker>,
     removes_one: bool,
     /// The number after the highest that was written.
@@ -68,15 +90,19 @@ impl HttpStore {
             let spec = ProbeSpec { kind, served_by, ..spec.clone() };
             HttpAsker::prepare(&request, &spec, lab, connector.clone())
         };
-        let one = |request: &HttpProbe| request.texts().any(|text| has(text, HttpLedger::KEY));
         Ok(HttpStore {
             write: asker(&http.write, spec.served_by.clone())?,
-            read: asker(&http.read, None)?,
-            reads_one: one(&http.read),
-            items: http.items.clone(),
-            item_key: http.item_key.clone(),
+            read: Arc::new(asker(&http.read, None)?),
+            reads_one: http.reads_one_by_one(),
+            one_at_most: ONE_AT_MOST.max(spec.timeout),
+            form: Form::new(http, writer.prefix()),
+            next_page: http.next.clone(),
+            has_cursor: http.read.url.to_string().contains(HttpLedger::CURSOR),
             remove: http.remove.as_ref().map(|request| asker(request, None)).transpose()?,
-            removes_one: http.remove.as_ref().is_some_and(one),
+            removes_one: http
+                .remove
+                .as_ref()
+                .is_some_and(|it| HttpLedger::asks_for(it, HttpLedger::KEY)),
             writer,
             next: AtomicU64::new(0),
         })
@@ -93,45 +119,140 @@ impl HttpStore {
         [(PREFIX, self.writer.prefix())]
     }
 
+    /// Reads the list, page by page.
     async fn read_all(&self, found: &mut Found) -> Result<(), String> {
-        let mut progress = Progress::begun();
-        let answer = self.read.answer_filled(&self.all(), MOST_LIST, &mut progress).await;
-        let (status, body) = answer.map_err(in_words)?;
+        let pulse = found.pulse.clone();
+        let mut request = self.page_at("");
+        let (mut known, mut strange) = (HashSet::new(), 0);
+        for number in 1..=MOST_PAGES {
+            let page = self
+                .page(request.clone(), &pulse)
+                .await
+                .map_err(|error| self.on(number, &error))?;
+            take_in(&page, found).map_err(|error| self.on(number, &error))?;
+            strange += page.strange;
+            let Some(next) = page.next else {
+                return match strange {
+                    0 => Ok(()),
+                    count => Err(format!("{count} of the records have no key where `key` says")),
+                };
+            };
+            request = self.after(&request, &next).map_err(|error| self.on(number, &error))?;
+            if !known.insert(next) {
+                return Err(self.on(number, "it leads back to a page that was read already, so nobody knows which are missing"));
+            }
+        }
+        Err(format!("the list does not end within {MOST_PAGES} pages"))
+    }
+
+    /// An error of a page: of which, where there may be several.
+    fn on(&self, number: u32, error: &str) -> String {
+        match self.next_page {
+            Some(_) => format!("page {number}: {error}"),
+            None => error.to_owned(),
+        }
+    }
+
+    /// The request for the page at `cursor`; the first is at none.
+    fn page_at(&self, cursor: &str) -> Asked {
+        let [all] = self.all();
+        self.read.filled(&[all, (CURSOR, query_value(cursor))])
+    }
+
+    /// The request for the page that `next` leads to, from the one that was asked for by `request`.
+    fn after(&self, request: &Asked, next: &str) -> Result<Asked, String> {
+        if next.len() > MOST_CURSOR {
+            return Err(format!("what leads to the next page is longer than {MOST_CURSOR} bytes"));
+        }
+        if self.has_cursor {
+            return Ok(self.page_at(next));
+        }
+        // Not with our headers: they may hold credentials.
+        self.read.moved(request, next).ok_or_else(|| {
+            format!(
+                "the next page lies elsewhere, or is no URL, and is not asked for: `{}`",
+                printable(next)
+            )
+        })
+    }
+
+    /// One page.
+    async fn page(&self, request: Asked, pulse: &Pulse) -> Result<Page, String> {
+        let answer = self.answer(&request, pulse).await?;
+        self.is_a_list(answer.status, &answer.headers)?;
+        let link = match self.next_page {
+            Some(NextPage::Link) => next_link(&answer.headers)?,
+            _ => None,
+        };
+        let page = self.parsed(answer.body).await?;
+        Ok(Page { next: page.next.or(link), ..page })
+    }
+
+    /// What stands on a page, read on a thread of its own: a long one would hold up whatever else the drill does.
+    async fn parsed(&self, body: Vec<u8>) -> Result<Page, String> {
+        let (form, asker) = (self.form.clone(), self.read.clone());
+        let page = tokio::task::spawn_blocking(move || match asker.is_right(&body) {
+            true => form.read(&body),
+            false => Err("the list of records is not what `expect` of `read` says".to_owned()),
+        });
+        page.await.map_err(|error| format!("the list could not be read: {error}"))?
+    }
+
+    async fn answer(&self, request: &Asked, pulse: &Pulse) -> Result<Answered, String> {
+        let heard = || pulse.beat();
+        let mut tries = 0;
+        loop {
+            let mut progress = Progress::begun();
+            let asked = self.read.fetch(request, MOST_LIST, &mut progress, &heard);
+            let outcome = match asked.await {
+                Ok(answer) => return Ok(answer),
+                Err(Outcome::Bad(Reason::Body)) => {
+                    let most = MOST_LIST >> 20;
+                    return Err(format!(
+                        "the list of records is longer than {most} MiB; let it come in pages, and give `next`"
+                    ));
+                }
+                Err(outcome) => outcome,
+            };
+            tries += 1;
+            if tries == TRIES {
+                return Err(in_words(outcome));
+            }
+        }
+    }
+
+    /// Whether an answer is a whole list, as far as its head says.
+    fn is_a_list(&self, status: u16, headers: &HeaderMap) -> Result<(), String> {
         if !self.read.allows(status) {
             return Err(format!("the list of records was answered with status {status}"));
         }
-        if !self.read.is_right(&body) {
-            return Err("the list of records is not what `expect` of `read` says".to_owned());
+        if status == 206 {
+            return Err("the list of records was answered with a part of it (206)".to_owned());
         }
-        let list: Value = serde_json::from_slice(&body)
-            .map_err(|error| format!("the list of records is no JSON: {error}"))?;
-        let Some(Value::Array(items)) = list.pointer(&self.items) else {
-            return Err(format!("the answer has no list of records at `{}`", self.items));
-        };
-        let mut strange = 0;
-        for item in items {
-            match item.pointer(&self.item_key).and_then(Value::as_str) {
-                Some(key) => found.key(&self.writer, key),
-                None => strange += 1,
+        match headers.get(CONTENT_ENCODING) {
+            Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+                let coding = printable(&String::from_utf8_lossy(coding.as_bytes()));
+                Err(format!(
+                    "the list of records came encoded (`{coding}`), which nobody asked for; give `read` the header `accept-encoding: identity`"
+                ))
             }
-        }
-        match strange {
-            0 => Ok(()),
-            count => Err(format!("{count} of the records have no key at `{}`", self.item_key)),
+            _ => Ok(()),
         }
     }
 
     /// Asks for each record that was written.
     async fn read_each(&self, found: &mut Found) -> Result<(), String> {
+        found.one_by_one();
         // A page for everybody, such as a login, would say of every record that it is there.
-        if self.is_there(NEVER).await? {
+        let pulse = &found.pulse.clone();
+        if self.is_there(NEVER, pulse).await? {
             return Err("a record that was never written is answered as if it were there; let `expect` of `read` tell what \
                         is there from what is not, or list all records"
                 .to_owned());
         }
         let asked = stream::iter(0..self.next.load(Relaxed));
-        let asked =
-            asked.map(|seq| async move { Ok::<_, String>((seq, self.is_there(seq).await?)) });
+        let asked = asked
+            .map(|seq| async move { Ok::<_, String>((seq, self.is_there(seq, pulse).await?)) });
         let mut asked = asked.buffer_unordered(AT_ONCE);
         while let Some(answer) = asked.next().await {
             let (seq, is_there) = answer?;
@@ -142,22 +263,25 @@ impl HttpStore {
         Ok(())
     }
 
-    async fn is_there(&self, seq: u64) -> Result<bool, String> {
-        let fill = self.record(seq);
+    async fn is_there(&self, seq: u64, pulse: &Pulse) -> Result<bool, String> {
+        let request = self.read.filled(&self.record(seq));
         let mut tries = 0;
         loop {
             let mut progress = Progress::begun();
-            let answer = self.read.answer_filled(&fill, MOST_ONE, &mut progress).await;
+            let asked = self.read.fetch(&request, MOST_ONE, &mut progress, &|| {});
+            let answer = tokio::time::timeout(self.one_at_most, asked).await;
+            pulse.beat();
             let failed = match answer {
-                Ok((404 | 410, _)) => return Ok(false),
-                Ok((status, _)) if !self.read.allows(status) => {
+                Ok(Ok(Answered { status: 404 | 410, .. })) => return Ok(false),
+                Ok(Ok(Answered { status, .. })) if !self.read.allows(status) => {
                     format!("a record was answered with status {status}")
                 }
-                Ok((_, body)) if !self.read.is_right(&body) => {
+                Ok(Ok(Answered { body, .. })) if !self.read.is_right(&body) => {
                     "the answer about a record is not what `expect` of `read` says".to_owned()
                 }
-                Ok(_) => return Ok(true),
-                Err(outcome) => in_words(outcome),
+                Ok(Ok(_)) => return Ok(true),
+                Ok(Err(outcome)) => in_words(outcome),
+                Err(_) => format!("no answer about a record within {}", Shown(self.one_at_most)),
             };
             tries += 1;
             if tries == TRIES {
@@ -192,10 +316,11 @@ impl Store for HttpStore {
         };
         let remove = |fill: Vec<(&'static str, String)>| async move {
             let mut progress = Progress::begun();
-            let answer = remove.answer_filled(&fill, MOST_LIST, &mut progress).await;
-            match answer.map_err(in_words)? {
-                (status, _) if remove.allows(status) || matches!(status, 404 | 410) => Ok(()),
-                (status, _) => Err(format!("a removal was answered with status {status}")),
+            let request = remove.filled(&fill);
+            let answer = remove.fetch(&request, MOST_LIST, &mut progress, &|| {}).await;
+            match answer.map_err(in_words)?.status {
+                status if remove.allows(status) || matches!(status, 404 | 410) => Ok(()),
+                status => Err(format!("a removal was answered with status {status}")),
             }
         };
         if !self.removes_one {
@@ -211,8 +336,21 @@ impl Store for HttpStore {
     }
 }
 
-fn has(text: &Text, word: &str) -> bool {
-    text.to_string().contains(word)
+/// Takes in the records of a page.
+///
+/// # Errors
+/// One of them was on an earlier page. It may be there twice; or the list moved on while it was read, and then another was
+/// passed over.
+fn take_in(page: &Page, found: &mut Found) -> Result<(), String> {
+    if let Some(seq) = page.ours.iter().find(|seq| found.seen.contains(**seq)) {
+        return Err(format!(
+            "record {seq} was on an earlier page already: it is there twice, or the list changed while it was read"
+        ));
+    }
+    page.ours.iter().for_each(|seq| found.number(*seq));
+    (0..page.garbled).for_each(|_| found.garbled());
+    found.foreign(page.foreign);
+    Ok(())
 }
 
 /// The request with words that a URL may have in the place of the plan's.
@@ -223,6 +361,7 @@ fn with_stand_ins(http: &HttpProbe) -> HttpProbe {
                 .replace(HttpLedger::KEY, KEY)
                 .replace(HttpLedger::VALUE, VALUE)
                 .replace(HttpLedger::PREFIX, PREFIX)
+                .replace(HttpLedger::CURSOR, CURSOR)
         })
     };
     HttpProbe { url: text(&http.url), body: http.body.as_ref().map(text), ..http.clone() }

@@ -12,7 +12,9 @@ mod redis;
 mod wire;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,37 +55,102 @@ impl Writer {
     }
 }
 
+/// A reading in which nothing comes for so long has failed, or for three times the probe's time-out if that is longer: a store
+/// whose connections hang is told from one that takes its time over a long list.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How often an attempt to read back has heard anything.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// Something came.
+    pub(super) fn beat(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Does `work` until it is done, or nothing came for `silence`.
+    async fn watch(
+        self,
+        clock: Clock,
+        silence: Duration,
+        work: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        let mut work = pin!(work);
+        let (mut count, mut since) = (0, clock.now());
+        loop {
+            if let Ok(done) = tokio::time::timeout(silence / 10, &mut work).await {
+                return done;
+            }
+            let beats = self.0.load(Relaxed);
+            if beats != count {
+                (count, since) = (beats, clock.now());
+            } else if clock.now().since(since) >= silence {
+                return Err(format!("nothing came for {}", crate::model::Shown(silence)));
+            }
+        }
+    }
+}
+
 /// What an attempt to read back has come to.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     seen: SeqSet,
     foreign: u64,
     broken: u64,
+    /// Whoever waits long for what is not found says with it that it still hears the store.
+    pulse: Pulse,
+    one_by_one: bool,
 }
 
 impl Found {
     /// Takes in a record with this number, of this writer.
     pub(super) fn number(&mut self, seq: u64) {
+        self.pulse.beat();
         self.seen.insert(seq);
     }
 
     /// Takes in a record by its key.
     pub(super) fn key(&mut self, writer: &Writer, key: &str) {
-        match key.strip_prefix(&writer.prefix()).map(number) {
-            Some(Some(seq)) => self.number(seq),
-            Some(None) => self.garbled(),
-            None => self.foreign(1),
+        match whose(&writer.prefix(), key) {
+            Key::Ours(seq) => self.number(seq),
+            Key::Garbled => self.garbled(),
+            Key::Foreign => self.foreign(1),
         }
     }
 
     /// Takes in a record of this writer's that makes no sense.
     pub(super) fn garbled(&mut self) {
+        self.pulse.beat();
         self.broken = self.broken.saturating_add(1);
+    }
+
+    /// Records are asked for one by one: what nobody asks for does not show.
+    pub(super) fn one_by_one(&mut self) {
+        self.one_by_one = true;
     }
 
     /// Takes in `count` records of others in the same place.
     pub(super) fn foreign(&mut self, count: u64) {
+        self.pulse.beat();
         self.foreign = self.foreign.saturating_add(count);
+    }
+}
+
+/// Whose record a key is of.
+enum Key {
+    Ours(u64),
+    /// Of this writer, and without a number that makes sense.
+    Garbled,
+    Foreign,
+}
+
+/// Whose record has this key, for the writer with this [`Writer::prefix`].
+fn whose(prefix: &str, key: &str) -> Key {
+    match key.strip_prefix(prefix).map(number) {
+        Some(Some(seq)) => Key::Ours(seq),
+        Some(None) => Key::Garbled,
+        None => Key::Foreign,
     }
 }
 
@@ -155,10 +222,22 @@ pub struct LedgerHandle {
     pub name: String,
     /// Its settings.
     pub spec: LedgerProbe,
-    pub(super) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
+    silence: Duration,
 }
 
 impl LedgerHandle {
+    /// That of the probe with this id and these settings.
+    pub(super) fn new(
+        probe: ProbeId,
+        writer: (String, Arc<dyn Store>),
+        (spec, ledger): (&ProbeSpec, &LedgerProbe),
+    ) -> LedgerHandle {
+        let (name, store) = writer;
+        let silence = SILENCE.max(spec.timeout.saturating_mul(3));
+        LedgerHandle { probe, name, spec: ledger.clone(), store, silence }
+    }
+
     /// Finds out whether the ledger can be written and read, and makes its place where the plan allows it.
     ///
     /// # Errors
@@ -167,17 +246,20 @@ impl LedgerHandle {
         self.within(limit, self.store.begin()).await
     }
 
-    /// Tries once to read the ledger back.
+    /// Tries once to read the ledger back, for `limit` at most and while anything comes.
     pub async fn read(&self, clock: Clock, stage: ReadStage, limit: Duration) -> ReadBack {
         let began = clock.now();
         let mut found = Found::default();
-        let end = self.within(limit, self.store.read(&mut found)).await;
+        let pulse = found.pulse.clone();
+        let work = pulse.watch(clock, self.silence, self.store.read(&mut found));
+        let end = self.within(limit, work).await;
         let garbled = match found.broken {
             0 => Ok(()),
             count => Err(format!("{count} of its records have keys that make no sense")),
         };
-        let (seen, foreign) = (found.seen, found.foreign);
-        ReadBack { stage, began, ended: clock.now(), seen, foreign, end: end.and(garbled) }
+        let Found { seen, foreign, one_by_one, .. } = found;
+        let (ended, end) = (clock.now(), end.and(garbled));
+        ReadBack { stage, began, ended, seen, foreign, one_by_one, end }
     }
 
     /// Removes the ledger's records of this run.

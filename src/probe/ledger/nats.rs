@@ -4,6 +4,7 @@
 
 mod api;
 mod line;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub(super) struct NatsStore {
     opened: AtomicU64,
     /// Whether the stream is there because of this drill.
     made: AtomicBool,
+    /// The place in the stream of the first record that it acknowledged.
+    first: AtomicU64,
     secrets: Vec<String>,
 }
 
@@ -116,6 +119,7 @@ impl NatsStore {
             idle: (spec.connection == Connection::KeepAlive).then(Idle::default),
             opened: AtomicU64::new(0),
             made: AtomicBool::new(false),
+            first: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -173,16 +177,28 @@ impl NatsStore {
         asked.map_err(|error| error.words(|said| self.quoted(said)))
     }
 
-    /// What the stream's leader knows of it.
-    async fn info(&self, line: &mut Line) -> Result<Result<Value, ApiError>, String> {
+    /// What the stream's leader knows of it, and of what is under `subject`.
+    async fn info(
+        &self,
+        line: &mut Line,
+        subject: &str,
+    ) -> Result<Result<Value, ApiError>, String> {
         let call = format!("STREAM.INFO.{}", self.stream.name);
-        self.asked(line, &call, &json!({ "subjects_filter": self.subject })).await
+        self.asked(line, &call, &json!({ "subjects_filter": subject })).await
+    }
+
+    /// As [`NatsStore::info`], of a stream that has to be there.
+    async fn found(&self, line: &mut Line, subject: &str) -> Result<Value, String> {
+        self.info(line, subject).await?.map_err(|error| match error.is_absent() {
+            true => format!("the stream {} is gone", self.stream.name),
+            false => error.words(|said| self.quoted(said)),
+        })
     }
 
     /// The stream as it is, made if it is missing and may be.
     async fn found_or_made(&self, line: &mut Line) -> Result<Value, String> {
         let name = &self.stream.name;
-        match self.info(line).await? {
+        match self.info(line, &self.subject).await? {
             Ok(info) => Ok(info),
             Err(error) if error.is_absent() && self.stream.create => {
                 let storage = if self.stream.in_memory { "memory" } else { "file" };
@@ -211,10 +227,7 @@ impl NatsStore {
                 "the stream {name} does not take the subjects `{SUBJECTS}`: add them"
             ));
         }
-        if config["retention"] != "limits" {
-            let hint = "name another stream";
-            return Err(format!("the stream {name} drops what was read (its retention): {hint}"));
-        }
+        state::keeps(name, config)?;
         let has = config["num_replicas"].as_u64();
         match self.stream.replicas {
             Some(wanted) if has != Some(u64::from(wanted)) => Err(format!(
@@ -236,7 +249,12 @@ impl NatsStore {
         }
         let last = json!({ "last_by_subj": subject });
         self.done(line, &format!("STREAM.MSG.GET.{name}"), &last).await?;
-        self.purge(line, &subject).await
+        let info = self.found(line, &subject).await?;
+        self.purge(line, &subject).await?;
+        if state::count(&info, &subject) == 0 {
+            return Err(state::CANNOT_COUNT.to_owned());
+        }
+        Ok(())
     }
 
     async fn purge(&self, line: &mut Line, subject: &str) -> Result<(), String> {
@@ -250,26 +268,33 @@ impl NatsStore {
 
     /// How many records the leader has, all together and under our subject.
     async fn count(&self, line: &mut Line) -> Result<(u64, u64), String> {
-        let info = self.info(line).await?;
-        let info = info.map_err(|error| match error.is_absent() {
-            true => format!("the stream {} is gone", self.stream.name),
-            false => error.words(|said| self.quoted(said)),
-        })?;
-        let state = &info["state"];
-        let all = state["messages"].as_u64();
+        let info = self.found(line, &self.subject).await?;
+        self.counts(&info)
+    }
+
+    fn counts(&self, info: &Value) -> Result<(u64, u64), String> {
+        let all = info["state"]["messages"].as_u64();
         let all = all.ok_or_else(|| "it does not say what is in the stream".to_owned())?;
-        // It leaves the map out if it would be empty.
-        Ok((all, state["subjects"][&self.subject].as_u64().unwrap_or(0)))
+        Ok((all, state::count(info, &self.subject)))
+    }
+
+    /// As [`NatsStore::count`], held to what makes it worth reading: a leader that leads, and a stream that kept everything.
+    async fn count_to_read(&self, line: &mut Line) -> Result<(u64, u64), String> {
+        let info = self.found(line, &self.subject).await?;
+        state::leads(&info)?;
+        state::keeps(&self.stream.name, &info["config"])?;
+        state::has_dropped(&self.stream.name, &info, self.first.load(Relaxed))?;
+        self.counts(&info)
     }
 
     /// Reads `wanted` records, as the stream's leader has them. A consumer would be faster, but is served by whichever copy
     /// the servers choose: it may be behind, or on a server that died.
     async fn pieces(&self, line: &mut Line, wanted: u64, found: &mut Found) -> Result<(), String> {
         let call = format!("$JS.API.STREAM.MSG.GET.{}", self.stream.name);
-        let (mut read, mut next) = (0, 1);
+        let (mut read, mut next) = (0, 1_u64);
         while read < wanted {
             // Of each number the first record of ours from there on: gaps between ours are skipped by the last of them.
-            let asked: Vec<String> = (next..next + PIECE)
+            let asked: Vec<String> = (next..next.saturating_add(PIECE))
                 .map(|seq| json!({ "seq": seq, "next_by_subj": self.subject }).to_string())
                 .collect();
             let piece = tokio::time::timeout(API_LIMIT, line.ask_all(&call, &asked)).await;
@@ -278,8 +303,8 @@ impl NatsStore {
             for message in &piece {
                 match api::answer(message).map_err(|failed| self.words(failed))? {
                     Ok(answer) => {
-                        let (seq, key) =
-                            api::record(&answer).ok_or_else(|| self.words(Failed::Garbage))?;
+                        let record = api::record(&answer).filter(|(seq, _)| *seq >= next);
+                        let (seq, key) = record.ok_or_else(|| self.words(Failed::Garbage))?;
                         records.insert(seq, key);
                     }
                     // There is none from there on.
@@ -292,7 +317,7 @@ impl NatsStore {
                     "{wanted} records are in the stream, and {read} of them were given"
                 ));
             };
-            next = last + 1;
+            next = last.saturating_add(1);
             read += records.len() as u64;
             records.values().for_each(|key| found.key(&self.writer, key));
         }
@@ -371,19 +396,21 @@ impl Store for NatsStore {
         let answered = line.ask(&self.subject, &self.writer.key(seq)).await;
         let message = answered.map_err(|failed| match failed {
             Failed::Broken(outcome) => outcome,
-            Failed::Said(_) | Failed::Garbage => Outcome::Bad(Reason::Protocol),
+            Failed::Said(said) => api::outcome(&said, &self.subject),
+            Failed::Garbage => Outcome::Bad(Reason::Protocol),
         })?;
         progress.served_by = self.source.by_peer(line.wire.peer.ip());
-        let acknowledged = api::acknowledged(&message, &self.stream.name);
-        if let (Ok(()), Some(idle)) = (&acknowledged, &self.idle) {
+        let place = api::acknowledged(&message, &self.stream.name)?;
+        self.first.fetch_min(place, Relaxed);
+        if let Some(idle) = &self.idle {
             idle.put(line);
         }
-        acknowledged
+        Ok(())
     }
 
     async fn read(&self, found: &mut Found) -> Result<(), String> {
         let mut line = self.open_to_read().await?;
-        let (all, ours) = self.count(&mut line).await?;
+        let (all, ours) = self.count_to_read(&mut line).await?;
         self.pieces(&mut line, ours, found).await?;
         found.foreign(all.saturating_sub(ours));
         Ok(())

@@ -4,26 +4,25 @@
 //! there twice, and takes a tenth of the memory. What a failover does to it is what it does to any key of the same server:
 //! replication is one stream of commands.
 
+mod reach;
 mod resp;
 mod say;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::reach::{Login, Reach};
 use self::resp::{Reply, command};
-use super::wire::{Failed, Idle, Place, Places, Wire, in_words, quoted};
-use super::{Found, Store, Writer};
+use super::wire::{Failed, Idle, Wire, in_words, quoted};
+use super::{Found, Store, Writer, number};
 use crate::clock::Clock;
-use crate::model::{
-    Connection, Outcome, Phase, ProbeSpec, Reason, RedisAt, RedisLedger, RedisWait, StoreUrl, Text,
-};
+use crate::model::{Connection, Outcome, Phase, ProbeSpec, Reason, RedisLedger, RedisWait, Text};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
 use crate::probe::sample::Progress;
 use crate::probe::served_by::Source;
-use crate::probe::target::Target;
-use crate::probe::tls::Tls;
 
 /// So many records are asked for at a time: Redis serves nobody else meanwhile.
 const PIECE: usize = 10_000;
@@ -34,9 +33,9 @@ const TRIAL: &str = "60";
 /// Redis made ready.
 pub(super) struct RedisStore {
     key: String,
-    way: Way,
-    login: Login,
-    database: u32,
+    writes: Reach,
+    /// Where records are read back, if elsewhere.
+    reads: Option<Reach>,
     wait: Option<RedisWait>,
     /// Seconds.
     expire: String,
@@ -44,19 +43,6 @@ pub(super) struct RedisStore {
     /// Only where connections are kept.
     idle: Option<Idle<Wire>>,
     secrets: Vec<String>,
-}
-
-/// How to find the server that takes writes.
-enum Way {
-    Straight(Place),
-    Asking { sentinels: Places, master: String, login: Login, connector: Arc<dyn Connector> },
-}
-
-/// What a connection begins with.
-#[derive(Default)]
-struct Login {
-    user: Option<String>,
-    password: Option<String>,
 }
 
 impl RedisStore {
@@ -68,39 +54,15 @@ impl RedisStore {
         connector: Arc<dyn Connector>,
     ) -> Result<Self, PrepareError> {
         let reveal = |text: &Option<Text>| text.as_ref().map(Text::reveal_plain);
-        let mut login = Login { user: reveal(&redis.user), password: reveal(&redis.password) };
-        let (way, database) = match &redis.at {
-            RedisAt::Url { url, ca } => {
-                let (way, database, inside) = straight(url, ca.as_deref(), connector)?;
-                login.user = login.user.or(inside.user);
-                login.password = login.password.or(inside.password);
-                (way, database)
-            }
-            RedisAt::Sentinels { sentinels, master, password, database } => {
-                let places = sentinels.iter().map(|at| {
-                    let target = Target::parse(&at.reveal_plain(), at, connector.clone())?;
-                    Ok(Place { target, tls: None })
-                });
-                let places: Vec<Place> = places.collect::<Result<_, PrepareError>>()?;
-                let way = Way::Asking {
-                    sentinels: Places::new(places, spec.timeout),
-                    master: master.clone(),
-                    login: Login { user: None, password: reveal(password) },
-                    connector,
-                };
-                (way, *database)
-            }
-        };
-        let sentinels = match &way {
-            Way::Asking { login, .. } => login.password.clone(),
-            Way::Straight(_) => None,
-        };
+        let login = Login { user: reveal(&redis.user), password: reveal(&redis.password) };
+        let reach = |at| Reach::prepare(at, login.clone(), spec.timeout, connector.clone());
+        let writes = reach(&redis.at)?;
+        let reads = redis.read.as_ref().map(reach).transpose()?;
         Ok(RedisStore {
             key: writer.prefix().trim_end_matches(':').to_owned(),
-            secrets: login.password.iter().cloned().chain(sentinels).collect(),
-            way,
-            login,
-            database,
+            secrets: [&writes].into_iter().chain(&reads).flat_map(Reach::secrets).collect(),
+            writes,
+            reads,
             wait: redis.wait,
             expire: redis.expire.as_secs().max(1).to_string(),
             source: Source::prepare(spec.served_by.as_ref())?,
@@ -108,28 +70,9 @@ impl RedisStore {
         })
     }
 
-    /// A new connection to the server that takes writes, logged in.
-    async fn open(&self, progress: &mut Progress) -> Result<Wire, Failed> {
-        let mut wire = match &self.way {
-            Way::Straight(place) => place.open_encrypted(progress).await?,
-            Way::Asking { sentinels, master, login, connector } => {
-                // Whatever hangs from here on: nothing was written.
-                progress.phase = Phase::Connect;
-                let (host, port) = ask_sentinels(sentinels, login, master).await?;
-                Place::plain(&host, port, connector.clone()).open(progress).await?
-            }
-        };
-        progress.phase = Phase::Connect;
-        self.login.give(&mut wire).await?;
-        if self.database != 0 {
-            resp::ask(&mut wire, &["SELECT", &self.database.to_string()]).await?;
-        }
-        Ok(wire)
-    }
-
-    /// As [`RedisStore::open`], for reading: with what is wrong in words.
+    /// A connection for reading, with what is wrong in words.
     async fn open_to_read(&self) -> Result<Wire, String> {
-        let opened = self.open(&mut Progress::begun()).await;
+        let opened = self.reads.as_ref().unwrap_or(&self.writes).open_to_read().await;
         opened.map_err(|failed| self.words(failed))
     }
 
@@ -145,33 +88,31 @@ impl RedisStore {
         }
     }
 
-    /// What is sent for a write: the record, the list's end of life, and what it waits for.
-    fn written(&self, key: &str, seq: u64, expire: &str) -> (Vec<u8>, usize) {
-        let mut bytes = command(&["RPUSH", key, &seq.to_string()]);
-        bytes.extend(command(&["EXPIRE", key, expire]));
-        let Some(RedisWait { replicas, within }) = self.wait else { return (bytes, 2) };
-        let within = within.as_millis().max(1).to_string();
-        bytes.extend(command(&["WAIT", &replicas.to_string(), &within]));
-        (bytes, 3)
+    /// What is sent for a write: the list's end of life, the record, and what it waits for. The record comes behind, so that
+    /// nothing has to be heard once it is acknowledged.
+    fn written(&self, seq: u64) -> Vec<u8> {
+        let mut bytes = command(&["EXPIRE", &self.key, &self.expire]);
+        bytes.extend(command(&["RPUSH", &self.key, &seq.to_string()]));
+        if let Some(wait) = self.wait {
+            bytes.extend(command(&waiting(wait).each_ref().map(String::as_str)));
+        }
+        bytes
     }
 
-    /// What the answer to a write comes to.
-    async fn acknowledged(&self, wire: &mut Wire, answers: usize) -> Result<(), Failed> {
-        let Reply::Number(1..) = resp::reply(wire).await? else { return Err(Failed::Garbage) };
-        let mut last = None;
-        for _ in 1..answers {
-            last = match resp::reply(wire).await {
-                Ok(reply) => Some(reply),
-                // The record is there all the same.
-                Err(Failed::Said(_)) => None,
-                Err(failed) => return Err(failed),
-            };
+    /// What the answers to a write come to.
+    async fn acknowledged(&self, wire: &mut Wire) -> Result<(), Failed> {
+        match resp::reply(wire).await {
+            // Whether the list will vanish by itself decides nothing.
+            Ok(_) | Err(Failed::Said(_)) => {}
+            Err(failed) => return Err(failed),
         }
-        match (self.wait, last) {
-            (None, _) => Ok(()),
-            (Some(wait), Some(Reply::Number(count))) if count >= i64::from(wait.replicas) => Ok(()),
+        let Reply::Number(1..) = resp::reply(wire).await? else { return Err(Failed::Garbage) };
+        let Some(wait) = self.wait else { return Ok(()) };
+        match resp::reply(wire).await {
+            Ok(Reply::Number(count)) if count >= i64::from(wait.replicas) => Ok(()),
             // It is not where it has to be, and nobody knows what a failover would leave of it.
-            (Some(_), _) => Err(Failed::Broken(Outcome::Bad(Reason::TimeOut(Phase::Body)))),
+            Ok(_) | Err(Failed::Said(_)) => Err(Outcome::Bad(Reason::TimeOut(Phase::Body)).into()),
+            Err(failed) => Err(failed),
         }
     }
 
@@ -198,8 +139,7 @@ impl RedisStore {
             let piece = async {
                 wire.send(&asked).await?;
                 resp::list(wire, |element| {
-                    let number = std::str::from_utf8(&element).ok().and_then(|it| it.parse().ok());
-                    match number {
+                    match std::str::from_utf8(&element).ok().and_then(number) {
                         Some(seq) => found.number(seq),
                         None => found.garbled(),
                     }
@@ -207,35 +147,34 @@ impl RedisStore {
                 .await
             };
             let count = piece.await.map_err(|failed| self.words(failed))?;
-            if count < PIECE {
-                return Ok(());
+            match count.cmp(&PIECE) {
+                Ordering::Less => return Ok(()),
+                Ordering::Equal => begin += count,
+                Ordering::Greater => return Err(self.words(Failed::Garbage)),
             }
-            begin += count;
         }
     }
 
-    /// Writes, reads and removes a record beside the list.
-    async fn trial(&self, wire: &mut Wire) -> Result<(), String> {
+    /// Writes a record beside the list, reads it where records will be read, and removes it.
+    async fn trial(&self, wire: &mut Wire, reader: &mut Wire) -> Result<(), String> {
         let key = format!("{}:trial", self.key);
-        let (bytes, answers) = self.written(&key, 0, TRIAL);
-        wire.send(&bytes).await.map_err(|error| self.words(error.into()))?;
-        let record = resp::reply(wire).await;
-        let mut have = Ok(());
-        for place in 1..answers {
-            match (place, resp::reply(wire).await) {
-                (1, Ok(Reply::Number(_))) => {}
-                (2, Ok(Reply::Number(count))) => have = self.enough_replicas(count),
-                // If the record was not taken, that is what matters.
-                (_, Err(failed)) if record.is_ok() => return Err(self.words(failed)),
-                _ => {}
+        self.exchange(wire, &["RPUSH", &key, "0"]).await?;
+        self.exchange(wire, &["EXPIRE", &key, TRIAL]).await?;
+        let have = match self.wait {
+            Some(wait) => {
+                match self.exchange(wire, &waiting(wait).each_ref().map(String::as_str)).await? {
+                    Reply::Number(count) => self.enough_replicas(count),
+                    _ => Err(self.words(Failed::Garbage)),
+                }
             }
-        }
-        record.map_err(|failed| self.words(failed))?;
-        let there = self.exchange(wire, &["LRANGE", &key, "0", "-1"]).await?;
+            None => Ok(()),
+        };
+        let there = self.exchange(reader, &["LRANGE", &key, "0", "-1"]).await?;
         self.exchange(wire, &["UNLINK", &key]).await?;
         match there {
             Reply::Count(1..) => have,
-            _ => Err("a trial record was acknowledged, and was not there".to_owned()),
+            _ => Err("a trial record was acknowledged, and was not there where records are read"
+                .to_owned()),
         }
     }
 
@@ -251,93 +190,22 @@ impl RedisStore {
     }
 }
 
-impl Login {
-    async fn give(&self, wire: &mut Wire) -> Result<(), Failed> {
-        let words: Vec<&str> = match (&self.user, &self.password) {
-            (_, None) => return Ok(()),
-            (None, Some(password)) => vec!["AUTH", password],
-            (Some(user), Some(password)) => vec!["AUTH", user, password],
-        };
-        resp::ask(wire, &words).await.map(drop)
-    }
-}
-
-/// The way to the server that a URL names, its database, and what the URL says of how to log in.
-fn straight(
-    url: &Text,
-    ca: Option<&std::path::Path>,
-    connector: Arc<dyn Connector>,
-) -> Result<(Way, u32, Login), PrepareError> {
-    let wrong = |why: &str| {
-        PrepareError::new(
-            format!("`{url}` cannot be asked: {why}"),
-            "write it as redis://db.example:6379/0",
-        )
-    };
-    let parts = StoreUrl::parse(&url.reveal_plain(), RedisLedger::SCHEMES).map_err(wrong)?;
-    let database = match &*parts.path {
-        "" => 0,
-        path => path.parse().map_err(|_| wrong("its path is not the number of a database"))?,
-    };
-    let port = parts.port.unwrap_or(RedisLedger::PORT);
-    let mut place = Place::plain(&parts.host, port, connector);
-    place.tls = match (&*parts.scheme, ca) {
-        ("rediss", ca) => Some(Tls::prepare(&parts.host, ca)?),
-        (_, None) => None,
-        (_, Some(_)) => {
-            let what = format!("`{url}` is not encrypted, so `ca` has no use");
-            return Err(PrepareError::new(what, "write `rediss://`, or leave `ca` out"));
-        }
-    };
-    Ok((Way::Straight(place), database, Login { user: parts.user, password: parts.password }))
-}
-
-/// Where the first Sentinel that knows it says that the server is which takes writes.
-async fn ask_sentinels(
-    sentinels: &Places,
-    login: &Login,
-    master: &str,
-) -> Result<(String, u16), Failed> {
-    let mut failed = Failed::Garbage;
-    for sentinel in sentinels.in_turn() {
-        match sentinels.patiently(ask_sentinel(sentinel, login, master)).await {
-            Ok(found) => return Ok(found),
-            // One that cannot be asked says nothing about the name.
-            Err(_) if matches!(failed, Failed::Said(_)) => {}
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-/// Where a Sentinel says that the server is which takes writes.
-async fn ask_sentinel(
-    sentinel: &Place,
-    login: &Login,
-    master: &str,
-) -> Result<(String, u16), Failed> {
-    // Its own progress: what hangs here is the way to the server.
-    let mut wire = sentinel.open(&mut Progress::begun()).await?;
-    login.give(&mut wire).await?;
-    wire.send(&command(&["SENTINEL", "get-master-addr-by-name", master])).await?;
-    let mut words = Vec::new();
-    let asked =
-        resp::list(&mut wire, |word| words.push(String::from_utf8_lossy(&word).into_owned()));
-    asked.await?;
-    let address = match &*words {
-        [host, port] => port.parse().ok().map(|port| (host.clone(), port)),
-        _ => None,
-    };
-    address.ok_or_else(|| Failed::Said(say::UNKNOWN_MASTER.to_owned()))
+/// The command that waits for replicas.
+fn waiting(wait: RedisWait) -> [String; 3] {
+    let within = wait.within.as_millis().max(1);
+    ["WAIT".to_owned(), wait.replicas.to_string(), within.to_string()]
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn begin(&self) -> Result<(), String> {
-        let mut wire = self.open_to_read().await?;
+        let opened = self.writes.open_in_time().await;
+        let mut wire = opened.map_err(|failed| self.words(failed))?;
         self.history(&mut wire).await?;
-        self.trial(&mut wire).await?;
-        match self.exchange(&mut wire, &["LLEN", &self.key]).await? {
+        let mut reader = self.open_to_read().await?;
+        self.history(&mut reader).await?;
+        self.trial(&mut wire, &mut reader).await?;
+        match self.exchange(&mut reader, &["LLEN", &self.key]).await? {
             Reply::Number(0) => Ok(()),
             _ => Err(format!("there is a list {} already: it is not this drill's", self.key)),
         }
@@ -355,13 +223,12 @@ impl Store for RedisStore {
         };
         let mut wire = match kept {
             Some(wire) => wire,
-            None => self.open(progress).await.map_err(Failed::before_writing)?,
+            None => self.writes.open(progress).await.map_err(Failed::before_writing)?,
         };
         progress.phase = Phase::Answer;
-        let (bytes, answers) = self.written(&self.key, seq, &self.expire);
         let written = async {
-            wire.send(&bytes).await?;
-            self.acknowledged(&mut wire, answers).await
+            wire.send(&self.written(seq)).await?;
+            self.acknowledged(&mut wire).await
         };
         let written = written.await;
         if !matches!(written, Err(Failed::Broken(Outcome::Bad(Reason::Reset)))) {

@@ -42,6 +42,7 @@ pub(super) fn http_spec(url: &str) -> ProbeSpec {
         slower_than: None,
         connection: Connection::New,
         served_by: None,
+        may_stay: false,
         required: true,
         promises: Default::default(),
     }

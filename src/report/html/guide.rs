@@ -49,7 +49,7 @@ pub fn plan(record: &RunRecord) -> Markup {
 
 /// What the words and numbers mean, in short.
 pub fn reading() -> Markup {
-    const WORDS: [(&str, &str); 9] = [
+    const WORDS: [(&str, &str); 10] = [
         (
             "Two numbers for one time",
             "A service is asked again and again, and nothing is known of the time between two requests. So each time is a pair: it took at least the first, and at most the second. A promise is kept only if the second is within the budget, and broken only if the first is beyond it; anything else is undecided, and never a pass.",
@@ -73,6 +73,10 @@ pub fn reading() -> Markup {
         (
             "Failback",
             "The same measured from the restore on: until what was cut serves again and users feel nothing of it.",
+        ),
+        (
+            "Lost writes",
+            "Lost is what a store acknowledged and does not have when it is read back, after failover or after failback. Writes whose answer never came may be there or not: they are unknown, and never lost. The data loss window is how far back writes are lost; it is a pair, since nothing is known between two writes. What was not read to the end is not known, and never none.",
         ),
         (
             "PASS and FAIL",

@@ -140,6 +140,7 @@ pub fn send() -> ProbeRecord {
     ProbeRecord {
         name: "send".into(),
         asks: "GET ${lab:talk}/send".into(),
+        may_stay: false,
         required: true,
         every: ms(50),
         keep_alive: false,
@@ -484,6 +485,7 @@ pub fn many_services() -> RunRecord {
     }
     record.services[7].probes.push(ProbeRecord {
         name: "over-kept-connections".into(),
+        may_stay: true,
         required: false,
         keep_alive: true,
         counts: ProbeCounts { due: 1_234_567, sent: 1_234_567, good: 1_234_567, ..send().counts },

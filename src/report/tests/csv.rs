@@ -11,6 +11,7 @@ fn sampled(service: u32, probe: u32, outcome: Outcome, served_by: ServedBy) -> S
         sent: Offset::from_nanos(3_100_000_001),
         done: Offset::from_nanos(4_100_250_000),
         outcome,
+        acknowledged: outcome.is_answered(),
         served_by,
     };
     Sampled { vantage: VantageId(0), probe: ProbeId { service, probe }, sample }

@@ -431,8 +431,15 @@ impl Schedule {
                 } else {
                     self.world.ask(service, timeout)
                 };
-                let sample =
-                    Sample { seq, due, sent: now, done: now.plus(took), outcome, served_by };
+                let sample = Sample {
+                    seq,
+                    due,
+                    sent: now,
+                    done: now.plus(took),
+                    outcome,
+                    acknowledged: outcome.is_answered(),
+                    served_by,
+                };
                 self.flying.push(Sampled { vantage: VantageId(0), probe, sample });
             }
         }

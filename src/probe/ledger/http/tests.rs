@@ -1,5 +1,7 @@
 //! Servers on real sockets that answer as they should, and as they should not.
 
+mod pages;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -51,6 +53,7 @@ fn store(at: SocketAddr, read: &str, change: impl Fn(&mut HttpLedger)) -> HttpSt
         read: request("GET", &format!("http://{at}{read}"), 200),
         items: String::new(),
         item_key: String::new(),
+        next: None,
         remove: None,
     };
     change(&mut http);

@@ -67,18 +67,33 @@ pub(super) fn answer(message: &Message) -> Result<Result<Value, ApiError>, Faile
     }))
 }
 
-/// What the answer to a published record comes to: acknowledged by `stream`, or not.
-pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<(), Outcome> {
+/// What the answer to a published record comes to: its place in `stream`, which acknowledges it, or why there is none.
+pub(super) fn acknowledged(message: &Message, stream: &str) -> Result<u64, Outcome> {
+    let place = |value: &Value| {
+        // Of what it calls a duplicate it keeps nothing.
+        let has_it = value["duplicate"] != true && value["stream"] == *stream;
+        value["seq"].as_u64().filter(|place| has_it && *place > 0)
+    };
     match answer(message) {
-        Ok(Ok(value)) if value["stream"] == *stream && value["seq"].as_u64() > Some(0) => Ok(()),
-        // Somebody else answers on this subject.
-        Ok(Ok(_)) | Err(_) => Err(Outcome::Bad(Reason::Protocol)),
+        // Otherwise somebody else answers on this subject.
+        Ok(Ok(value)) => place(&value).ok_or(Outcome::Bad(Reason::Protocol)),
+        Err(_) => Err(Outcome::Bad(Reason::Protocol)),
         Ok(Err(error)) if REFUSALS.contains(&error.number) => Err(Outcome::Bad(Reason::Rejected)),
         // Such as a disk that failed with the record half written: others may have it.
         Ok(Err(error)) => {
             let code = u16::try_from(error.code).unwrap_or(500);
             Err(Outcome::Bad(Reason::Status(code.max(500))))
         }
+    }
+}
+
+/// What an error of the server's makes of a record that was sent to `subject`.
+pub(super) fn outcome(said: &str, subject: &str) -> Outcome {
+    let denied = format!("permissions violation for publish to \"{subject}\"");
+    match said.eq_ignore_ascii_case(&denied) {
+        true => Outcome::Bad(Reason::Rejected),
+        // It may have been said of something else, and the record be on its way.
+        false => Outcome::Bad(Reason::Protocol),
     }
 }
 
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn only_the_word_of_the_stream_itself_acknowledges() {
         let fate = |status, payload| acknowledged(&said(status, payload), "S");
-        assert_eq!(fate(None, r#"{"stream":"S","seq":7}"#), Ok(()));
+        assert_eq!(fate(None, r#"{"stream":"S","seq":7}"#), Ok(7));
         let refused = Err(Outcome::Bad(Reason::Rejected));
         assert_eq!(fate(Some(503), ""), refused);
         assert_eq!(fate(None, r#"{"error":{"code":404,"err_code":10059}}"#), refused);
@@ -143,6 +158,7 @@ mod tests {
             r#"{"stream":"T","seq":7}"#,
             r#"{"stream":"S"}"#,
             r#"{"stream":"S","seq":0}"#,
+            r#"{"stream":"S","seq":7,"duplicate":true}"#,
             "",
             "[]",
             "{",
@@ -151,6 +167,21 @@ mod tests {
         ] {
             let ended = fate(None, unknown).unwrap_err();
             assert!(ended != Outcome::Bad(Reason::Rejected), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn only_a_denial_of_this_very_subject_refuses() {
+        let of = |said| outcome(said, "firedrill.A.s.p");
+        let denied = "Permissions Violation for Publish to \"firedrill.A.s.p\"";
+        assert_eq!(of(denied), Outcome::Bad(Reason::Rejected));
+        for unknown in [
+            "Permissions Violation for Publish to \"firedrill.A.s\"",
+            "Permissions Violation for Subscription to \"firedrill.A.s.p\"",
+            "Stale Connection",
+            "",
+        ] {
+            assert_eq!(of(unknown), Outcome::Bad(Reason::Protocol), "{unknown}");
         }
     }
 

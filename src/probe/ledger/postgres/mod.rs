@@ -1,8 +1,11 @@
 //! A ledger in a table of PostgreSQL: a row for each record, each in a transaction of its own.
 
+mod frames;
+mod permits;
 mod pool;
 mod servers;
 mod table;
+mod url;
 mod words;
 
 use std::sync::Arc;
@@ -10,15 +13,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use tokio_postgres::types::{ToSql, Type};
 
 use self::pool::Pool;
-use self::servers::Servers;
+use self::servers::{Servers, Use};
 use self::table::Table;
 use self::words::{MISSING_TABLE, has_code};
 use super::{Found, Store, Writer};
 use crate::clock::Clock;
-use crate::model::{Connection, Outcome, Phase, PostgresLedger, ProbeKind, ProbeSpec, Reason};
+use crate::model::{
+    Connection, Outcome, Phase, PostgresLedger, ProbeKind, ProbeSpec, Reason, ServedBySource,
+};
 use crate::probe::PrepareError;
 use crate::probe::connector::Connector;
 use crate::probe::sample::Progress;
@@ -36,7 +40,6 @@ pub(super) struct PostgresStore {
     readers: Arc<Pool>,
     reads_elsewhere: bool,
     table: Table,
-    insert: String,
 }
 
 impl PostgresStore {
@@ -48,31 +51,22 @@ impl PostgresStore {
         connector: Arc<dyn Connector>,
     ) -> Result<Self, PrepareError> {
         let ca = postgres.ca.as_deref();
-        let writes = Servers::prepare(&postgres.servers, ca, spec, connector.clone())?;
+        let writes = Servers::prepare(&postgres.servers, ca, spec, Use::Write, connector.clone())?;
         let reads = match &postgres.read {
-            Some(read) => Servers::prepare(read, ca, spec, connector)?.for_reading(),
+            Some(read) => Servers::prepare(read, ca, spec, Use::Read, connector)?,
             None => writes.clone(),
         };
         let keeps = spec.connection == Connection::KeepAlive;
-        let spec_ledger = match &spec.kind {
-            ProbeKind::Ledger(ledger) => Some(ledger),
-            _ => None,
+        let permits = match &spec.kind {
+            ProbeKind::Ledger(ledger) => (ledger.create, ledger.keep),
+            _ => (false, false),
         };
-        let table = Table::new(
-            &postgres.table,
-            writer,
-            spec_ledger.is_some_and(|it| it.create),
-            spec_ledger.is_some_and(|it| it.keep),
-        );
+        let asks_who = matches!(spec.served_by, Some(ServedBySource::Peer(_)));
         Ok(PostgresStore {
             writers: Pool::new(writes, postgres.connections, keeps),
             readers: Pool::new(reads, 1, false),
             reads_elsewhere: postgres.read.is_some(),
-            insert: format!(
-                "INSERT INTO {} (run, service, probe, seq) VALUES ($1, $2, $3, $4)",
-                table.quoted
-            ),
-            table,
+            table: Table::new(&postgres.table, writer, permits, asks_who),
         })
     }
 
@@ -83,9 +77,10 @@ impl PostgresStore {
         found: &mut Found,
     ) -> Result<(), tokio_postgres::Error> {
         let quoted = &self.table.quoted;
-        client
-            .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            .await?;
+        // Rows that a policy hides are an error, and not lost.
+        const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+             SET LOCAL row_security = off";
+        client.batch_execute(BEGIN).await?;
         let ours =
             format!("SELECT seq FROM {quoted} WHERE run = $1 AND service = $2 AND probe = $3");
         let rows = client.query_typed_raw(&ours, self.table.key()).await?;
@@ -109,6 +104,10 @@ impl PostgresStore {
         }
         client.batch_execute("COMMIT").await
     }
+}
+
+async fn is_replica(client: &tokio_postgres::Client) -> Result<bool, tokio_postgres::Error> {
+    client.query_typed_one("SELECT pg_is_in_recovery()", &[]).await?.try_get(0)
 }
 
 #[async_trait]
@@ -142,21 +141,14 @@ impl Store for PostgresStore {
         let lent = self.writers.take().await.map_err(|failed| failed.outcome)?;
         progress.phase = Phase::Answer;
         let number = i64::try_from(seq).unwrap_or(i64::MAX);
-        let writer = &self.table.writer;
-        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
-            (&writer.run, Type::TEXT),
-            (&writer.service.as_str(), Type::TEXT),
-            (&writer.probe.as_str(), Type::TEXT),
-            (&number, Type::INT8),
-        ];
-        let done = lent.client().execute_typed(&self.insert, &parameters).await;
-        progress.served_by = lent.served_by();
+        let done = self.table.insert(lent.client(), number).await;
+        progress.served_by = lent.served_by(done.as_ref().ok().and_then(|inserted| inserted.by));
         match done {
-            Ok(1) => {
+            Ok(inserted) if inserted.rows == 1 => {
                 lent.give_back();
                 Ok(())
             }
-            // A rule or a proxy of its own kind: whatever it did, it is no row.
+            // A rule that came meanwhile, or a proxy of its own kind: it is not known what it did.
             Ok(_) => Err(Outcome::Bad(Reason::Body)),
             Err(error) => {
                 let outcome = words::of_write(&error);
@@ -172,8 +164,14 @@ impl Store for PostgresStore {
 
     async fn read(&self, found: &mut Found) -> Result<(), String> {
         let lent = self.readers.take().await.map_err(|failed| failed.words)?;
-        let read = self.read_all(lent.client(), found).await;
-        read.map_err(|error| self.table.cannot(&error, lent.hidden()))?;
+        let cannot = |error| self.table.cannot(&error, lent.hidden());
+        if !self.reads_elsewhere && is_replica(lent.client()).await.map_err(cannot)? {
+            lent.give_back();
+            return Err("the address that writes go to leads to a replica now: it may be behind the primary, or have what that \
+                        lost"
+                .to_owned());
+        }
+        self.read_all(lent.client(), found).await.map_err(cannot)?;
         lent.give_back();
         Ok(())
     }

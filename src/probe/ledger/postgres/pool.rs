@@ -1,15 +1,16 @@
 //! Connections to the servers: kept where the plan wants it, never more than it allows, and given up when an answer is
 //! outstanding.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Client;
 
+use super::permits::{Permit, Permits};
 use super::servers::{Failed, Servers, Session};
-use crate::model::{Outcome, Reason, ServedBy};
+use crate::model::ServedBy;
 
 /// A statement that was given up is called off at the server, for as long as this.
 const CALL_OFF: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const CALL_OFF: Duration = Duration::from_secs(1);
 pub(super) struct Pool {
     servers: Servers,
     /// One for each connection that is in use. There are no more kept than were ever in use.
-    in_use: Arc<Semaphore>,
+    in_use: Arc<Permits>,
     idle: Mutex<Vec<Session>>,
     keeps: bool,
 }
@@ -26,16 +27,12 @@ pub(super) struct Pool {
 impl Pool {
     /// At most `most` connections to `servers`.
     pub(super) fn new(servers: Servers, most: usize, keeps: bool) -> Arc<Pool> {
-        let in_use = Arc::new(Semaphore::new(most));
-        Arc::new(Pool { servers, in_use, idle: Mutex::default(), keeps })
+        Arc::new(Pool { servers, in_use: Permits::new(most), idle: Mutex::default(), keeps })
     }
 
     /// A connection to use alone.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Lent, Failed> {
-        let permit = self.in_use.clone().acquire_owned().await.map_err(|_| Failed {
-            outcome: Outcome::Bad(Reason::Refused),
-            words: "no connection is to be had".to_owned(),
-        })?;
+        let permit = self.in_use.take().await;
         let session = match self.kept() {
             Some(session) => session,
             None => self.servers.open().await?,
@@ -63,7 +60,7 @@ impl Pool {
 /// A connection in use. Dropped without being given back, it is closed, and what it may still do is called off.
 pub(super) struct Lent {
     pool: Arc<Pool>,
-    held: Option<(Session, OwnedSemaphorePermit)>,
+    held: Option<(Session, Permit)>,
 }
 
 impl Lent {
@@ -76,9 +73,13 @@ impl Lent {
         }
     }
 
-    /// Which datacenter it leads to.
-    pub(super) fn served_by(&self) -> ServedBy {
-        self.held.as_ref().map_or(ServedBy::Unnamed, |(session, _)| session.served_by)
+    /// Which datacenter it leads to: that of the server `by`, if one said so just now.
+    pub(super) fn served_by(&self, by: Option<IpAddr>) -> ServedBy {
+        match (by, &self.held) {
+            (Some(by), _) => self.pool.servers.is_in(by),
+            (None, Some((session, _))) => session.served_by,
+            (None, None) => ServedBy::Unnamed,
+        }
     }
 
     /// What must not be shown of its settings.

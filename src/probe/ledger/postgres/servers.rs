@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -12,19 +11,28 @@ use tokio::task::AbortHandle;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
+use super::frames::Frames;
+use super::url::{self, Access};
 use super::words::{in_words, of_login};
-use crate::model::{
-    Outcome, Phase, PostgresHosts, PostgresServers, ProbeSpec, Reason, ServedBy, SslMode, Text,
-};
+use crate::model::{Outcome, Phase, PostgresServers, ProbeSpec, Reason, ServedBy, SslMode};
 use crate::probe::connector::{Connector, Stream};
 use crate::probe::sample::Progress;
 use crate::probe::served_by::Source;
 use crate::probe::target::Target;
-use crate::probe::tls::{Tls, Trust};
+use crate::probe::tls::{self, Tls, Trust};
 use crate::probe::{PrepareError, failure};
 
 /// "Can we speak TLS?": the length and the number that stand for it.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// What servers are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Of several, one that takes writes.
+    Write,
+    /// Of several any, unless its URL asks for one that takes writes.
+    Read,
+}
 
 /// Servers of which one takes writes.
 #[derive(Clone)]
@@ -55,6 +63,13 @@ pub(super) struct Session {
     way: usize,
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Its server may hang, and would be waited for, for ever.
+        self.task.abort();
+    }
+}
+
 /// Why there is no connection. Nothing was written over it.
 pub(super) struct Failed {
     pub(super) outcome: Outcome,
@@ -68,11 +83,12 @@ impl Servers {
         servers: &PostgresServers,
         ca: Option<&Path>,
         spec: &ProbeSpec,
+        purpose: Use,
         connector: Arc<dyn Connector>,
     ) -> Result<Servers, PrepareError> {
-        let (mut config, ssl) = match servers {
-            PostgresServers::Url(url) => from_url(url)?,
-            PostgresServers::Hosts(hosts) => (from_parts(hosts)?, hosts.ssl),
+        let Access { mut config, ssl, asks_for_writable } = match servers {
+            PostgresServers::Url(text) => url::read(text)?,
+            PostgresServers::Hosts(hosts) => url::of_parts(hosts)?,
         };
         config.application_name("firedrill");
         if config.get_user().is_none() {
@@ -126,23 +142,19 @@ impl Servers {
             hidden.extend(config.get_user().map(str::to_owned));
             hidden.extend(config.get_dbname().map(str::to_owned));
         }
-        let writable = ways.len() > 1;
+        let writable = asks_for_writable || (purpose == Use::Write && ways.len() > 1);
         let source = Source::prepare(spec.served_by.as_ref())?;
         Ok(Servers(Arc::new(Inner { ways, config, ssl, writable, source, hidden })))
-    }
-
-    /// The same, of which any will do.
-    pub(super) fn for_reading(self) -> Servers {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => Servers(Arc::new(Inner { writable: false, ..inner })),
-            // Nobody else has it yet.
-            Err(shared) => Servers(shared),
-        }
     }
 
     /// What must not be shown.
     pub(super) fn hidden(&self) -> &[String] {
         &self.0.hidden
+    }
+
+    /// The datacenter of the server with this address.
+    pub(super) fn is_in(&self, address: IpAddr) -> ServedBy {
+        self.0.source.by_peer(address)
     }
 
     /// A connection to the first server that will do. All are asked at once: one that does not answer holds up nobody.
@@ -174,6 +186,8 @@ impl Servers {
             outcome: of_login(&error),
             words: in_words(&error, None, hidden),
         };
+        let (from, to) = tokio::io::split(stream);
+        let stream = tokio::io::join(Frames::of(from), to);
         let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(in_login)?;
         // What the connection finds at its end reaches whoever uses it.
         let task = tokio::spawn(async move {
@@ -213,13 +227,16 @@ impl Servers {
         };
         match answer.await {
             Ok(b'S') => {
-                let stream = tls.wrap(stream).await.map_err(Failed::unreachable)?;
-                Ok((stream, peer.ip()))
+                let encrypted = tls.handshake(stream).await.map_err(|error| Failed {
+                    outcome: refused(failure::of_stream(&error, Phase::Tls)),
+                    words: tls::in_words(&error),
+                })?;
+                Ok((encrypted, peer.ip()))
             }
             Ok(b'N') if self.0.ssl == SslMode::Prefer => Ok((stream, peer.ip())),
             Ok(b'N') => Err(Failed {
                 outcome: Outcome::Bad(Reason::Tls),
-                words: "the server speaks no TLS, and `sslmode` asks for it".to_owned(),
+                words: "the server speaks no TLS: let it, or write `sslmode: disable` if nobody can listen or answer in its place".to_owned(),
             }),
             Ok(_) => Err(Failed {
                 outcome: Outcome::Bad(Reason::Refused),
@@ -244,16 +261,14 @@ impl Failed {
     }
 
     fn unreachable(outcome: Outcome) -> Failed {
-        let (outcome, words) = match outcome {
-            // Nothing was written: to its user such a server refuses.
-            Outcome::Bad(Reason::Reset | Reason::Protocol) => {
-                (Outcome::Bad(Reason::Refused), "connection closed".to_owned())
-            }
-            Outcome::Bad(reason) => (outcome, reason.to_string()),
-            Outcome::Unknown(blindness) => (outcome, format!("our side: {blindness}")),
-            Outcome::Good => (outcome, String::new()),
+        let words = match outcome {
+            Outcome::Bad(Reason::Reset | Reason::Protocol) => "connection closed".to_owned(),
+            Outcome::Bad(reason) => reason.to_string(),
+            Outcome::Unknown(blindness) => format!("our side: {blindness}"),
+            Outcome::Good => String::new(),
         };
-        Failed { outcome, words: format!("the server cannot be reached: {words}") }
+        let words = format!("the server cannot be reached: {words}");
+        Failed { outcome: refused(outcome), words }
     }
 
     /// Of two servers: what one said counts for more than what could not be asked.
@@ -267,64 +282,10 @@ impl Failed {
     }
 }
 
-fn from_parts(hosts: &PostgresHosts) -> Result<Config, PrepareError> {
-    let mut config = Config::new();
-    for host in &hosts.hosts {
-        let real = host.reveal_plain();
-        let (name, port) = real.rsplit_once(':').unwrap_or((&real, "5432"));
-        let port = port.parse().map_err(|_| {
-            PrepareError::new(format!("`{host}` has no proper port"), "write HOST:PORT")
-        })?;
-        config.host(name.trim_matches(['[', ']'])).port(port);
+/// How it is with a server that broke the connection off before anything was written: to its user it refuses.
+pub(super) fn refused(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Bad(Reason::Reset | Reason::Protocol) => Outcome::Bad(Reason::Refused),
+        other => other,
     }
-    config.user(hosts.user.reveal_plain()).dbname(hosts.dbname.reveal_plain());
-    if let Some(password) = &hosts.password {
-        config.password(password.reveal_plain());
-    }
-    Ok(config)
-}
-
-/// Reads a URL as libpq does; errors show the plan's own words.
-fn from_url(url: &Text) -> Result<(Config, SslMode), PrepareError> {
-    let real = url.reveal_plain();
-    let (before, query) = real.split_once('?').unwrap_or((&real, ""));
-    let (mut ssl, mut rest) = (SslMode::default(), Vec::new());
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=').unwrap_or((pair, "")) {
-            ("sslmode", mode) => {
-                ssl = match mode {
-                    "disable" => SslMode::Disable,
-                    "allow" | "prefer" => SslMode::Prefer,
-                    "require" => SslMode::Require,
-                    // The stricter of the two: who a name is for is part of who it is.
-                    "verify-ca" | "verify-full" => SslMode::VerifyFull,
-                    _ => {
-                        return Err(PrepareError::new(
-                            "the URL's `sslmode` is none",
-                            "write disable, prefer, require or verify-full",
-                        ));
-                    }
-                };
-            }
-            // Ours to say, or without meaning here.
-            (
-                "sslrootcert" | "target_session_attrs" | "application_name" | "connect_timeout",
-                _,
-            ) => {}
-            _ => rest.push(pair),
-        }
-    }
-    let plain = match rest.is_empty() {
-        true => before.to_owned(),
-        false => format!("{before}?{}", rest.join("&")),
-    };
-    let config = Config::from_str(&plain).map_err(|error| {
-        // The library's words may hold a part of the URL.
-        let _ = error;
-        PrepareError::new(
-            format!("`{url}` is no URL of PostgreSQL, or has settings that are not known"),
-            "write `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require`",
-        )
-    })?;
-    Ok((config, ssl))
 }

@@ -1,6 +1,9 @@
 //! The table: whether it can be used, how it is made, and how it is left.
 
-use tokio_postgres::types::Type;
+use std::net::IpAddr;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::super::Writer;
@@ -15,9 +18,18 @@ const COLUMNS: &str =
 pub(super) struct Table {
     name: PostgresTable,
     pub(super) quoted: String,
-    pub(super) writer: Writer,
+    writer: Writer,
     create: bool,
     keep: bool,
+    insert: String,
+}
+
+/// What the server said of a row that it was given.
+pub(super) struct Inserted {
+    /// How many rows came of it.
+    pub(super) rows: u64,
+    /// The server's own address, if it was asked for and is known.
+    pub(super) by: Option<IpAddr>,
 }
 
 /// Why a table cannot be used.
@@ -35,8 +47,38 @@ impl From<Error> for Unusable {
 }
 
 impl Table {
-    pub(super) fn new(name: &PostgresTable, writer: Writer, create: bool, keep: bool) -> Table {
-        Table { name: name.clone(), quoted: name.quoted(), writer, create, keep }
+    /// The table of `writer`. With `asks_who` each row comes back with the address of the server that took it: a pooler
+    /// in between may lead one connection to another server meanwhile.
+    pub(super) fn new(
+        name: &PostgresTable,
+        writer: Writer,
+        (create, keep): (bool, bool),
+        asks_who: bool,
+    ) -> Table {
+        let quoted = name.quoted();
+        let who = if asks_who { " RETURNING host(inet_server_addr())" } else { "" };
+        let insert =
+            format!("INSERT INTO {quoted} (run, service, probe, seq) VALUES ($1, $2, $3, $4){who}");
+        Table { name: name.clone(), quoted, writer, create, keep, insert }
+    }
+
+    /// Writes a row. `Ok`: the server said that it is committed, not only that it was executed.
+    pub(super) async fn insert(&self, client: &Client, number: i64) -> Result<Inserted, Error> {
+        let Writer { run, service, probe } = &self.writer;
+        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+            (run, Type::TEXT),
+            (&service.as_str(), Type::TEXT),
+            (&probe.as_str(), Type::TEXT),
+            (&number, Type::INT8),
+        ];
+        let rows = client.query_typed_raw(&self.insert, parameters).await?;
+        let mut rows = std::pin::pin!(rows);
+        let mut by = None;
+        while let Some(row) = rows.try_next().await? {
+            let said: Option<String> = row.try_get(0)?;
+            by = said.and_then(|said| said.parse().ok());
+        }
+        Ok(Inserted { rows: rows.rows_affected().unwrap_or(0), by })
     }
 
     /// What tells our rows from all others.
@@ -53,7 +95,7 @@ impl Table {
     /// Sees to it that rows can be written, read and removed. True: the table was made just now.
     pub(super) async fn make_ready(&self, client: &Client) -> Result<bool, Unusable> {
         if self.is_usable(client).await? {
-            return Ok(false);
+            return self.try_out(client).await.map(|()| false);
         }
         if !self.create {
             return Err(Unusable::Is(format!(
@@ -69,7 +111,7 @@ impl Table {
         if self.exists(client).await? {
             client.batch_execute("COMMIT").await?;
             self.is_usable(client).await?;
-            return Ok(true);
+            return self.try_out(client).await.map(|()| true);
         }
         let mark = self.mark().replace('\'', "''");
         let quoted = &self.quoted;
@@ -78,7 +120,29 @@ impl Table {
             .batch_execute(&format!("{making}; COMMENT ON TABLE {quoted} IS '{mark}'; COMMIT"))
             .await?;
         self.is_usable(client).await?;
-        Ok(true)
+        self.try_out(client).await.map(|()| true)
+    }
+
+    /// Writes a row and takes it back. Whatever else the table has that would refuse records or put them elsewhere shows
+    /// now: constraints, columns that must be filled, triggers, rules, partitions.
+    async fn try_out(&self, client: &Client) -> Result<(), Unusable> {
+        client.batch_execute("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").await?;
+        let inserted = self.insert(client, -1).await?;
+        let asked = format!(
+            "SELECT count(*) FROM {} WHERE run = $1 AND service = $2 AND probe = $3 AND seq = -1",
+            self.quoted
+        );
+        let key = self.key();
+        let key = key.each_ref().map(|(text, kind)| (text as _, kind.clone()));
+        let there: i64 = client.query_typed_one(&asked, &key).await?.try_get(0)?;
+        client.batch_execute("ROLLBACK").await?;
+        match (inserted.rows, there) {
+            (1, 1) => Ok(()),
+            _ => Err(Unusable::Is(format!(
+                "table `{}` does not keep what is written to it: it has a rule or a trigger, so name a table of its own",
+                self.name
+            ))),
+        }
     }
 
     /// The statements that make it.

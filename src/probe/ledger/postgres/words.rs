@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::io;
 
 use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, Severity};
 
+use super::servers::refused;
 use crate::model::{Outcome, Phase, PostgresTable, Reason, printable};
 use crate::probe::failure;
 
@@ -17,8 +19,10 @@ pub(super) fn has_code(error: &Error, code: &str) -> bool {
 
 /// How a write ended that failed with `error` after it was sent.
 pub(super) fn of_write(error: &Error) -> Outcome {
-    match (error.code(), io_of(error)) {
-        (Some(code), _) if certainly_not_done(code.code()) => Outcome::Bad(Reason::Rejected),
+    match (error.as_db_error(), io_of(error)) {
+        (Some(said), _) if !is_fatal(said) && certainly_not_done(said.code().code()) => {
+            Outcome::Bad(Reason::Rejected)
+        }
         // The connection is given up with it.
         (Some(_), _) => Outcome::Bad(Reason::Reset),
         (None, Some(io)) => failure::of_stream(io, Phase::Answer),
@@ -30,11 +34,8 @@ pub(super) fn of_write(error: &Error) -> Outcome {
 pub(super) fn of_login(error: &Error) -> Outcome {
     match (error.code(), io_of(error)) {
         (Some(_), _) => Outcome::Bad(Reason::Rejected),
-        (None, Some(io)) => match failure::of_stream(io, Phase::Connect) {
-            // A balancer without a server behind it takes connections and closes them: its users are refused.
-            Outcome::Bad(Reason::Reset | Reason::Protocol) => Outcome::Bad(Reason::Refused),
-            other => other,
-        },
+        // A balancer without a server behind it takes connections and closes them.
+        (None, Some(io)) => refused(failure::of_stream(io, Phase::Connect)),
         // Credentials that make no sense end here too.
         (None, None) => Outcome::Bad(Reason::Refused),
     }
@@ -42,6 +43,16 @@ pub(super) fn of_login(error: &Error) -> Outcome {
 
 fn io_of(error: &Error) -> Option<&io::Error> {
     error.source().and_then(|source| source.downcast_ref())
+}
+
+/// Whether it is the session that ended. That may come after the commit and in place of its acknowledgement, as the limit
+/// of a transaction's time (25P04) does whose commit waited for a copy.
+fn is_fatal(said: &DbError) -> bool {
+    match said.parsed_severity() {
+        Some(severity) => severity != Severity::Error,
+        // Poolers leave the one out that is in no language.
+        None => said.severity() != "ERROR",
+    }
 }
 
 /// Whether a statement that ends so, in a transaction of its own, has certainly left nothing behind.
@@ -70,7 +81,8 @@ pub(super) fn in_words(error: &Error, table: Option<&PostgresTable>, hidden: &[S
     let table = table.map_or("the table".to_owned(), |table| format!("table `{table}`"));
     let words = match code {
         "28P01" | "28000" => {
-            "the server refused the credentials: mend user and password, or its pg_hba.conf"
+            "the server refused the credentials: mend user and password, or its pg_hba.conf, which may ask for TLS \
+             (`sslmode`)"
                 .to_owned()
         }
         "3D000" => "there is no such database on the server: mend the database's name".to_owned(),
@@ -80,13 +92,17 @@ pub(super) fn in_words(error: &Error, table: Option<&PostgresTable>, hidden: &[S
         }
         "57P01" | "57P02" => "the server shut the connection down".to_owned(),
         "57P03" => "the server takes no connections now: it starts, stops or recovers".to_owned(),
+        "57014" => {
+            "the server called it off: its statement_timeout is too short for this, so raise it for this role".to_owned()
+        }
         READ_ONLY => {
             "the server is read-only, a replica perhaps: give the address of the primary".to_owned()
         }
         MISSING_TABLE => format!("{table} does not exist: make it, or write `create: true`"),
         "3F000" => format!("the schema of {table} does not exist: make it"),
         "42501" => format!(
-            "{table} may not be used so: GRANT SELECT, INSERT, DELETE on it, USAGE on its schema, and CREATE there for `create: true`"
+            "{table} may not be used so: GRANT SELECT, INSERT, DELETE on it, USAGE on its schema, and CREATE there for `create: true`; \
+             no row level security may hide rows of it"
         ),
         _ => {
             let message = scrubbed(said.message(), hidden);

@@ -6,6 +6,12 @@ use crate::probe::ledger::wire::Failed;
 /// What stands for a Sentinel that does not know the master, in the form of an error of Redis.
 pub(super) const UNKNOWN_MASTER: &str = "NOMASTER";
 
+/// What stands for Sentinels of which no majority names the same master.
+pub(super) const NO_MAJORITY: &str = "NOMAJORITY";
+
+/// What stands for a Sentinel that does not let us in.
+pub(super) const SENTINEL_LOGIN: &str = "SENTINELAUTH";
+
 /// By the first word of an error: the command was not carried out, and why.
 const REFUSALS: &[(&str, &str)] = &[
     ("READONLY", "it is a read-only replica: name the address that writes go to"),
@@ -35,6 +41,12 @@ const REFUSALS: &[(&str, &str)] = &[
         "under the drill's key there is something that is no list: it is somebody else's",
     ),
     (UNKNOWN_MASTER, "the Sentinels do not know a master of this name: see `master`"),
+    (
+        NO_MAJORITY,
+        "fewer than half of the Sentinels that the plan names agree who the master is: see `SENTINEL master`, or name all \
+         that there are",
+    ),
+    (SENTINEL_LOGIN, "a Sentinel does not let us in: see `sentinel_password`"),
 ];
 
 /// What `said` means, for people; `quoted` is what of it may be shown.
@@ -52,6 +64,12 @@ pub(super) fn meant(said: &str, quoted: &str) -> String {
         }
         None => format!("it said {quoted}"),
     }
+}
+
+/// Whether an error is about user and password.
+pub(super) fn is_about_login(said: &str) -> bool {
+    let first = said.split(' ').next().unwrap_or_default();
+    matches!(first, "NOAUTH" | "WRONGPASS" | "NOPERM") || said.contains("without any password")
 }
 
 /// What is said of a server that takes no writes because of its role.

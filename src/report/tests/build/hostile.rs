@@ -37,7 +37,10 @@ pub fn hostile_as(nasty: &str) -> RunRecord {
         ended: Offset::ZERO,
         records: 0,
         missing: 0,
+        of_the_cut: 0,
+        since: 0,
         foreign: 0,
+        one_by_one: false,
         unfinished: Some(often(20)),
     });
     probe.ledger = Some(ledger);

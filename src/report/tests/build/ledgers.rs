@@ -30,14 +30,22 @@ fn read(stage: ReadStage, began: u64, records: u64, missing: u64) -> LedgerReads
         ended: at(began + 2),
         records,
         missing,
+        of_the_cut: 0,
+        since: 0,
         foreign: 0,
+        one_by_one: false,
         unfinished: None,
     }
 }
 
 /// Two writes of the last 60 ms before the cut are lost.
 fn record_of_orders() -> LedgerRecord {
-    let failover = LedgerReads { attempts: 11, ..read(ReadStage::AfterFailover, 8_500, 178, 2) };
+    let failover = LedgerReads {
+        attempts: 11,
+        of_the_cut: 93,
+        since: 3,
+        ..read(ReadStage::AfterFailover, 8_500, 178, 2)
+    };
     LedgerRecord {
         acknowledged: 226,
         refused: 3,
@@ -51,6 +59,9 @@ fn record_of_orders() -> LedgerRecord {
         duplicated: CountBounds { low: 0, high: Some(0) },
         stale: 1,
         window: Some(bounds(49, 104)),
+        window_at_cut: Some(bounds(49, 104)),
+        window_at_failback: None,
+        last_before_cut: Some(at(2_953)),
         first_lost: Some(LostWrite { seq: 58, due: at(2_900), acknowledged: at(2_951) }),
         last_lost: Some(LostWrite { seq: 59, due: at(2_950), acknowledged: at(2_953) }),
         datacenters: [
@@ -134,6 +145,7 @@ pub fn split_brain() -> RunRecord {
     ledger.duplicated = CountBounds { low: 1, high: Some(2) };
     ledger.unexpected = 2;
     ledger.window = Some(bounds(5_949, 6_104));
+    (ledger.window_at_cut, ledger.window_at_failback) = (Some(bounds(0, 104)), ledger.window);
     ledger.last_lost = Some(LostWrite { seq: 178, due: at(8_900), acknowledged: at(8_949) });
     ledger.datacenters = [
         ("east".to_owned(), datacenter(158, 40, Some((40, 3_010, 8_949)))),
@@ -141,7 +153,7 @@ pub fn split_brain() -> RunRecord {
     ]
     .into();
     ledger.reads = vec![
-        LedgerReads { foreign: 7, ..read(ReadStage::AfterFailover, 8_500, 218, 0) },
+        LedgerReads { foreign: 7, of_the_cut: 96, ..read(ReadStage::AfterFailover, 8_500, 218, 0) },
         read(ReadStage::AfterFailback, 12_100, 188, 43),
     ];
     ledger.left_behind = Some("a removal was answered with status 403".into());
@@ -166,12 +178,14 @@ pub fn unread() -> RunRecord {
     ledger.duplicated = CountBounds { low: 0, high: None };
     (ledger.first_lost, ledger.last_lost, ledger.stale) = (None, None, 0);
     ledger.window = Some(Bounds { low: ms(0), high: None });
+    ledger.window_at_cut = ledger.window;
     for it in ledger.datacenters.values_mut() {
         it.lost = 0;
     }
     ledger.reads = vec![LedgerReads {
         unfinished: Some(refused.into()),
         attempts: 40,
+        one_by_one: true,
         ..read(ReadStage::AfterFailover, 8_500, 0, 0)
     }];
     let why = format!(

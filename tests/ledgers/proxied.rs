@@ -1,0 +1,145 @@
+//! Drills whose cut is made by the `proxy` control itself: all of a datacenter's ports lie behind its routes, and their traffic
+//! vanishes. The servers there go on, and know nothing of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use firedrill::model::{LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
+use firedrill::traffic::gates::Gates;
+
+use super::outage::{
+    Written, codes, drill_through, example, free_port, ledger_of, lost_as_said, plan, until,
+};
+use super::redis::Redis;
+use super::redis_failover::{Sentinels, sentinels};
+
+/// Where the first datacenter's ports are seen from elsewhere.
+const EDGE: &str = "127.0.1.9";
+
+/// A master in east behind the proxy of an example plan, and its replica in west.
+struct Pair {
+    old: Redis,
+    new: Redis,
+    control: Arc<Gates>,
+    plan: Arc<Plan>,
+    _watching: Sentinels,
+}
+
+impl Pair {
+    /// Starts them where the example plan in `file` has them, moved to free ports. Its records are kept, for the lists to be
+    /// read.
+    async fn of(file: &str) -> Pair {
+        let edge_port = free_port(EDGE);
+        let port = edge_port.to_string();
+        let announced = ["--replica-announce-ip", EDGE, "--replica-announce-port", &port];
+        let old = Redis::start("127.0.1.1", &announced).await;
+        let text = example(
+            file,
+            &[
+                ("10.9.0.1:6379", &format!("{EDGE}:{port}")),
+                ("10.9.0.1/32", &format!("{EDGE}/32")),
+                ("10.2.0.0/16", "127.0.2.0/24"),
+                ("east-1.example:6379", &format!("{}:{}", old.ip, old.port)),
+                ("  sessions:\n", "  chats:\n"),
+                ("master: sessions", "master: drill"),
+                ("            password: \"${env:REDIS_PASSWORD}\"\n", ""),
+                ("settle: 2s", "settle: 200ms\n          keep: true"),
+                (
+                    "baseline: 5s, stable_for: 3s, hold: 5s, at_most: 60s",
+                    "baseline: 2s, stable_for: 1s, hold: 0s, at_most: 20s",
+                ),
+            ],
+        );
+        let route = plan(&text).traffic[0].clone();
+        let control = Arc::new(Gates::listen(route).await.unwrap());
+        let new = Redis::start("127.0.2.1", &["--replicaof", EDGE, &port]).await;
+        until("the replica follows", || {
+            new.ask(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+        .await;
+        let (watching, at) = sentinels(EDGE, edge_port).await;
+        let named = "\"s1.example:26379\", \"s2.example:26379\", \"s3.example:26379\"";
+        let plan = Arc::new(plan(&text.replace(named, &at)));
+        Pair { old, new, control, plan, _watching: watching }
+    }
+}
+
+/// What was missing at this end of the drill.
+fn missing(ledger: &LedgerRecord, stage: ReadStage) -> u64 {
+    let read = ledger.reads.iter().find(|read| read.stage == stage).unwrap();
+    assert_eq!(read.unfinished, None, "{ledger:#?}");
+    read.missing
+}
+
+/// Prints what came of a drill, for who looks.
+fn tell(record: &RunRecord) {
+    for probe in &record.services[0].probes {
+        let it = probe.ledger.as_ref().unwrap();
+        println!(
+            "{}: acknowledged {}, refused {}, unknown {}, lost {:?}, after the cut {}, recovered {}, duplicated {:?}, \
+             window {:?}, by {:?}",
+            probe.name,
+            it.acknowledged,
+            it.refused,
+            it.unknown,
+            it.lost,
+            it.lost_after_cut,
+            it.recovered,
+            it.duplicated,
+            it.window,
+            it.datacenters
+        );
+    }
+    println!("{} {:?} {:#?}", record.verdict, codes(record), record.services[0].promises);
+}
+
+/// A user's writer goes where the Sentinels say; another one is inside the datacenter that is cut off, next to the old master,
+/// which goes on to acknowledge what it writes. When traffic is back the old master becomes a replica, and all of it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
+    let Pair { old, new, control, plan, _watching } = Pair::of("redis-split-brain.yaml").await;
+    let written = [Written::default(), Written::default()];
+    // What the old master alone has while it still thinks that it is one.
+    let its_own = async {
+        until("the replica is master", || new.ask(&["ROLE"]).starts_with("master")).await;
+        let mut its_own = BTreeSet::new();
+        until("the old master follows", || {
+            let list = old.list_of("inside");
+            let leads = old.ask(&["ROLE"]).starts_with("master");
+            if leads {
+                its_own = list;
+            }
+            !leads
+        })
+        .await;
+        its_own
+    };
+    let (record, its_own) = tokio::join!(drill_through(plan, &written, control), its_own);
+    tell(&record);
+    until("both have the same", || old.list_of("inside") == new.list_of("inside")).await;
+    let has = new.list_of("inside");
+    let inside = ledger_of(&record, 1);
+    let lost = lost_as_said(inside, &written[1], &has);
+    assert!(lost.is_superset(&its_own.difference(&has).copied().collect()));
+    assert!(lost.len() > 100, "{}", lost.len());
+    // All of it was acknowledged behind the cut; and most of it while users were served elsewhere.
+    assert!(inside.lost_after_cut >= lost.len() as u64 - 5, "{inside:#?}");
+    assert!(missing(inside, ReadStage::AfterFailover) > 0);
+    assert!(missing(inside, ReadStage::AfterFailback) >= missing(inside, ReadStage::AfterFailover));
+    let users = ledger_of(&record, 0);
+    lost_as_said(users, &written[0], &new.list_of("keep"));
+    assert!(users.datacenters["west"].while_cut > 50, "{users:#?}");
+    assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
+    let shown = firedrill::report::markdown(&record);
+    assert!(shown.contains("split brain"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_cut_off_with_its_clients_loses_no_more_than_its_replica_lagged() {
+    let Pair { old: _old, new, control, plan, _watching } = Pair::of("redis-sentinel.yaml").await;
+    let written = [Written::default()];
+    let record = drill_through(plan, &written, control).await;
+    tell(&record);
+    lost_as_said(ledger_of(&record, 0), &written[0], &new.list_of("keep"));
+    assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
+}
