@@ -29,3 +29,4 @@ pub mod restore;
 pub mod screen;
 pub mod traffic;
 pub mod watchdog;
+pub mod wire;

@@ -172,8 +172,13 @@ fn cut(
     if let Some(value) = through {
         steps.read(reader, value, traffic);
     }
-    for step in fields.get("then").map(|value| reader.one_or_more(value)).unwrap_or_default() {
-        steps.read(reader, step, traffic);
+    if let Some(value) = fields.get("then") {
+        let then = reader.one_or_more(value);
+        if then.is_empty() {
+            let hint = "name the controls to cut after those of `through`, or take it out";
+            reader.findings.error("impossible", value.at, "`then` has no step", hint);
+        }
+        then.into_iter().for_each(|step| steps.read(reader, step, traffic));
     }
     let Steps { controls, lengths } = steps;
     let complete = reader.findings.errors() == before;

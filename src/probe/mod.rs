@@ -34,6 +34,7 @@ pub use schedule::Running;
 
 use crate::clock::Clock;
 use crate::model::{LedgerProbe, LoadSpec, Name, Offset, ProbeId, ProbeKind, ProbeSpec, Sampled};
+use crate::wire::Unusable;
 use sample::{Asker, Desk, Sampler};
 use schedule::Pace;
 
@@ -157,6 +158,12 @@ impl PrepareError {
 
     fn at(self, probe: &impl fmt::Display) -> Self {
         PrepareError { what: format!("probe `{probe}`: {}", self.what), ..self }
+    }
+}
+
+impl From<Unusable> for PrepareError {
+    fn from(Unusable { what, hint }: Unusable) -> Self {
+        PrepareError { what, hint }
     }
 }
 

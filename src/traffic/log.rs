@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::{Exchange, printable};
 
-/// More exchanges than this in one act are only counted.
+/// Of more exchanges than this in one act, the first and the newest are kept.
 const KEPT: usize = 256;
 
 /// The exchanges of one control since they were last taken.
@@ -17,6 +18,13 @@ pub(super) struct Log(Mutex<VecDeque<Exchange>>);
 /// A request that is under way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked(Instant);
+
+impl Asked {
+    /// How long ago that was.
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 impl Log {
     /// A request goes out now.
@@ -29,7 +37,7 @@ impl Log {
         let exchange = Exchange {
             asked: printable(request.trim_end()),
             answered: printable(answer.trim_end()),
-            took: asked.0.elapsed(),
+            took: asked.elapsed(),
         };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {

@@ -1,5 +1,6 @@
 //! Traffic controls: one trait, one file a provider.
 
+pub mod api;
 pub mod gates;
 pub mod haproxy;
 mod log;

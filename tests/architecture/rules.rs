@@ -39,9 +39,12 @@ pub const ROOMS: &[Room] = &[
     // What past runs say together: which files they are in is for the command line to know.
     Room { name: "past", imports: &["model"], never: IO },
     Room { name: "journal", imports: &["model"], never: NETWORK },
-    Room { name: "traffic", imports: &["model", "proxy"], never: &["std::fs"] },
+    Room { name: "traffic", imports: &["model", "proxy", "wire"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
-    Room { name: "probe", imports: &["model", "clock"], never: &[] },
+    // Users and providers are asked by clients of their own: the way back owes nothing to what is measured. How a URL is
+    // read and whom TLS trusts is the same for both.
+    Room { name: "wire", imports: &["model"], never: IO },
+    Room { name: "probe", imports: &["model", "clock", "wire"], never: &[] },
     // The kill switch may be a file.
     Room { name: "guard", imports: &["model", "clock", "probe"], never: &[] },
     Room {
@@ -114,8 +117,8 @@ pub struct Only {
 pub const ONLY: &[Only] = &[
     Only {
         what: "Instant::now",
-        // The proxy delays packets on tokio's own clock and measures nothing that is judged.
-        places: &["src/clock.rs", "src/proxy/"],
+        // The proxy delays packets on tokio's own clock, and the log tells how long a provider took: nothing that is judged.
+        places: &["src/clock.rs", "src/proxy/", "src/traffic/log.rs"],
         why: "`now` is a parameter: take a `Clock` or an `Offset`",
     },
     Only { what: "SystemTime::now", places: &["src/clock.rs"], why: "take a `Clock`" },
@@ -165,20 +168,20 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
     ("async_trait", &["traffic", "drill", "probe"]),
-    ("hyper", &["probe", "lab", "plan"]),
-    ("hyper_util", &["probe", "lab"]),
-    ("http_body_util", &["probe", "lab"]),
-    ("bytes", &["probe", "lab"]),
-    ("rustls", &["probe"]),
-    ("tokio_rustls", &["probe"]),
+    ("hyper", &["probe", "lab", "plan", "traffic", "wire"]),
+    ("hyper_util", &["probe", "lab", "traffic"]),
+    ("http_body_util", &["probe", "lab", "traffic"]),
+    ("bytes", &["probe", "lab", "traffic"]),
+    ("rustls", &["probe", "traffic", "wire"]),
+    ("tokio_rustls", &["probe", "traffic"]),
     ("tokio_postgres", &["probe"]),
     ("percent_encoding", &["model"]),
-    ("rustls_native_certs", &["probe"]),
+    ("rustls_native_certs", &["wire"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.
-    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab", "notify", "probe"]),
+    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab", "notify", "probe", "traffic"]),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",
@@ -196,9 +199,10 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("wildmatch", &["traffic", "probe"]),
     ("ipnet", &["model", "plan", "probe"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
-    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "notify", "cli"]),
+    // In traffic: the dates in which a provider says when to come again.
+    ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "notify", "traffic", "cli"]),
     ("hdrhistogram", &["measure"]),
-    ("fastrand", &["proxy", "cli"]),
+    ("fastrand", &["proxy", "traffic", "cli"]),
     // JUnit XML.
     ("quick_junit", &["report"]),
     ("comfy_table", &["report"]),

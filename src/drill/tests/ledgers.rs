@@ -229,6 +229,7 @@ async fn kept_each(
         Faults::default(),
         stop_at,
         web::Web::default(),
+        one_control,
         move |world, plan, clock| {
             let prober =
                 |(id, service, spec): (_, &crate::model::Service, &crate::model::ProbeSpec)| {

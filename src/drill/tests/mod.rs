@@ -5,6 +5,7 @@ mod guards;
 mod ledgers;
 mod simulation;
 mod stages;
+mod steps;
 mod web;
 mod world;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch as channel;
 use super::{Drill, Guards};
 use crate::clock::Clock;
 use crate::model::{DrillEvent, Plan, RunRecord, Why};
+use crate::traffic::TrafficControl;
 use world::{Faults, World};
 
 fn span(millis: u64) -> Duration {
@@ -75,18 +77,24 @@ async fn drill_beside(
     stop_at: Option<Duration>,
     web: web::Web,
 ) -> Ended {
-    let probing = |world: &Arc<World>, plan: &Plan, _: Clock| -> Box<dyn super::Probing> {
-        Box::new(world::Probing::new(world.clone(), plan))
-    };
-    drill_with(plan, faults, stop_at, web, probing).await
+    drill_with(plan, faults, stop_at, web, one_control, simulated).await
 }
 
-/// As [`drill_beside`], with what asks the service made by `probing`.
+fn simulated(world: &Arc<World>, plan: &Plan, _: Clock) -> Box<dyn super::Probing> {
+    Box::new(world::Probing::new(world.clone(), plan))
+}
+
+fn one_control(plan: &Plan, world: &Arc<World>) -> Vec<Arc<dyn TrafficControl>> {
+    vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))]
+}
+
+/// As [`drill_beside`], with its controls made by `controls` and what asks the service by `probing`.
 async fn drill_with(
     plan: Plan,
     faults: Faults,
     stop_at: Option<Duration>,
     web: web::Web,
+    controls: impl FnOnce(&Plan, &Arc<World>) -> Vec<Arc<dyn TrafficControl>>,
     probing: impl FnOnce(&Arc<World>, &Plan, Clock) -> Box<dyn super::Probing>,
 ) -> Ended {
     let clock = Clock::start();
@@ -107,7 +115,7 @@ async fn drill_with(
         run: "test".into(),
         host: "here".into(),
         located: Vec::new(),
-        controls: vec![Arc::new(world::Control::new(plan.traffic[0].clone(), world.clone()))],
+        controls: controls(&plan, &world),
         probing: probing(&world, &plan, clock),
         guards,
         journal: Box::new(world::Paper(world.clone())),

@@ -149,6 +149,12 @@ fn combinations_that_cannot_work_are_refused() {
             ("mode: blackhole", "mode: degrade\n  degrade: { latency: 1ms, jitter: 2ms }"),
             ("through: [wan]", "through: []"),
             ("  through: [wan]\n", ""),
+            ("through: [wan]", "through: [wan]\n  then: []"),
+            ("through: [wan]", "through: [wan]\n  then: [[]]"),
+            ("through: [wan]", "through: [wan]\n  then: [wan]"),
+            ("through: [wan]", "through: [wan]\n  then: [[door, door]]"),
+            ("through: [wan]", "through: [wan]\n  then: dor"),
+            ("through: [wan]", "through: [wan]\n  then: [[dor, 7], { wan: edge }]"),
             (
                 "datacenter: east\n  mode: blackhole\n  through: [wan]",
                 "datacenter: west\n  mode: reset\n  through: [edge]",

@@ -1,34 +1,50 @@
 //! What a provider answered.
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 
+use super::mask::Mask;
 use crate::model::printable;
 
-/// The longest piece of a body that is shown, in characters.
+/// The longest piece of a body that an error shows, in characters.
 const SHOWN: usize = 200;
+
+/// The longest piece of a text that is noted, in characters.
+const NOTED: usize = 2000;
 
 /// A whole answer.
 #[derive(Debug)]
-pub(in crate::traffic) struct Answer {
+pub struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// Its beginning in one line without secrets; nothing of a private one.
+    said: String,
+    private: bool,
 }
 
 impl Answer {
-    /// One with this status, these headers and this body.
-    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Answer {
-        Answer { status, headers, body }
+    /// One with this status, these headers and this body, of which `mask` hides what must not be shown.
+    pub(super) fn new(
+        (status, headers): (StatusCode, HeaderMap),
+        body: Vec<u8>,
+        mask: &Mask,
+        private: bool,
+    ) -> Answer {
+        let said = match private {
+            true => String::new(),
+            // Masked before it is shortened: half of a secret is one too.
+            false => shortened(&mask.hide(&String::from_utf8_lossy(&body)), NOTED),
+        };
+        Answer { status, headers, body, said, private }
     }
 
     /// Its status.
-    pub(in crate::traffic) fn status(&self) -> u16 {
+    pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
     /// Whether it says yes.
-    pub(in crate::traffic) fn is_good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         self.status.is_success()
     }
 
@@ -37,38 +53,48 @@ impl Answer {
     }
 
     /// The value of a header, if it is text.
-    pub(in crate::traffic) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Its body as text.
     ///
     /// # Errors
-    /// Why it is none, in words that go on behind "with".
-    pub(in crate::traffic) fn text(&self) -> Result<&str, String> {
+    /// Why it is none, in words for [`super::Api::senseless`].
+    pub fn text(&self) -> Result<&str, String> {
         std::str::from_utf8(&self.body).map_err(|_| "bytes that are no text".to_owned())
     }
 
     /// Its body as JSON.
     ///
     /// # Errors
-    /// Why it is none, in words that go on behind "with".
-    pub(in crate::traffic) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
+    /// Why it is none, in words for [`super::Api::senseless`].
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let kind = self.header("content-type").unwrap_or("no content type");
-            format!("what is not the JSON that was due ({}; {error})", printable(kind))
+            // The library quotes what it did not expect.
+            let why = match self.private {
+                true => format!("line {} column {}", error.line(), error.column()),
+                false => error.to_string(),
+            };
+            format!("what is not the JSON that was due ({kind}; {why})")
         })
     }
 
     /// Its status and the beginning of what it says, for people.
-    pub(in crate::traffic) fn words(&self) -> String {
-        let status = self.status;
-        let said = String::from_utf8_lossy(&self.body);
-        let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let said: String = said.chars().take(SHOWN).collect();
-        match said.is_empty() {
-            true => status.to_string(),
-            false => format!("{status}: {}", printable(&said)),
+    pub fn words(&self) -> String {
+        self.told(SHOWN)
+    }
+
+    /// The same for the log.
+    pub(super) fn noted(&self) -> String {
+        self.told(NOTED)
+    }
+
+    fn told(&self, most: usize) -> String {
+        match self.said.is_empty() {
+            true => self.status.to_string(),
+            false => format!("{}: {}", self.status, shortened(&self.said, most)),
         }
     }
 
@@ -85,4 +111,26 @@ impl Answer {
             _ => "see the provider's documentation",
         }
     }
+}
+
+/// `text` as one line that steers no terminal, of at most `most` characters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if let Some((end, _)) = line.char_indices().nth(most) {
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    printable(&line)
+}
+
+/// What was asked, for the log.
+pub(super) fn noted(line: &str) -> String {
+    shortened(line, NOTED)
 }

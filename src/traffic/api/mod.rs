@@ -5,96 +5,61 @@
 //! are noted, with whatever is secret masked.
 
 mod answer;
+mod line;
+mod mask;
 mod pause;
+mod request;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, timeout};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
 
 use super::ControlError;
 use super::log::Log;
-use crate::model::{Shown, Text};
+use crate::model::{Exchange, Shown, Text};
+use crate::wire::{Unusable, Url, tls};
+use line::{Lost, Server};
+use mask::Mask;
+use pause::{Pauses, wait};
 
-pub(super) use answer::Answer;
-use pause::Pauses;
+pub use answer::Answer;
+pub use hyper::Method;
+pub use request::Request;
 
-/// An answer larger than this is none of a provider's.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+const AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
 
 /// How to reach a provider's API.
-#[derive(Debug)]
-pub(super) struct Api {
-    client: Client,
-    /// Without the slash at its end.
+pub struct Api {
+    server: Server,
+    /// As errors show it: `api.example.org`, `127.0.0.1:8474`.
+    host: String,
+    /// `https://api.example.org`.
+    origin: String,
+    /// What stands before every path, without a slash at its end.
     base: String,
     headers: HeaderMap,
-    secrets: Vec<String>,
-    /// How long one request may take, with everything that is asked again for it.
+    mask: Mask,
     limit: Duration,
-    pub(super) log: Log,
+    log: Log,
 }
 
-/// What to ask.
-#[derive(Debug)]
-pub(super) struct Request<'r> {
-    method: Method,
-    /// Below the base, beginning with `/`; or a whole URL of the same server.
-    path: &'r str,
-    headers: Vec<(&'static str, String)>,
-    body: Option<(&'static str, String)>,
-    /// Whether asking twice does what asking once does.
-    repeatable: bool,
-}
-
-impl<'r> Request<'r> {
-    /// A reading.
-    pub(super) fn get(path: &'r str) -> Self {
-        Request { repeatable: true, ..Request::new(Method::GET, path) }
-    }
-
-    /// A change that is the same when it is made twice.
-    pub(super) fn repeatable(method: Method, path: &'r str) -> Self {
-        Request { repeatable: true, ..Request::new(method, path) }
-    }
-
-    /// A change that is made once.
-    pub(super) fn new(method: Method, path: &'r str) -> Self {
-        Request { method, path, headers: Vec::new(), body: None, repeatable: false }
-    }
-
-    /// With a header of its own.
-    pub(super) fn header(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
-        self
-    }
-
-    /// With a body of JSON.
-    pub(super) fn json(self, body: &serde_json::Value) -> Self {
-        self.body("application/json", body.to_string())
-    }
-
-    /// With a body.
-    pub(super) fn body(mut self, kind: &'static str, body: String) -> Self {
-        self.body = Some((kind, body));
-        self
-    }
-}
-
-/// Settings of an [`Api`], as a plan gives them.
+/// Settings of an [`Api`].
 #[derive(Debug, Default)]
-pub(super) struct Reach<'a> {
-    /// Sent with every request.
-    pub headers: Vec<(String, &'a Text)>,
+pub struct Reach<'a> {
+    /// Sent with every request. The secrets in it are shown nowhere.
+    pub headers: Vec<(&'a str, Text)>,
+    /// What else must not be shown: a password that stands in a header only in another form.
+    pub secrets: Vec<&'a str>,
     /// The authorities whose servers are trusted; the system's if none are named.
     pub ca: Option<&'a Path>,
     /// How long one request may take, with everything that is asked again for it.
@@ -102,70 +67,58 @@ pub(super) struct Reach<'a> {
 }
 
 impl Api {
-    /// The API at `base`. Nothing is connected yet.
+    /// The API at `base`, a URL. Nothing is connected yet.
     ///
     /// # Errors
-    /// When a header or the authorities cannot be used.
-    pub(super) fn new(base: &Text, reach: &Reach<'_>) -> Result<Api, ControlError> {
-        let mut headers = HeaderMap::new();
-        let mut secrets: Vec<String> = base.secrets().map(str::to_owned).collect();
-        for (name, text) in &reach.headers {
-            secrets.extend(text.secrets().map(str::to_owned));
-            let value = HeaderValue::from_str(&text.reveal_plain());
-            let name = HeaderName::from_bytes(name.as_bytes());
-            let (Ok(name), Ok(mut value)) = (name, value) else {
-                return Err(ControlError {
-                    what: format!("a header for {base} has characters that no header may have"),
-                    hint: "see `headers`, and the variables in it for line breaks".to_owned(),
-                });
-            };
-            value.set_sensitive(true);
-            headers.insert(name, value);
+    /// When the URL, a header or the authorities cannot be used.
+    pub fn new(base: &Text, reach: &Reach<'_>) -> Result<Api, ControlError> {
+        let url = Url::parse(&base.reveal_plain(), base)?;
+        if url.path.query().is_some() {
+            return Err(ControlError {
+                what: format!("`{base}` has a query, and paths are put behind it"),
+                hint: "leave out what stands from `?` on".to_owned(),
+            });
         }
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls(reach.ca)?)
-            .redirect(Policy::none())
-            // Calls go the way that the plan says; a proxy of the environment may stand in what is cut.
-            .no_proxy()
-            .user_agent(concat!("firedrill/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ControlError {
-                what: format!("no HTTP client could be made: {error}"),
-                hint: "please report it".to_owned(),
-            })?;
-        let base = base.reveal_plain().trim_end_matches('/').to_owned();
-        Ok(Api { client, base, headers, secrets, limit: reach.limit, log: Log::default() })
+        let given = reach.headers.iter().flat_map(|(_, text)| text.secrets());
+        let mask = Mask::default().and(base.secrets()).and(reach.secrets.iter().copied()).and(given);
+        let scheme = if url.secure { "https" } else { "http" };
+        Ok(Api {
+            origin: format!("{scheme}://{}", url.authority),
+            base: url.path.path().trim_end_matches('/').to_owned(),
+            headers: headers(&url.authority, &reach.headers)?,
+            host: mask.hide(&url.authority),
+            server: server(url, reach.ca)?,
+            mask,
+            limit: reach.limit,
+            log: Log::default(),
+        })
+    }
+
+    /// What was asked since this was last called, and what was answered.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.log.take()
     }
 
     /// Asks, and gives whatever answer there is that is not a redirect.
     ///
     /// # Errors
     /// When there is no whole answer within the limit. What was asked may have been done.
-    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Answer, ControlError> {
-        let until = Instant::now() + self.limit;
-        let mut pauses = Pauses::default();
+    pub async fn ask(&self, request: &Request) -> Result<Answer, ControlError> {
+        let (sent, mask) = (self.made(request)?, self.mask_of(request));
+        let (mut pauses, first) = (Pauses::default(), self.log.ask());
+        let left = || self.limit.saturating_sub(first.elapsed());
         loop {
             let asked = self.log.ask();
-            let left = until.saturating_duration_since(Instant::now());
-            let tried = match timeout(left, self.once(request)).await {
-                Ok(tried) => tried,
-                Err(_) => Err(Lost {
-                    why: format!("no answer within {}", Shown(self.limit)),
-                    arrived: true,
-                }),
-            };
+            let tried = self.server.ask(sent.clone(), (left(), self.limit)).await;
+            let tried =
+                tried.map(|(head, body)| Answer::new(head, body, &mask, request.private));
             let words = match &tried {
-                Ok(answer) => answer.words(),
-                Err(lost) => lost.why.clone(),
+                Ok(answer) => answer.noted(),
+                Err(lost) => mask.hide(&lost.why),
             };
-            let line = format!("{} {}", request.method, self.url(request.path));
-            let line = match &request.body {
-                Some((_, body)) => format!("{line} {body}"),
-                None => line,
-            };
-            self.log.answer(asked, &self.masked(&line), &self.masked(&words));
+            self.log.answer(asked, &answer::noted(&mask.hide(&told(request))), &words);
             let pause = pauses.next(&tried, request.repeatable);
-            if let Some(pause) = pause.filter(|pause| Instant::now() + *pause < until) {
+            if let Some(pause) = pause.filter(|pause| *pause < left()) {
                 tokio::time::sleep(pause).await;
                 continue;
             }
@@ -181,148 +134,175 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::ask`], and in words what the provider said instead.
-    pub(super) async fn good(&self, request: &Request<'_>) -> Result<Answer, ControlError> {
+    pub async fn good(&self, request: &Request) -> Result<Answer, ControlError> {
         let answer = self.ask(request).await?;
-        if answer.is_good() {
-            return Ok(answer);
+        match answer.is_good() {
+            true => Ok(answer),
+            false => Err(self.refused(request, &answer)),
         }
-        Err(self.refused(request, &answer))
+    }
+
+    /// Asks, and gives the JSON of the answer if it is a good one.
+    ///
+    /// # Errors
+    /// As [`Api::good`], and when it is not the JSON that was due.
+    pub async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<T, ControlError> {
+        let answer = self.good(request).await?;
+        answer.json().map_err(|why| self.senseless(request, &why))
     }
 
     /// What an answer that is no good one means.
-    pub(super) fn refused(&self, request: &Request<'_>, answer: &Answer) -> ControlError {
+    pub fn refused(&self, request: &Request, answer: &Answer) -> ControlError {
+        let later = wait(answer).map_or_else(String::new, |wait| {
+            format!(", and wants to be left alone for {}", Shown(wait))
+        });
         ControlError {
-            what: format!("{} said {} to {}", self.host(), answer.words(), self.named(request)),
+            what: format!("{} said {} to {}{later}", self.host, answer.words(), self.named(request)),
             hint: answer.hint().to_owned(),
         }
     }
 
-    /// Says that an answer made no sense.
-    pub(super) fn senseless(&self, request: &Request<'_>, why: &str) -> ControlError {
+    /// Says that an answer made no sense; `why` goes on behind "with".
+    pub fn senseless(&self, request: &Request, why: &str) -> ControlError {
+        let why = crate::model::printable(&self.mask_of(request).hide(why));
         ControlError {
-            what: format!("{} answered {} with {why}", self.host(), self.named(request)),
+            what: format!("{} answered {} with {why}", self.host, self.named(request)),
             hint: "see that the address is that of the provider's API".to_owned(),
         }
     }
 
-    async fn once(&self, request: &Request<'_>) -> Result<Answer, Lost> {
-        let mut asked = self.client.request(request.method.clone(), self.url(request.path));
-        asked = asked.headers(self.headers.clone());
-        for (name, value) in &request.headers {
-            asked = asked.header(*name, value);
+    /// The request as it is sent.
+    fn made(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, ControlError> {
+        let unusable = |what: &str, hint: &str| ControlError {
+            what: format!("{} cannot be asked {}: {what}", self.host, self.named(request)),
+            hint: hint.to_owned(),
+        };
+        let Some(path) = self.path(&request.path) else {
+            return Err(unusable(
+                "it leads away from the address in the plan, and the credentials are for that alone",
+                "see that the address is that of the provider's API",
+            ));
+        };
+        let body = request.body.as_ref().map_or("", |(_, body)| body);
+        let mut made = hyper::Request::new(Full::new(Bytes::from(body.to_owned())));
+        *made.method_mut() = request.method.clone();
+        *made.uri_mut() = path.parse().map_err(|_| {
+            unusable("that is no path", "see the names in the plan for characters of their own")
+        })?;
+        *made.headers_mut() = self.headers.clone();
+        let kind = request.body.as_ref().map(|(kind, _)| ("content-type", *kind));
+        let given = request.headers.iter().map(|(name, value)| (*name, &**value));
+        for (name, value) in kind.into_iter().chain(given) {
+            set(made.headers_mut(), name, value)?;
         }
-        if let Some((kind, body)) = &request.body {
-            asked = asked.header("content-type", *kind).body(body.clone());
-        }
-        let response = asked.send().await.map_err(|error| Lost::of(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = whole(response).await?;
-        Ok(Answer::new(status, headers, body))
+        Ok(made)
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+    /// Path and query of what is asked; `None` if it lies elsewhere.
+    fn path(&self, asked: &str) -> Option<String> {
+        let below = match asked.strip_prefix(&*self.origin) {
+            Some(whole) => whole.strip_prefix(&*self.base)?,
+            None => asked,
+        };
+        below.starts_with('/').then(|| format!("{}{below}", self.base))
     }
 
-    fn host(&self) -> String {
-        let host = self.base.split_once("://").map_or(&*self.base, |(_, rest)| rest);
-        self.masked(host.split('/').next().unwrap_or(host))
+    fn mask_of(&self, request: &Request) -> Mask {
+        self.mask.clone().and(request.secrets.iter().map(String::as_str))
     }
 
-    fn named(&self, request: &Request<'_>) -> String {
-        self.masked(&format!("`{} {}`", request.method, request.path))
+    fn named(&self, request: &Request) -> String {
+        let line = format!("`{} {}`", request.method, request.path);
+        crate::model::printable(&self.mask_of(request).hide(&line))
     }
 
-    fn masked(&self, text: &str) -> String {
-        let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
-    }
-
-    fn redirected(&self, request: &Request<'_>, answer: &Answer) -> ControlError {
-        let to = answer.header("location").unwrap_or("nowhere");
+    fn redirected(&self, request: &Request, answer: &Answer) -> ControlError {
+        let to = answer.header("location").map_or_else(
+            || "elsewhere".to_owned(),
+            |to| crate::model::printable(&self.mask_of(request).hide(to)),
+        );
+        let (host, asked) = (&self.host, self.named(request));
         ControlError {
             what: format!(
-                "{} sends {} on to {}, which is not followed: the credentials are for {} alone",
-                self.host(),
-                self.named(request),
-                self.masked(&crate::model::printable(to)),
-                self.host()
+                "{host} sends {asked} on to {to}, which is not followed: the credentials are for {host} alone"
             ),
             hint: "give the address that answers itself".to_owned(),
         }
     }
 
-    fn unanswered(&self, request: &Request<'_>, lost: &Lost) -> ControlError {
-        let landed = match lost.arrived && request.method != Method::GET {
+    fn unanswered(&self, request: &Request, lost: &Lost) -> ControlError {
+        let hint = match lost.arrived && request.method != Method::GET {
             true => "it may have taken effect all the same: its state is read again",
             false => "see whether it can be reached from here, and that its address is right",
         };
+        let (asked, why) = (self.named(request), self.mask_of(request).hide(&lost.why));
         ControlError {
-            what: format!(
-                "{} to {} came to nothing: {}",
-                self.named(request),
-                self.host(),
-                self.masked(&lost.why)
-            ),
-            hint: landed.to_owned(),
+            what: format!("{} gave no answer to {asked}: {why}", self.host),
+            hint: hint.to_owned(),
         }
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-struct Lost {
-    why: String,
-    /// Whether the request may have arrived.
-    arrived: bool,
-}
-
-impl Lost {
-    fn of(error: &reqwest::Error) -> Lost {
-        // The outermost says no more than that a request failed.
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            cause = inner.source();
-        }
-        Lost { why, arrived: !error.is_connect() && !error.is_builder() }
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The base may hold secrets.
+        f.debug_struct("Api").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
-/// The whole body, within bounds.
-async fn whole(mut response: Response) -> Result<Vec<u8>, Lost> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| Lost::of(&error))? {
-        if body.len() + piece.len() > ANSWER_BYTES_MAX {
-            let why = format!("its answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20);
-            return Err(Lost { why, arrived: true });
-        }
-        body.extend_from_slice(&piece);
+impl From<Unusable> for ControlError {
+    fn from(Unusable { what, hint }: Unusable) -> Self {
+        ControlError { what, hint }
     }
-    Ok(body)
 }
 
-/// TLS by ring, trusting the authorities in the file `ca` or else the system's.
-fn tls(ca: Option<&Path>) -> Result<ClientConfig, ControlError> {
-    let unusable = |what: String| ControlError {
-        what,
-        hint: "give `ca` a file of certificates in PEM, or mend the system's store".to_owned(),
+/// A request in one line.
+fn told(request: &Request) -> String {
+    match &request.body {
+        Some((_, body)) if !request.private => {
+            format!("{} {} {body}", request.method, request.path)
+        }
+        _ => format!("{} {}", request.method, request.path),
+    }
+}
+
+fn server(url: Url, ca: Option<&Path>) -> Result<Server, ControlError> {
+    let host = url.host.trim_matches(['[', ']']).to_owned();
+    let tls = match url.secure {
+        true => {
+            let name = ServerName::try_from(host.clone()).map_err(|_| ControlError {
+                what: "the host of the address cannot be a server's name in TLS".to_owned(),
+                hint: "mend the address in the plan".to_owned(),
+            })?;
+            Some((TlsConnector::from(Arc::new(tls::trusting(ca)?)), name))
+        }
+        false => None,
     };
-    let mut roots = RootCertStore::empty();
-    let found = match ca {
-        Some(path) => CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unusable(format!("{}: {error}", path.display())))?,
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    let (added, _) = roots.add_parsable_certificates(found);
-    if let (Some(path), 0) = (ca, added) {
-        return Err(unusable(format!("{} holds no certificate", path.display())));
+    Ok(Server { host, port: url.port, tls })
+}
+
+fn headers(authority: &str, given: &[(&str, Text)]) -> Result<HeaderMap, ControlError> {
+    let mut headers = HeaderMap::new();
+    let own = [("user-agent", AGENT), ("accept", "*/*"), ("connection", "close")];
+    let own = own.map(|(name, value)| (name, Text::from(value)));
+    let host = ("host", Text::from(authority));
+    for (name, text) in own.iter().chain([&host]).chain(given) {
+        set(&mut headers, name, &text.reveal_plain())?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(format!("TLS cannot be set up: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    Ok(headers)
+}
+
+/// Sets a header that takes the place of one with the same name.
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), ControlError> {
+    let unusable = || ControlError {
+        what: format!("the header `{name}` has characters that none may have"),
+        hint: "see the credentials and variables in it for line breaks".to_owned(),
+    };
+    let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
+    Ok(())
 }
