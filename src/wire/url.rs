@@ -26,9 +26,8 @@ impl Url {
     /// # Errors
     /// Why it is none that can be asked.
     pub fn parse(text: &str, shown: &Text) -> Result<Self, Unusable> {
-        let refuse = |why: &str, hint: &str| {
-            Err(Unusable::new(format!("`{shown}` {why}"), hint.to_owned()))
-        };
+        let refuse =
+            |why: &str, hint: &str| Err(Unusable::new(format!("`{shown}` {why}"), hint.to_owned()));
         const EXAMPLE: &str = "write it as https://example.org:8443/path";
         let Ok(uri) = text.parse::<Uri>() else { return refuse("is not a URL", EXAMPLE) };
         let secure = match uri.scheme_str() {

@@ -181,7 +181,13 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.
-    ("serde", &["model", "plan", "report", "past", "journal", "lease", "lab", "notify", "probe", "traffic"]),
+    (
+        "serde",
+        &[
+            "model", "plan", "report", "past", "journal", "lease", "lab", "notify", "probe",
+            "traffic",
+        ],
+    ),
     // JSON is what journal and record are written in, and what probes and the lab speak.
     (
         "serde_json",

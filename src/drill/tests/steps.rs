@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::model::{Act, ControlSpec, ControlState, CutOrder, Passage, PathCounters, Restored, Verdict};
+use crate::model::{
+    Act, ControlSpec, ControlState, CutOrder, Passage, PathCounters, Restored, Verdict,
+};
 use crate::traffic::{ControlError, TrafficControl};
 
 /// How the controls of a cut behave, and what they were told.
@@ -118,8 +120,7 @@ async fn run(gates: Gates, faults: Faults) -> (Ended, Vec<String>) {
         };
         plan.traffic.iter().map(gate).collect()
     };
-    let ended =
-        drill_with(steps(), faults, None, web::Web::default(), controls, simulated).await;
+    let ended = drill_with(steps(), faults, None, web::Web::default(), controls, simulated).await;
     assert_eq!(*gates.closed.lock().unwrap(), BTreeSet::new(), "still cut");
     let log = gates.log.lock().unwrap().clone();
     (ended, log)

@@ -80,7 +80,8 @@ impl Api {
             });
         }
         let given = reach.headers.iter().flat_map(|(_, text)| text.secrets());
-        let mask = Mask::default().and(base.secrets()).and(reach.secrets.iter().copied()).and(given);
+        let mask =
+            Mask::default().and(base.secrets()).and(reach.secrets.iter().copied()).and(given);
         let scheme = if url.secure { "https" } else { "http" };
         Ok(Api {
             origin: format!("{scheme}://{}", url.authority),
@@ -110,8 +111,7 @@ impl Api {
         loop {
             let asked = self.log.ask();
             let tried = self.server.ask(sent.clone(), (left(), self.limit)).await;
-            let tried =
-                tried.map(|(head, body)| Answer::new(head, body, &mask, request.private));
+            let tried = tried.map(|(head, body)| Answer::new(head, body, &mask, request.private));
             let words = match &tried {
                 Ok(answer) => answer.noted(),
                 Err(lost) => mask.hide(&lost.why),
@@ -160,7 +160,12 @@ impl Api {
             format!(", and wants to be left alone for {}", Shown(wait))
         });
         ControlError {
-            what: format!("{} said {} to {}{later}", self.host, answer.words(), self.named(request)),
+            what: format!(
+                "{} said {} to {}{later}",
+                self.host,
+                answer.words(),
+                self.named(request)
+            ),
             hint: answer.hint().to_owned(),
         }
     }

@@ -133,9 +133,9 @@ fn good(body: &Value) -> Reply {
 }
 
 fn answer(status: &str, headers: &[(&'static str, &'static str)]) -> Result<Answer, Lost> {
-    let headers = headers.iter().map(|(name, value)| {
-        (HeaderName::from_static(name), HeaderValue::from_static(value))
-    });
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let head = (status.parse().unwrap(), headers.collect());
     Ok(Answer::new(head, Vec::new(), &Mask::default(), false))
 }
@@ -321,10 +321,8 @@ async fn pages_are_asked_for_below_the_address_of_the_plan_alone() {
 async fn answers_that_are_none_are_told_in_words() {
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"half\":".to_owned();
     let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"hal".to_owned();
-    let endless = format!(
-        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
-        " ".repeat(ANSWER_BYTES_MAX + 1)
-    );
+    let endless =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", " ".repeat(ANSWER_BYTES_MAX + 1));
     let headless = "HTTP/1.1 200 OK\r\ncontent-".to_owned();
     for (reply, what) in [
         (Reply::Say(cut), "the answer broke off"),
@@ -332,7 +330,10 @@ async fn answers_that_are_none_are_told_in_words() {
         (Reply::Say(endless), "the answer is larger than 16 MiB"),
         (Reply::Say(headless), "closed before the answer was whole"),
         (Reply::Say("SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned()), "what came back is not HTTP"),
-        (say("200 OK", "content-type: text/html\r\n", "<html>"), "the JSON that was due (text/html;"),
+        (
+            say("200 OK", "content-type: text/html\r\n", "<html>"),
+            "the JSON that was due (text/html;",
+        ),
         (say("200 OK", "", "{\"half\":"), "the JSON that was due (no content type;"),
         (say("200 OK", "", "[]"), "the JSON that was due"),
         (say("200 OK", "", "{\"a\": \"\u{1b}[2J\"}"), "the JSON that was due"),
@@ -379,7 +380,8 @@ async fn no_secret_comes_back_in_errors_or_in_the_log() {
     for body in bodies.collect::<Vec<_>>() {
         let provider = Provider::new([say("403 Forbidden", "", &body)]).await;
         let api = provider.api("");
-        let request = Request::once(Method::POST, "/a?key=hun%22ter%262").body("text/plain", &*body);
+        let request =
+            Request::once(Method::POST, "/a?key=hun%22ter%262").body("text/plain", &*body);
         let error = api.good(&request).await.unwrap_err().to_string();
         let shown = format!("{error} {:?} {api:?} {request:?}", api.exchanges());
         assert!(!shown.contains("hun"), "{shown}");
