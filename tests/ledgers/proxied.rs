@@ -2,12 +2,15 @@
 //! vanishes. The servers there go on, and know nothing of it.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use firedrill::model::{Fate, LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
 use firedrill::traffic::gates::Gates;
 
-use super::outage::{Written, codes, drill_through, example, free_port, ledger_of, plan, until};
+use super::outage::{
+    Process, Written, codes, drill_through, example, free_port, ledger_of, plan, until,
+};
 use super::redis::Redis;
 use super::redis_failover::{Sentinels, sentinels};
 
@@ -21,6 +24,7 @@ struct Pair {
     control: Arc<Gates>,
     plan: Arc<Plan>,
     _watching: Sentinels,
+    _reads: (Process, tempfile::TempDir),
 }
 
 impl Pair {
@@ -56,10 +60,39 @@ impl Pair {
         })
         .await;
         let (watching, at) = sentinels(EDGE, edge_port).await;
+        let reads =
+            balancer(&[&format!("{EDGE}:{port}"), &format!("{}:{}", new.ip, new.port)]).await;
+        let text = text.replace("reads.example:6379", &reads.1);
+        let text = text.replace("AUTH ${env:REDIS_PASSWORD}\\r\\n", "");
         let named = "\"s1.example:26379\", \"s2.example:26379\", \"s3.example:26379\"";
         let plan = Arc::new(plan(&text.replace(named, &at)));
-        Pair { old, new, control, plan, _watching: watching }
+        Pair { old, new, control, plan, _watching: watching, _reads: reads.0 }
     }
+}
+
+/// HAProxy before servers of Redis, and its address. It takes out who does not answer.
+async fn balancer(servers: &[&str]) -> ((Process, tempfile::TempDir), String) {
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port("127.0.0.1");
+    let servers: Vec<String> = (0..)
+        .zip(servers)
+        .map(|(place, at)| format!("  server r{place} {at} check inter 100ms fall 2 rise 2\n"))
+        .collect();
+    let config = format!(
+        "defaults\n  mode tcp\n  retries 1\n  option redispatch 1\n  timeout connect 200ms\n  timeout check 200ms\n  \
+         timeout client 5s\n  timeout server 5s\n\
+         listen reads\n  bind 127.0.0.1:{port}\n  balance roundrobin\n  option tcp-check\n  \
+         tcp-check send PING\\r\\n\n  tcp-check expect string +PONG\n{}",
+        servers.concat()
+    );
+    let file = home.path().join("haproxy.cfg");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-f").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = Process::new(command.spawn().expect("apt-get install haproxy"));
+    until("the balancer answers", || super::redis::ask("127.0.0.1", port, &["PING"]) == "PONG")
+        .await;
+    ((process, home), format!("127.0.0.1:{port}"))
 }
 
 fn lost_of(ledger: &LedgerRecord, written: &Written, has: &BTreeSet<u64>) -> BTreeSet<u64> {
@@ -86,7 +119,8 @@ fn missing(ledger: &LedgerRecord, stage: ReadStage) -> u64 {
 /// Prints what came of a drill, for who looks.
 fn tell(record: &RunRecord) {
     for probe in &record.services[0].probes {
-        let it = probe.ledger.as_ref().unwrap();
+        println!("{}: recovered {:?}", probe.name, probe.recovery.as_ref().map(|it| it.bounds));
+        let Some(it) = &probe.ledger else { continue };
         println!(
             "{}: acknowledged {}, refused {}, unknown {}, lost {:?}, after the cut {}, recovered {}, duplicated {:?}, \
              window {:?}, by {:?}",
@@ -109,7 +143,8 @@ fn tell(record: &RunRecord) {
 /// which goes on to acknowledge what it writes. When traffic is back the old master becomes a replica, and all of it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
-    let Pair { old, new, control, plan, _watching } = Pair::of("redis-split-brain.yaml").await;
+    let Pair { old, new, control, plan, _watching, _reads } =
+        Pair::of("redis-split-brain.yaml").await;
     let written = [Written::default(), Written::default()];
     // What the old master alone has while it still thinks that it is one.
     let its_own = async {
@@ -148,7 +183,8 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_cut_off_with_its_clients_loses_no_more_than_its_replica_lagged() {
-    let Pair { old: _old, new, control, plan, _watching } = Pair::of("redis-sentinel.yaml").await;
+    let Pair { old: _old, new, control, plan, _watching, _reads } =
+        Pair::of("redis-sentinel.yaml").await;
     let written = [Written::default()];
     let record = drill_through(plan, &written, control).await;
     tell(&record);
