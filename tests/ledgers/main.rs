@@ -1,6 +1,7 @@
 //! Ledgers against real stores, and real failovers of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod balancer;
 mod nats;
 mod outage;
 mod patroni;

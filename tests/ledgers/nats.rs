@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::balancer::{Balancer, holds_reads_beside_writes};
 use super::outage::{
     Act, Process, Written, drill, free_port, handle, ledger, plan, plan_with, prober, until,
     write_while,
@@ -335,6 +336,18 @@ impl Cluster {
         leader().unwrap().trim_start_matches('n').parse().unwrap()
     }
 
+    /// Reads of a message that whichever server is asked has, or another one for it.
+    async fn reads(&self) -> Balancer {
+        let mut config = limits("LOOK", 3);
+        config["subjects"] = json!(["look"]);
+        config["allow_direct"] = json!(true);
+        let first = &self.servers[0];
+        assert!(first.make_stream(config)["error"].is_null());
+        until("it is kept", || first.ask("look", &json!("canary"))["seq"] == 1).await;
+        let servers = self.servers.each_ref().map(|it| format!("{}:{}", it.ip, it.port));
+        Balancer::start(&servers, "option tcp-check\n  tcp-check expect string INFO").await
+    }
+
     fn others(&self, place: usize) -> &Nats {
         &self.servers[(place + 1) % 3]
     }
@@ -350,6 +363,11 @@ fn plan_of(cluster: &Cluster, place: usize) -> String {
     let text = text.replace("FIRST", &net).replace("at_most: 12s", "at_most: 15s");
     text.replace("every: 10ms", "every: 20ms\n        connection: new")
 }
+
+/// A read without the stream's leader.
+const READ: &str = "CONNECT {\\\"verbose\\\":false,\\\"headers\\\":true,\\\"no_responders\\\":true}\\r\\n\
+                    SUB _INBOX.look 1\\r\\n\
+                    PUB $JS.API.DIRECT.GET.LOOK _INBOX.look 9\\r\\n{\\\"seq\\\":1}\\r\\n";
 
 fn acts(
     cluster: &Arc<Cluster>,
@@ -379,7 +397,9 @@ async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
     let place = cluster.make_stream(replicas).await;
     let (written, revived) = (Written::default(), Arc::default());
     let (cut, restore) = acts(&cluster, place, &revived);
-    let record = drill(&plan_of(&cluster, place), &written, cut, restore).await;
+    let reads = cluster.reads().await;
+    let plan = plan_of(&cluster, place).replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
+    let record = drill(&plan, &written, cut, restore).await;
     let list = cluster.others(place).list("FIREDRILL");
     (record, written, list)
 }
@@ -387,6 +407,7 @@ async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_on_three_servers_loses_nothing_with_its_leader() {
     let (record, written, list) = lead_lost(3).await;
+    holds_reads_beside_writes(&record);
     assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
     let has: BTreeSet<u64> = list.iter().copied().collect();
     let acknowledged = written.with(Fate::Acknowledged);
