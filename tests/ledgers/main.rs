@@ -3,6 +3,7 @@
 
 mod balancer;
 mod nats;
+mod nats_failover;
 mod outage;
 mod patroni;
 mod postgres;
