@@ -322,7 +322,10 @@ async fn stopped(synchronous: bool) -> u64 {
     let cluster = Cluster::start(synchronous).await;
     let written = Written::default();
     let (stop, go) = (signalling(&cluster, "-STOP"), signalling(&cluster, "-CONT"));
-    let record = drill(&cluster.plan(), &written, stop, go).await;
+    let reads = cluster.reads().await;
+    let plan = cluster.plan().replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
+    let record = drill(&plan, &written, stop, go).await;
+    holds_reads_beside_writes(&record);
     let leaders: Vec<&Member> =
         [&cluster.a, &cluster.b].into_iter().filter(|it| it.leads()).collect();
     println!("leads after the restore: {:?}", leaders.iter().map(|it| it.name).collect::<Vec<_>>());
