@@ -107,7 +107,11 @@ impl Conductor {
 
     async fn stages(&mut self) {
         self.begin();
-        if self.preflight().await && self.begin_ledgers().await && self.baseline().await {
+        if self.preflight().await
+            && self.begin_ledgers().await
+            && self.baseline().await
+            && self.find_baseline().await
+        {
             if self.cut().await {
                 self.observe().await;
                 self.hold().await;

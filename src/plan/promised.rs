@@ -57,6 +57,28 @@ fn promises(draft: &Draft, draft_of: &ServiceDraft, findings: &mut Findings) {
         back(&promised, service.standby, findings);
     }
     unreached(draft_of, findings);
+    unjudged(draft_of, findings);
+}
+
+/// Warns of ledgers that decide something, and of which nobody says how much they may lose: what they lose would fail nothing.
+fn unjudged(draft_of: &ServiceDraft, findings: &mut Findings) {
+    let ServiceDraft { service, budgets, probes_at, .. } = draft_of;
+    for (probe, places) in service.probes.iter().zip(probes_at) {
+        // A service's own promise that does not reach it is told of as such.
+        let promised = budgets.lose.is_some() || places.budgets.lose.is_some();
+        let judged = match probe.promises.is_empty() {
+            true => probe.required && !service.promises.is_empty(),
+            false => true,
+        };
+        if matches!(probe.kind, ProbeKind::Ledger(_)) && judged && !promised {
+            let what = format!(
+                "nothing is promised of the writes that {} loses: they are counted, and fail nothing",
+                quote(probe.name.as_str())
+            );
+            let hint = "promise `lose_at_most: 0`, or the window that your replication may lose: `lose_at_most: 1s`";
+            findings.warning("losses-not-judged", places.name, what, hint);
+        }
+    }
 }
 
 /// Warns where a service promises something of records, and a ledger of it makes promises of its own without that: a probe is judged by

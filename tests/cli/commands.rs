@@ -96,13 +96,30 @@ fn a_command_that_forgets_is_found_out() {
 #[test]
 fn a_reading_that_is_cut_short_is_never_0_lost() {
     for cut_short in ["head -c 100 records", "cat records; exit 9", "cat records; kill -9 $$"] {
-        // The first reading is before the drill.
-        let read = format!("if mkdir begun 2>/dev/null; then exit 0; fi; {cut_short}");
-        let home = home(WRITE, &read, "");
+        // The first reading is before the drill, the second before the cut.
+        let whole =
+            "if mkdir begun 2>/dev/null || mkdir known 2>/dev/null; then cat records; exit 0; fi";
+        let home = home(WRITE, &format!("{whole}; {cut_short}"), "");
         let (code, record) = run(&home);
         assert_eq!(code, 4, "{cut_short}: {record:#}");
         assert_eq!(ledger(&record)["lost"]["high"], Value::Null, "{cut_short}");
         assert_eq!(ledger(&record)["lost"]["low"], 0, "{cut_short}");
+    }
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_back_is_told_before_anything_is_cut() {
+    for (read, told) in [
+        ("cat records; exit 9", "cannot be read back"),
+        ("head -c 100 records", "cannot be read back"),
+        ("true", "see that `read` asks the same place as `write`"),
+    ] {
+        let home = home(WRITE, &format!("if mkdir begun 2>/dev/null; then exit 0; fi; {read}"), "");
+        let (code, record) = run(&home);
+        assert_eq!(code, 3, "{read}: {record:#}");
+        assert_eq!(record["reasons"][0]["code"], "ledger-not-ready", "{record:#}");
+        assert!(record["reasons"].to_string().contains(told), "{record:#}");
+        assert!(record["marks"]["cut_issued_ms"].is_null());
     }
 }
 

@@ -1,7 +1,9 @@
 //! Ledgers against real stores, and real failovers of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod balancer;
 mod nats;
+mod nats_failover;
 mod outage;
 mod patroni;
 mod postgres;

@@ -1,4 +1,4 @@
-//! The `nats` ledger against real servers: what is in the way, and real failovers of JetStream.
+//! The `nats` ledger against real servers.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,26 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::clock::Clock;
-use firedrill::model::{Fate, ReadStage, RunRecord, Verdict};
-use futures_util::FutureExt;
+use firedrill::model::{Fate, ReadStage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::outage::{
-    Act, Process, Written, drill, free_port, handle, ledger, plan, plan_with, prober, until,
-    write_while,
+    Process, Written, free_port, handle, plan, plan_with, prober, until, write_while,
 };
 use super::redis::{LIMIT, answering};
 
-const IPS: [&str; 3] = ["127.0.1.1", "127.0.2.1", "127.0.3.1"];
+pub const IPS: [&str; 3] = ["127.0.1.1", "127.0.2.1", "127.0.3.1"];
 const OURS: &str = "firedrill.test.chats.keep";
 
 /// A NATS server of one's own.
 pub struct Nats {
-    process: Process,
-    ip: &'static str,
-    port: u16,
-    arguments: Vec<String>,
+    pub process: Process,
+    pub ip: &'static str,
+    pub port: u16,
+    pub arguments: Vec<String>,
     _home: Arc<TempDir>,
 }
 
@@ -43,7 +41,7 @@ impl Nats {
         nats
     }
 
-    async fn listens(&self) {
+    pub async fn listens(&self) {
         until("NATS listens", || TcpStream::connect((self.ip, self.port)).is_ok()).await;
     }
 
@@ -52,7 +50,7 @@ impl Nats {
     }
 
     /// What answers a request, by another way than firedrill's.
-    fn ask(&self, subject: &str, with: &Value) -> Value {
+    pub fn ask(&self, subject: &str, with: &Value) -> Value {
         self.request(subject, &with.to_string())
             .and_then(|said| serde_json::from_slice(&said).ok())
             .unwrap_or_default()
@@ -80,17 +78,17 @@ impl Nats {
         }
     }
 
-    fn make_stream(&self, config: Value) -> Value {
+    pub fn make_stream(&self, config: Value) -> Value {
         let name = config["name"].as_str().unwrap().to_owned();
         self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config)
     }
 
-    fn info(&self, stream: &str) -> Value {
+    pub fn info(&self, stream: &str) -> Value {
         self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({ "subjects_filter": ">" }))
     }
 
     /// The numbers of our records in the stream, one message asked after the other.
-    fn list(&self, stream: &str) -> Vec<u64> {
+    pub fn list(&self, stream: &str) -> Vec<u64> {
         let last = self.info(stream)["state"]["last_seq"].as_u64().unwrap();
         let message = |seq: u64| {
             let said =
@@ -103,7 +101,7 @@ impl Nats {
     }
 }
 
-fn run(arguments: &[String]) -> Process {
+pub fn run(arguments: &[String]) -> Process {
     let mut command = Command::new("nats-server");
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     Process::new(command.spawn().expect("NATS is installed: apt-get install nats-server"))
@@ -126,12 +124,12 @@ fn decoded(text: &str) -> String {
 }
 
 /// Settings of a ledger at `servers`, with `more`.
-fn settings(servers: &[&Nats], more: &str, rest: &str) -> String {
+pub fn settings(servers: &[&Nats], more: &str, rest: &str) -> String {
     let urls: Vec<String> = servers.iter().map(|it| format!("\"{}\"", it.url())).collect();
     format!("{{ nats: {{ servers: [{}]{more} }}{rest} }}", urls.join(", "))
 }
 
-fn limits(name: &str, replicas: u64) -> Value {
+pub fn limits(name: &str, replicas: u64) -> Value {
     json!({ "name": name, "subjects": ["firedrill.>"], "retention": "limits", "storage": "file",
             "num_replicas": replicas })
 }
@@ -290,129 +288,6 @@ async fn answering_first(first: &'static [u8]) -> u16 {
         }
     });
     port
-}
-
-/// Three servers that keep streams together, one a datacenter.
-struct Cluster {
-    servers: [Nats; 3],
-}
-
-impl Cluster {
-    async fn start() -> Cluster {
-        let ports = IPS.map(free_port);
-        let routes: Vec<String> =
-            IPS.iter().zip(ports).map(|(ip, port)| format!("nats://{ip}:{port}")).collect();
-        let start = |place: usize| {
-            let routes = routes.clone();
-            async move {
-                let (name, at) = (format!("n{place}"), routes[place].clone());
-                let more = ["-js", "-n", &name, "--cluster_name", "drill", "--cluster", &at];
-                Nats::start(IPS[place], &[&more[..], &["--routes", &routes.join(",")]].concat())
-                    .await
-            }
-        };
-        let (a, b, c) = tokio::join!(start(0), start(1), start(2));
-        Cluster { servers: [a, b, c] }
-    }
-
-    /// Makes the stream, as soon as there are enough servers, and gives the place of its leader.
-    async fn make_stream(&self, replicas: u64) -> usize {
-        let first = &self.servers[0];
-        until("the stream is made", || {
-            first.make_stream(limits("FIREDRILL", replicas))["error"].is_null()
-                && !first.info("FIREDRILL")["state"].is_null()
-        })
-        .await;
-        let leader = || first.info("FIREDRILL")["cluster"]["leader"].as_str().map(str::to_owned);
-        until("the stream has a leader and its followers are current", || {
-            let info = first.info("FIREDRILL");
-            let followers = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
-            followers.len() as u64 + 1 == replicas
-                && followers.iter().all(|it| it["current"] == true)
-                && leader().is_some()
-        })
-        .await;
-        leader().unwrap().trim_start_matches('n').parse().unwrap()
-    }
-
-    fn others(&self, place: usize) -> &Nats {
-        &self.servers[(place + 1) % 3]
-    }
-}
-
-/// A plan whose first datacenter is where server `place` is.
-fn plan_of(cluster: &Cluster, place: usize) -> String {
-    let servers: Vec<&Nats> = cluster.servers.iter().collect();
-    let text = plan_with(&settings(&servers, "", ", settle: 5s, keep: true"));
-    let net = format!("127.0.{}.0/24", place + 1);
-    let text = text.replace("127.0.1.0/24", "FIRST").replace(&net, "127.0.1.0/24");
-    // Each write asks another server, so that all serve on an ordinary day.
-    let text = text.replace("FIRST", &net).replace("at_most: 12s", "at_most: 15s");
-    text.replace("every: 10ms", "every: 20ms\n        connection: new")
-}
-
-fn acts(
-    cluster: &Arc<Cluster>,
-    place: usize,
-    revived: &Arc<std::sync::Mutex<Option<Process>>>,
-) -> (Act, Act) {
-    let (killed, back, revived) = (cluster.clone(), cluster.clone(), revived.clone());
-    let cut = move || {
-        let cluster = killed.clone();
-        async move { cluster.servers[place].process.kill() }.boxed()
-    };
-    let restore = move || {
-        let (cluster, revived) = (back.clone(), revived.clone());
-        async move {
-            let server = &cluster.servers[place];
-            *revived.lock().unwrap() = Some(run(&server.arguments));
-            server.listens().await;
-        }
-        .boxed()
-    };
-    (Box::new(cut), Box::new(restore))
-}
-
-/// Kills the server that leads the stream, and lets it come back at the restore.
-async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
-    let cluster = Arc::new(Cluster::start().await);
-    let place = cluster.make_stream(replicas).await;
-    let (written, revived) = (Written::default(), Arc::default());
-    let (cut, restore) = acts(&cluster, place, &revived);
-    let record = drill(&plan_of(&cluster, place), &written, cut, restore).await;
-    let list = cluster.others(place).list("FIREDRILL");
-    (record, written, list)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_on_three_servers_loses_nothing_with_its_leader() {
-    let (record, written, list) = lead_lost(3).await;
-    assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
-    let has: BTreeSet<u64> = list.iter().copied().collect();
-    let acknowledged = written.with(Fate::Acknowledged);
-    assert_eq!(acknowledged.difference(&has).count(), 0, "the servers have all");
-    let said = ledger(&record);
-    assert_eq!((said.lost.low, said.lost.high), (0, Some(0)), "{said:#?}");
-    assert_eq!(said.acknowledged, acknowledged.len() as u64);
-    assert_eq!(said.recovered, written.with(Fate::Unknown).intersection(&has).count() as u64);
-    assert_eq!((said.unexpected, list.len()), (0, has.len()), "{said:#?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_on_the_lost_server_alone_takes_no_writes_and_loses_none() {
-    let (record, written, list) = lead_lost(1).await;
-    let has: BTreeSet<u64> = list.iter().copied().collect();
-    let said = ledger(&record);
-    assert_eq!(written.with(Fate::Acknowledged).difference(&has).count(), 0);
-    // While it was away nobody could read it; when it was back it had everything.
-    assert_eq!(said.lost.low, 0, "{said:#?}");
-    assert!(said.refused + said.unknown > 50, "{said:#?}");
-    assert_eq!(said.unexpected, 0, "{said:#?}");
-    let after = said.reads.iter().find(|it| it.stage == ReadStage::AfterFailover).unwrap();
-    assert!(after.unfinished.is_some(), "{said:#?}");
-    let after = said.reads.iter().find(|it| it.stage == ReadStage::AfterFailback).unwrap();
-    assert_eq!((after.missing, &after.unfinished), (0, &None), "{said:#?}");
-    assert_eq!(record.verdict, Verdict::Fail, "{:#?}", record.reasons);
 }
 
 #[tokio::test]

@@ -207,15 +207,17 @@ pub fn staying(ledger: &str) -> String {
     plan_with(ledger).replace("        promises: {", "        may_stay: true\n        promises: {")
 }
 
-/// The ledgers of a plan, made ready for the run `test`, in its order.
+/// The probes of a plan, made ready for the run `test`, in its order.
 fn probers(plan: &Plan) -> Vec<Prober> {
     let connector = Arc::new(SystemConnector::from_system().unwrap());
     let names: Vec<_> = plan.datacenters.to_vec();
     let ready = plan.probes().map(|(id, service, spec)| {
-        let ProbeKind::Ledger(ledger) = &spec.kind else { panic!("no ledger") };
+        let connector = connector.clone();
+        let ProbeKind::Ledger(ledger) = &spec.kind else {
+            return Prober::prepare(id, spec, &|_| None, connector).unwrap();
+        };
         let writer =
             Writer { run: "test".into(), service: service.name.clone(), probe: spec.name.clone() };
-        let connector = connector.clone();
         Prober::prepare_ledger(id, (spec, ledger), (writer, &names), &|_| None, connector).unwrap()
     });
     ready.collect()
@@ -255,7 +257,8 @@ pub async fn drill(text: &str, written: &Written, cut: Act, restore: Act) -> Run
     drill_through(plan, std::slice::from_ref(written), Arc::new(control)).await
 }
 
-/// Runs the drill of this plan through this control; `written` fills with what each of its ledgers writes.
+/// Runs the drill of this plan through this control; `written` fills with what each of its ledgers writes,
+/// which are its first probes.
 pub async fn drill_through(
     plan: Arc<Plan>,
     written: &[Written],
@@ -279,7 +282,9 @@ pub async fn drill_through(
         guardian: Box::new(()),
         listener: Box::new(|_| {}),
         sampled: Box::new(move |sampled| {
-            heard[sampled.probe.probe as usize].push(sampled.sample);
+            if let Some(heard) = heard.get(sampled.probe.probe as usize) {
+                heard.push(sampled.sample);
+            }
         }),
     };
     drill.run().await

@@ -11,6 +11,7 @@ use firedrill::traffic::gates::Gates;
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
+use super::balancer::{Balancer, holds_reads_beside_writes};
 use super::outage::{
     Act, Process, Written, codes, drill, drill_through, example, free_port, ledger, plan, staying,
     until,
@@ -47,6 +48,8 @@ struct Member {
     name: &'static str,
     ip: &'static str,
     port: u16,
+    /// Where others reach its PostgreSQL and its Patroni.
+    reached: [String; 2],
     home: Arc<TempDir>,
     process: Mutex<Option<Child>>,
 }
@@ -93,7 +96,7 @@ postgresql:
   pgpass: {at}/pgpass
   authentication: {{ superuser: {}, replication: {} }}
   parameters: {{ unix_socket_directories: '{at}' }}
-  pg_hba: [ 'local all all trust', 'host all all 127.0.0.0/8 scram-sha-256', 'host replication all 127.0.0.0/8 scram-sha-256' ]
+  pg_hba: [ 'local all all trust', 'host all reader 127.0.0.0/8 trust', 'host all all 127.0.0.0/8 scram-sha-256', 'host replication all 127.0.0.0/8 scram-sha-256' ]
 ",
             user("postgres"),
             user("replicator"),
@@ -101,7 +104,8 @@ postgresql:
         let file = home.path().join("patroni.yml");
         std::fs::write(&file, text).unwrap();
         own(&file);
-        let member = Member { name, ip, port, home, process: Mutex::new(None) };
+        let reached = [to_postgres, to_patroni];
+        let member = Member { name, ip, port, reached, home, process: Mutex::new(None) };
         member.start();
         member
     }
@@ -204,6 +208,27 @@ impl Cluster {
         Arc::new(Cluster { a, b, _etcd: etcd, _home: home })
     }
 
+    /// Reads of whichever member Patroni says can be read.
+    async fn reads(&self) -> Balancer {
+        self.a.sql("CREATE ROLE reader LOGIN").unwrap();
+        let server = |member: &Member| {
+            let [postgres, patroni] = &member.reached;
+            let (ip, port) = patroni.split_once(':').unwrap();
+            format!("{postgres} addr {ip} port {port}")
+        };
+        let servers = [&self.a, &self.b].map(server);
+        let reads = Balancer::start(&servers, "option httpchk GET /read-only").await;
+        let port = reads.port.to_string();
+        until("the balancer answers", || {
+            let mut psql = Command::new("psql");
+            psql.args(["-h", "127.0.0.1", "-p", &port, "-U", "reader", "-c", "", "postgres"]);
+            psql.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            psql.status().unwrap().success()
+        })
+        .await;
+        reads
+    }
+
     fn plan(&self) -> String {
         let ledger = settings(&[self.a.host(), self.b.host()], "", ", create: true, keep: true")
             .replace("settle: 200ms", "settle: 2s");
@@ -213,6 +238,10 @@ impl Cluster {
             .replace("at_most: 12s", "at_most: 40s")
     }
 }
+
+/// The startup message of `reader`, who needs no password, and a query right behind it.
+const READ: &str = "\\0\\0\\0\\x27\\0\\x03\\0\\0user\\0reader\\0database\\0postgres\\0\\0\
+                    Q\\0\\0\\0\\x1aSELECT 'cana' || 'ry'\\0";
 
 /// Signals the leader's datacenter.
 fn signalling(cluster: &Arc<Cluster>, signal: &'static str) -> Act {
@@ -255,7 +284,10 @@ fn holds_the_leaders_view(record: &RunRecord, written: &Written, has: &BTreeSet<
 }
 
 async fn killed(cluster: &Arc<Cluster>, written: &Written) -> u64 {
-    let record = drill(&cluster.plan(), written, signalling(cluster, "-KILL"), nothing()).await;
+    let reads = cluster.reads().await;
+    let plan = cluster.plan().replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
+    let record = drill(&plan, written, signalling(cluster, "-KILL"), nothing()).await;
+    holds_reads_beside_writes(&record);
     assert!(cluster.b.leads(), "{:#?}", record.reasons);
     let recovery = record.services[0].probes[0].recovery.as_ref();
     assert!(recovery.is_some(), "{:#?}", record.reasons);
@@ -290,7 +322,10 @@ async fn stopped(synchronous: bool) -> u64 {
     let cluster = Cluster::start(synchronous).await;
     let written = Written::default();
     let (stop, go) = (signalling(&cluster, "-STOP"), signalling(&cluster, "-CONT"));
-    let record = drill(&cluster.plan(), &written, stop, go).await;
+    let reads = cluster.reads().await;
+    let plan = cluster.plan().replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
+    let record = drill(&plan, &written, stop, go).await;
+    holds_reads_beside_writes(&record);
     let leaders: Vec<&Member> =
         [&cluster.a, &cluster.b].into_iter().filter(|it| it.leads()).collect();
     println!("leads after the restore: {:?}", leaders.iter().map(|it| it.name).collect::<Vec<_>>());
@@ -335,14 +370,20 @@ async fn cut_off(synchronous: bool) -> u64 {
     let etcd = free_port("127.0.0.1");
     let [postgres, patroni, to_etcd] = [(); 3].map(|()| free_port(PROXIES));
     let before = Before { postgres, patroni, etcd: to_etcd };
-    let plan = Arc::new(plan(&example_at(a, b, before, etcd)));
-    let proxy = Gates::listen(plan.traffic[0].clone()).await.unwrap();
+    let text = example_at(a, b, before, etcd);
+    let proxy = Gates::listen(plan(&text).traffic[0].clone()).await.unwrap();
     let cluster = Cluster::start_at([a, b], etcd, Some(before), synchronous).await;
     let role = "CREATE ROLE firedrill LOGIN PASSWORD 's3cret-PGPASSWORD'; GRANT CREATE ON SCHEMA public TO firedrill";
     cluster.a.sql(role).unwrap();
-    let written = Written::default();
+    let reads = cluster.reads().await;
+    // HAProxy does not tell who answers, so that nobody could see reads served by the first again.
+    let text = text
+        .replace("    promises:\n", &format!("{}    promises:\n", reads.look(READ)))
+        .replace("      failback_within: 30s\n", "");
+    let (plan, written) = (Arc::new(plan(&text)), Written::default());
     let record = drill_through(plan, std::slice::from_ref(&written), Arc::new(proxy)).await;
     assert!(cluster.b.leads(), "{:#?}", record.reasons);
+    holds_reads_beside_writes(&record);
     let served = &record.services[0].probes[0].served;
     println!("served {served:?}");
     let lost = holds_the_leaders_view(&record, &written, &cluster.b.rows());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use firedrill::model::{LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
 use firedrill::traffic::gates::Gates;
 
+use super::balancer::Balancer;
 use super::outage::{
     Written, codes, drill_through, example, free_port, ledger_of, lost_as_said, plan, until,
 };
@@ -23,6 +24,7 @@ struct Pair {
     control: Arc<Gates>,
     plan: Arc<Plan>,
     _watching: Sentinels,
+    _reads: Balancer,
 }
 
 impl Pair {
@@ -58,9 +60,21 @@ impl Pair {
         })
         .await;
         let (watching, at) = sentinels(EDGE, edge_port).await;
+        let servers = [format!("{EDGE}:{port}"), format!("{}:{}", new.ip, new.port)];
+        let reads = Balancer::start(
+            &servers,
+            "option tcp-check\n  tcp-check send PING\\r\\n\n  tcp-check expect string +PONG",
+        )
+        .await;
+        until("the balancer answers", || {
+            super::redis::ask("127.0.0.1", reads.port, &["PING"]) == "PONG"
+        })
+        .await;
+        let text = text.replace("reads.example:6379", &format!("127.0.0.1:{}", reads.port));
+        let text = text.replace("AUTH ${env:REDIS_PASSWORD}\\r\\n", "");
         let named = "\"s1.example:26379\", \"s2.example:26379\", \"s3.example:26379\"";
         let plan = Arc::new(plan(&text.replace(named, &at)));
-        Pair { old, new, control, plan, _watching: watching }
+        Pair { old, new, control, plan, _watching: watching, _reads: reads }
     }
 }
 
@@ -74,7 +88,8 @@ fn missing(ledger: &LedgerRecord, stage: ReadStage) -> u64 {
 /// Prints what came of a drill, for who looks.
 fn tell(record: &RunRecord) {
     for probe in &record.services[0].probes {
-        let it = probe.ledger.as_ref().unwrap();
+        println!("{}: recovered {:?}", probe.name, probe.recovery.as_ref().map(|it| it.bounds));
+        let Some(it) = &probe.ledger else { continue };
         println!(
             "{}: acknowledged {}, refused {}, unknown {}, lost {:?}, after the cut {}, recovered {}, duplicated {:?}, \
              window {:?}, by {:?}",
@@ -97,7 +112,8 @@ fn tell(record: &RunRecord) {
 /// which goes on to acknowledge what it writes. When traffic is back the old master becomes a replica, and all of it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
-    let Pair { old, new, control, plan, _watching } = Pair::of("redis-split-brain.yaml").await;
+    let Pair { old, new, control, plan, _watching, _reads } =
+        Pair::of("redis-split-brain.yaml").await;
     let written = [Written::default(), Written::default()];
     // What the old master alone has while it still thinks that it is one.
     let its_own = async {
@@ -136,7 +152,8 @@ async fn what_the_old_master_acknowledged_on_its_side_is_lost_at_failback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_cut_off_with_its_clients_loses_no_more_than_its_replica_lagged() {
-    let Pair { old: _old, new, control, plan, _watching } = Pair::of("redis-sentinel.yaml").await;
+    let Pair { old: _old, new, control, plan, _watching, _reads } =
+        Pair::of("redis-sentinel.yaml").await;
     let written = [Written::default()];
     let record = drill_through(plan, &written, control).await;
     tell(&record);

@@ -34,6 +34,36 @@ impl Conductor {
         self.ending.not_started.is_empty()
     }
 
+    /// Reads every ledger once before anything is cut: a `read` that asks another place than `write` would call everything lost.
+    /// False: the drill does not cut.
+    pub(super) async fn find_baseline(&mut self) -> bool {
+        let (clock, ledgers) = (self.clock, self.probing.ledgers());
+        let reads = join_all(
+            ledgers.iter().map(|ledger| ledger.read(clock, ReadStage::AfterFailover, CALL_LIMIT)),
+        );
+        let Some(reads) = self.watch.unless_stopped(reads).await else {
+            self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
+            return false;
+        };
+        self.watch.drain();
+        for (ledger, read) in ledgers.iter().zip(reads) {
+            let by = read.began.minus(ledger.spec.settle);
+            let known = self.watch.observation.ledger(ledger.probe);
+            let is_elsewhere = known.is_some_and(|known| known.is_elsewhere(&read.seen, by));
+            let why = match &read.end {
+                Err(error) => format!("it cannot be read back: {error}"),
+                Ok(()) if is_elsewhere => {
+                    "none of the records that were acknowledged is read back; see that `read` asks the same place as \
+                     `write`, and whether `settle` is long enough"
+                        .to_owned()
+                }
+                Ok(()) => continue,
+            };
+            self.refuse(Why::new("ledger-not-ready", format!("{}: {why}", ledger.name)));
+        }
+        self.ending.not_started.is_empty()
+    }
+
     /// Reads every ledger back, each by itself, until nothing that was acknowledged is missing, or it had its time to appear;
     /// not beyond `deadline`. While traffic is cut, that is, while there is one, the controls are read beside it. False: the
     /// drill had to stop before it was done.

@@ -36,6 +36,8 @@ struct Sick {
     hangs: Option<(&'static str, u32)>,
     /// Readings take so long.
     takes: Duration,
+    /// Readings show another place, in which there is nothing.
+    elsewhere: bool,
 }
 
 /// A record: when it was stored, and how often.
@@ -94,7 +96,9 @@ impl SimStore {
                 Some((200, String::new()))
             }
             _ => {
-                let seen = rows.kept.iter().filter(|(_, row)| row.at.plus(self.sick.stale) <= now);
+                let is_shown =
+                    |row: &Row| !self.sick.elsewhere && row.at.plus(self.sick.stale) <= now;
+                let seen = rows.kept.iter().filter(|(_, row)| is_shown(row));
                 let keys =
                     seen.flat_map(|(seq, row)| vec![format!("{}{seq}", self.prefix); row.times]);
                 Some((200, serde_json::to_string(&keys.collect::<Vec<_>>()).ok()?))
@@ -308,9 +312,23 @@ async fn a_store_that_hangs_before_the_drill_is_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_read_where_it_was_written_is_found_out_before_the_cut() {
+    let hangs = Sick { hangs: Some(("GET", 2)), ..Sick::default() };
+    let elsewhere = Sick { elsewhere: true, ..Sick::default() };
+    for (sick, what) in [(hangs, "cannot be read back"), (elsewhere, "the same place as `write`")] {
+        let (ended, store) = kept(&[], sick, None).await;
+        assert_eq!(ended.record.verdict, Verdict::NotStarted);
+        let why = &ended.record.reasons[0];
+        assert!(why.code == "ledger-not-ready" && why.text.contains(what), "{why:?}");
+        assert_eq!(ended.record.marks.cut_issued, None);
+        assert!(store.rows.lock().unwrap().removed, "what was written is removed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reading_that_hangs_keeps_nothing_cut_beyond_at_most_and_proves_nothing() {
-    // The first reading is before the drill; the second and third are at its ends.
-    for from in [2, 3] {
+    // The first readings are before the drill and before the cut; the third and fourth are at its ends.
+    for from in [3, 4] {
         for at_most in ["6s", "20s"] {
             let at = format!("at_most: {at_most}");
             let sick = Sick { hangs: Some(("GET", from)), ..Sick::default() };
@@ -335,7 +353,7 @@ async fn a_removal_that_hangs_is_told_and_takes_nothing_from_the_verdict() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_while_a_ledger_is_read_back_restores_at_once() {
-    let hangs = Sick { hangs: Some(("GET", 2)), ..Sick::default() };
+    let hangs = Sick { hangs: Some(("GET", 3)), ..Sick::default() };
     let (whole, _) = kept(&[], hangs.clone(), None).await;
     let marks = whole.record.marks;
     let (cut, restore) = (marks.cut_issued.unwrap(), marks.restore_issued.unwrap());
@@ -388,10 +406,11 @@ fn draw(rng: &mut Rng) -> (Sick, Option<Duration>) {
         stale: span(if stale { rng.u64(0..280) } else { 0 }),
         // It is read a few times, and written often.
         hangs: hangs.then(|| match rng.bool() {
-            true => ("GET", rng.u32(1..6)),
+            true => ("GET", rng.u32(1..7)),
             false => (KINDS[rng.usize(1..3)], rng.u32(1..200)),
         }),
         takes: Duration::ZERO,
+        elsewhere: false,
     };
     (sick, stops.then(|| span(rng.u64(0..8_000))))
 }

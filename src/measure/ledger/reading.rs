@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::book::Book;
+use super::book::{Book, Entry};
 use crate::model::{Fate, Offset, ReadBack, ReadStage, Sample, SeqSet};
 
 /// One writer's records.
@@ -82,6 +82,13 @@ impl Ledger {
     /// Whether another attempt cannot bring anything: the last was read to its end, and nothing acknowledged was missing.
     pub fn has_all(&self, stage: ReadStage) -> bool {
         self.reading(stage).is_some_and(|reading| reading.had_all || reading.had_its_time)
+    }
+
+    /// Whether none of what was acknowledged by then is among what was `seen`, where anything was.
+    pub fn is_elsewhere(&self, seen: &SeqSet, by: Offset) -> bool {
+        let acknowledged = |entry: &Entry| entry.fate == Some(Fate::Acknowledged);
+        let mut due = self.book.entries().filter(|it| acknowledged(it) && it.done <= by).peekable();
+        due.peek().is_some() && due.all(|entry| !seen.contains(entry.seq))
     }
 
     /// Records of the drill could not be removed: why.

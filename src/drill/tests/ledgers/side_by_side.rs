@@ -37,7 +37,7 @@ async fn drilled(at_most: &str, from: u32, stop_at: Option<Duration>) -> Ended {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_hangs_holds_up_no_other_and_traffic_only_for_so_long() {
-    let ended = drilled("60s", 2, None).await;
+    let ended = drilled("60s", 3, None).await;
     let marks = ended.record.marks;
     let settled = marks.cut_confirmed.unwrap().plus(span(300 + 500));
     let took = |name: &str| {
@@ -64,7 +64,7 @@ async fn one_that_hangs_holds_up_no_other_and_traffic_only_for_so_long() {
 
 #[tokio::test(start_paused = true)]
 async fn at_most_is_held_and_listeners_hear_of_the_services_all_along() {
-    let ended = drilled("6s", 2, None).await;
+    let ended = drilled("6s", 3, None).await;
     assert!(cut_for(&ended).unwrap() <= span(6_100), "{:?}", cut_for(&ended));
     for name in ["keep", "slow"] {
         assert_eq!(reads(&ended, name, ReadStage::AfterFailover).unfinished, None, "{name}");
@@ -89,7 +89,7 @@ async fn a_guardrail_that_breaks_while_a_ledger_hangs_ends_the_reading_at_once()
     let quiet = |name: &str| match name {
         // Its writes end being answered well into the reading.
         "keep" => Sick { hangs: Some(("PUT", 300)), ..Sick::default() },
-        name => one_hangs(2)(name),
+        name => one_hangs(3)(name),
     };
     let (ended, _) = kept_each(&changes, quiet, None).await;
     assert_eq!(ended.record.verdict, Verdict::Stopped, "{:?}", ended.record.reasons);
@@ -105,12 +105,12 @@ async fn a_guardrail_that_breaks_while_a_ledger_hangs_ends_the_reading_at_once()
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_while_is_read_after_failback_is_a_stop() {
-    let whole = drilled("20s", 3, None).await;
+    let whole = drilled("20s", 4, None).await;
     assert_eq!(whole.record.verdict, Verdict::Inconclusive, "{:?}", whole.record.reasons);
     let began = reads(&whole, "keep", ReadStage::AfterFailback).began;
     for after in [5, 300, 2_000, 9_000] {
         let stop = Duration::from_nanos(began.plus(span(after)).as_nanos());
-        let ended = drilled("20s", 3, Some(stop)).await;
+        let ended = drilled("20s", 4, Some(stop)).await;
         assert_eq!(ended.record.verdict, Verdict::Stopped, "{after}: {:?}", ended.record.reasons);
         assert_eq!(ended.record.reasons[0].code, "signal");
         assert!(ended.took <= stop + span(510), "{after}: {:?} for {stop:?}", ended.took);
