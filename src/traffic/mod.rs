@@ -7,6 +7,7 @@ mod log;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -56,7 +57,8 @@ pub trait TrafficControl: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Cuts traffic as `order` says, and returns when the control says that it is in force.
+    /// Cuts traffic as `order` says, and returns when the control accepted it; [`TrafficControl::inspect`] says when it
+    /// is in force.
     ///
     /// Parts that are closed in `snapshot` are left alone: they were not ours to close.
     ///
@@ -82,6 +84,12 @@ pub trait TrafficControl: Send + Sync {
 
     /// What [`TrafficControl::restore`] does, as a person would do it by hand: a command or a sentence each.
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String>;
+
+    /// How long to wait between two readings while what was accepted is not in force yet. Longer where readings are
+    /// rationed.
+    fn pause(&self) -> Duration {
+        Duration::from_millis(20)
+    }
 
     /// What was asked at the provider since this was last called, and what it answered. Nothing where no calls leave
     /// the process.

@@ -1,7 +1,6 @@
 //! The cut: its steps one after another, the controls of a step side by side.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -14,9 +13,6 @@ use crate::model::{Act, ControlCall, ControlState, CutOrder, Offset, Stage, Why}
 use crate::restore::call_within;
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
-
-/// Between two readings of a control that accepted its cut and does not say yet that it is in force.
-const READ_AGAIN: Duration = Duration::from_millis(20);
 
 /// What came of one control's cut: the last state that was read, and whether that is cut.
 struct Cut {
@@ -152,6 +148,6 @@ async fn cut_one(
             cut.result = Err(Why::new("cut-not-confirmed", text));
             return cut;
         }
-        clock.sleep_until(clock.now().plus(READ_AGAIN).min(give_up)).await;
+        clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
     }
 }

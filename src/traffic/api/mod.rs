@@ -5,6 +5,8 @@
 //! are noted, with whatever is secret masked.
 
 mod answer;
+#[cfg(test)]
+pub(super) mod double;
 mod line;
 mod mask;
 mod pause;
