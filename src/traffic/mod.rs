@@ -1,6 +1,8 @@
 //! Traffic controls: one trait, one file a provider.
 
 pub mod api;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod gates;
 pub mod haproxy;
 mod log;
@@ -136,7 +138,20 @@ impl std::error::Error for ControlError {}
 /// When the settings make no sense.
 pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, ControlError> {
     Ok(match &spec.provider {
+        #[cfg(feature = "aws")]
+        Provider::AwsRoute53(settings) => Some(Arc::new(aws::Route53::new(spec, settings))),
+        #[cfg(not(feature = "aws"))]
+        Provider::AwsRoute53(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
     })
+}
+
+/// That this build leaves the provider of `spec` out.
+#[cfg(not(feature = "aws"))]
+fn left_out(spec: &ControlSpec, feature: &str) -> ControlError {
+    ControlError {
+        what: format!("this firedrill was built without `{}`", spec.provider.key()),
+        hint: format!("take a released one, or build it with `--features {feature}`"),
+    }
 }

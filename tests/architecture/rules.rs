@@ -156,6 +156,11 @@ pub const MACROS: &[Only] = &[
 
 /// Each dependency, and the rooms that may use it. A new one is a decision.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("aws_config", &["traffic"]),
+    ("aws_runtime", &["traffic"]),
+    ("aws_sdk_route53", &["traffic"]),
+    ("aws_smithy_runtime_api", &["traffic"]),
+    ("aws_smithy_types", &["traffic"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -1,7 +1,11 @@
 //! Traffic controls against what they steer: real HAProxies, real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(feature = "aws")]
+mod aws_route53;
 mod contract;
 mod gates;
 mod haproxy;
+#[cfg(feature = "aws")]
+mod moto;
 mod world;

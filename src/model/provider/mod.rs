@@ -1,5 +1,7 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
+mod aws;
+mod aws_route53;
 mod haproxy;
 mod proxy;
 
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DatacenterId, ModeKind, Text};
 
+pub use aws::*;
+pub use aws_route53::*;
 pub use haproxy::*;
 pub use proxy::*;
 
@@ -17,6 +21,9 @@ pub use proxy::*;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
+    /// Weighted records and health checks of AWS Route 53.
+    #[serde(rename = "aws-route53")]
+    AwsRoute53(Route53Settings),
     /// The gateways of the built-in lab.
     Lab,
     /// Proxies that firedrill runs for the length of the drill.
@@ -122,6 +129,7 @@ impl Provider {
     /// What its settings tell.
     pub fn settings(&self) -> &dyn Settings {
         match self {
+            Provider::AwsRoute53(settings) => settings,
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
@@ -130,6 +138,7 @@ impl Provider {
 
     fn settings_mut(&mut self) -> Option<&mut dyn Settings> {
         match self {
+            Provider::AwsRoute53(settings) => Some(settings),
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),

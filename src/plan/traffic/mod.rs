@@ -1,5 +1,6 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
+mod aws;
 mod haproxy;
 mod proxy;
 
@@ -11,10 +12,11 @@ use super::address::host_and_port;
 use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
+use self::aws::route53;
 use self::haproxy::haproxy;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "aws-route53"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -53,6 +55,7 @@ fn provider(
     let chosen = fields.one_of(reader, PROVIDERS)?;
     match chosen.key {
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
+        "aws-route53" => route53(reader, chosen, datacenters).map(Provider::AwsRoute53),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
     }

@@ -114,7 +114,7 @@ impl Answer {
 }
 
 /// `text` as one line that steers no terminal, of at most `most` characters.
-pub(super) fn shortened(text: &str, most: usize) -> String {
+pub(in crate::traffic) fn shortened(text: &str, most: usize) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() {

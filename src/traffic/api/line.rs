@@ -25,24 +25,24 @@ use crate::model::Shown;
 use crate::wire::tls::in_words;
 
 /// An answer larger than this is none of a provider's.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
+pub(in crate::traffic) const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// The server that is asked.
-pub(super) struct Server {
+pub(in crate::traffic) struct Server {
     /// A name or an address, without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub(in crate::traffic) host: String,
+    pub(in crate::traffic) port: u16,
+    pub(in crate::traffic) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub(super) why: String,
+pub(in crate::traffic) struct Lost {
+    pub(in crate::traffic) why: String,
     /// Whether the request may have arrived.
-    pub(super) arrived: bool,
+    pub(in crate::traffic) arrived: bool,
     /// Whether that may be better a moment later.
-    pub(super) may_pass: bool,
+    pub(in crate::traffic) may_pass: bool,
 }
 
 /// How far a request came.
@@ -78,11 +78,11 @@ impl Stage {
 }
 
 /// The head of an answer and its body.
-pub(super) type Answered = ((StatusCode, HeaderMap), Vec<u8>);
+pub(in crate::traffic) type Answered = ((StatusCode, HeaderMap), Vec<u8>);
 
 impl Server {
     /// Asks once, within `left` of `limit`.
-    pub(super) async fn ask(
+    pub(in crate::traffic) async fn ask(
         &self,
         request: Request<Full<Bytes>>,
         (left, limit): (Duration, Duration),

@@ -9,11 +9,11 @@ const MASKED: &str = "***";
 
 /// Secrets, in every form in which they may come back.
 #[derive(Default, Clone)]
-pub(super) struct Mask(Vec<String>);
+pub(in crate::traffic) struct Mask(Vec<String>);
 
 impl Mask {
     /// This one, and `secrets` too.
-    pub(super) fn and<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Mask {
+    pub(in crate::traffic) fn and<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Mask {
         for secret in secrets {
             let quoted = serde_json::Value::from(secret).to_string();
             let in_json = quoted[1..quoted.len() - 1].to_owned();
@@ -27,7 +27,7 @@ impl Mask {
     }
 
     /// `text` without them.
-    pub(super) fn hide(&self, text: &str) -> String {
+    pub(in crate::traffic) fn hide(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), MASKED))
     }
 }

@@ -4,11 +4,11 @@
 //! clients share. A redirect is an error: credentials go where the plan says and nowhere else. Every request and its answer
 //! are noted, with whatever is secret masked.
 
-mod answer;
+pub(in crate::traffic) mod answer;
 #[cfg(test)]
 pub(super) mod double;
-mod line;
-mod mask;
+pub(in crate::traffic) mod line;
+pub(in crate::traffic) mod mask;
 mod pause;
 mod request;
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! The providers of AWS, by the official SDK.
+//!
+//! The SDK signs, finds credentials, and repeats what failed on the way or was throttled. The connections are our own
+//! ([`wire`]), as for every other provider: one a request, bounded, to nobody else than was asked, and noted.
+
+mod failed;
+mod route53;
+mod wire;
+
+use aws_config::provider_config::ProviderConfig;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use tokio::sync::OnceCell;
+
+use self::wire::Wire;
+use super::ControlError;
+use crate::model::{AwsReach, ControlSpec, Exchange};
+
+pub use route53::Route53;
+
+/// So often one thing is asked, at most.
+const TRIES: u32 = 4;
+
+/// The settings of the SDK's clients, made when they are first needed: who we are may take a call to find out.
+#[derive(Debug)]
+struct Session {
+    reach: AwsReach,
+    /// The region of what is steered.
+    region: String,
+    wire: Wire,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Session {
+    fn new(spec: &ControlSpec, reach: &AwsReach, region: &str) -> Session {
+        let texts = spec.provider.texts();
+        let secrets = texts.iter().flat_map(crate::model::Text::secrets);
+        Session {
+            reach: reach.clone(),
+            region: region.to_owned(),
+            wire: Wire::new(secrets, reach.timeout),
+            config: OnceCell::new(),
+        }
+    }
+
+    /// What the SDK's clients are made of.
+    async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| self.load()).await
+    }
+
+    async fn load(&self) -> SdkConfig {
+        let region = Region::new(self.region.clone());
+        // Whoever gives credentials is asked by a client that notes no more than that.
+        let private = self.wire.private();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(region.clone())
+            .http_client(private.clone())
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(self.reach.timeout)
+                    .operation_attempt_timeout(self.reach.timeout.mul_f64(0.6))
+                    .build(),
+            );
+        if let Some(endpoint) = &self.reach.endpoint {
+            loader = loader.endpoint_url(endpoint.reveal_plain());
+        }
+        if self.reach.profile.is_some() || self.reach.credentials.is_some() {
+            let conf =
+                ProviderConfig::without_region().with_region(Some(region)).with_http_client(private);
+            loader = loader.credentials_provider(self.profile(&conf));
+        }
+        let config = loader.load().await;
+        config.into_builder().http_client(self.wire.clone()).build()
+    }
+
+    /// The profile that the plan names: what stands in the environment has no say then, as in AWS's own tools.
+    fn profile(&self, conf: &ProviderConfig) -> ProfileFileCredentialsProvider {
+        let mut files = EnvConfigFiles::builder().include_default_config_file(true);
+        files = match &self.reach.credentials {
+            Some(path) => files.with_file(EnvConfigFileKind::Credentials, path.reveal_plain()),
+            None => files.include_default_credentials_file(true),
+        };
+        let mut builder = ProfileFileCredentialsProvider::builder().configure(conf);
+        if let Some(profile) = &self.reach.profile {
+            builder = builder.profile_name(profile);
+        }
+        builder.profile_files(files.build()).build()
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        self.wire.exchanges()
+    }
+
+    /// `aws … --profile NAME --endpoint-url URL`, as a person types it.
+    fn command(&self, service: &str, call: &str) -> String {
+        let profile = self.reach.profile.as_ref().map(|it| format!(" --profile {}", quoted(it)));
+        let endpoint =
+            self.reach.endpoint.as_ref().map(|it| format!(" --endpoint-url {}", quoted(&it.to_string())));
+        let more = [profile, endpoint].into_iter().flatten().collect::<String>();
+        format!("aws {service} {call}{more}")
+    }
+}
+
+/// One word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Several failures in one; none is none.
+fn all_of(what: &str, failures: Vec<ControlError>) -> Result<(), ControlError> {
+    let Some(first) = failures.first() else { return Ok(()) };
+    let all: Vec<&str> = failures.iter().map(|failure| failure.what.as_str()).collect();
+    Err(ControlError { what: format!("{what}: {}", all.join("; ")), hint: first.hint.clone() })
+}
+

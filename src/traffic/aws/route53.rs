@@ -1,0 +1,421 @@
+//! Route 53: weighted records, and health checks that other records hang on.
+//!
+//! A weighted record is cut by the weight 0. Route 53 answers with such a record all the same when no other of its name and
+//! type is healthy ("fails open"), so [`TrafficControl::survivors`] asks for the health of the others.
+//!
+//! What has no weight (failover, latency, geolocation, several values) is steered by its health check, the way it fails
+//! over by itself: one that is disabled and inverted counts as unhealthy, whatever its endpoint says.
+//!
+//! A change is in the zone at once and at the name servers within a minute: until Route 53 calls it INSYNC, the parts that
+//! it is about are read as they were.
+
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_route53::Client;
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, HealthCheck};
+use tokio::sync::OnceCell;
+
+use self::records::{Found, has_weight, setting, weight_of};
+use super::failed::failed;
+use super::{Session, all_of, quoted};
+use crate::model::{
+    ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, PartState, Passage,
+    Route53Settings,
+};
+use crate::traffic::{ControlError, Survivors, TrafficControl};
+
+/// The setting of a record.
+const WEIGHT: &str = "weight";
+/// The settings of a health check.
+const DISABLED: &str = "disabled";
+const INVERTED: &str = "inverted";
+/// What the name of a health check begins with, among the parts.
+const HEALTH_CHECK: &str = "health-check/";
+/// Route 53 takes five calls a second from an account, and needs up to a minute for a change.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Of a change that never was.
+const NO_CHANGE: &str = "C0000000000000000000";
+
+/// Records and health checks of Route 53 as a traffic control. Its parts are named `NAME/TYPE/SET` and `health-check/ID`.
+#[derive(Debug)]
+pub struct Route53 {
+    spec: ControlSpec,
+    settings: Route53Settings,
+    session: Session,
+    client: OnceCell<Client>,
+    /// The last change that was accepted and may not be in effect, with the parts as they were before it.
+    pending: Mutex<Option<Pending>>,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    change: String,
+    before: BTreeMap<String, PartState>,
+}
+
+impl Route53 {
+    /// The records and health checks of `settings`. Nothing is connected yet.
+    pub fn new(spec: &ControlSpec, settings: &Route53Settings) -> Route53 {
+        Route53 {
+            spec: spec.clone(),
+            settings: settings.clone(),
+            // Route 53 is one service for all the world, and signed for in this region.
+            session: Session::new(spec, &settings.reach, "us-east-1"),
+            client: OnceCell::new(),
+            pending: Mutex::default(),
+        }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(async || Client::new(self.session.config().await)).await
+    }
+
+    fn zone(&self) -> &str {
+        self.settings.zone.as_deref().unwrap_or_default()
+    }
+
+    /// All records that share name and type with one that is steered.
+    async fn records(&self) -> Result<Vec<Found>, ControlError> {
+        let groups: BTreeSet<(&str, &str)> = self
+            .settings
+            .all_records()
+            .map(|(_, record)| (record.name.as_str(), record.kind.as_str()))
+            .collect();
+        let mut found = Vec::new();
+        for (name, kind) in groups {
+            found.extend(records::list(self.client().await, self.zone(), name, kind).await?);
+        }
+        Ok(found)
+    }
+
+    async fn health_check(&self, id: &str) -> Result<HealthCheck, ControlError> {
+        let answer = self.client().await.get_health_check().health_check_id(id).send().await;
+        let answer = answer.map_err(|error| failed("route53:GetHealthCheck", &error))?;
+        answer.health_check.ok_or_else(|| ControlError {
+            what: format!("Route 53 told nothing of the health check {id}"),
+            hint: "see that the endpoint is that of Route 53".to_owned(),
+        })
+    }
+
+    /// The zone and the health checks as they stand there, in effect or not.
+    async fn read(&self) -> Result<ControlState, ControlError> {
+        let mut parts = BTreeMap::new();
+        let found = self.records().await?;
+        for (datacenter, record) in self.settings.all_records() {
+            let Some(weight) = found.iter().find(|it| it.is(record)).and_then(weight_of) else {
+                continue;
+            };
+            parts.insert(record.to_string(), part_of_record(datacenter, weight));
+        }
+        for (datacenter, id) in self.settings.all_health_checks() {
+            let check = self.health_check(id).await?;
+            parts.insert(format!("{HEALTH_CHECK}{id}"), part_of_check(datacenter, &check));
+        }
+        Ok(ControlState { parts })
+    }
+
+    /// Puts the parts of a change that is not in effect back to what is.
+    async fn in_effect(&self, mut state: ControlState) -> Result<ControlState, ControlError> {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(pending) = pending else { return Ok(state) };
+        if self.is_in_sync(&pending.change).await? {
+            let mut now = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            now.take_if(|now| now.change == pending.change);
+            return Ok(state);
+        }
+        for (name, was) in pending.before {
+            state.parts.entry(name).and_modify(|part| *part = was);
+        }
+        Ok(state)
+    }
+
+    async fn is_in_sync(&self, change: &str) -> Result<bool, ControlError> {
+        let answer = self.client().await.get_change().id(change).send().await;
+        let answer = answer.map_err(|error| failed("route53:GetChange", &error))?;
+        Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
+    }
+
+    /// Whether a change could be followed, asked of one that never was.
+    async fn may_follow_changes(&self) -> Result<(), ControlError> {
+        let answer = self.client().await.get_change().id(NO_CHANGE).send().await;
+        match answer {
+            Err(error) if !error.as_service_error().is_some_and(|it| it.is_no_such_change()) => {
+                Err(failed("route53:GetChange", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives records these weights, in one change: all or none. What has its weight already is left out.
+    async fn weigh(&self, wanted: &BTreeMap<String, i64>) -> Result<(), ControlError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (found, mut batch, mut before) = (self.records().await?, Vec::new(), BTreeMap::new());
+        let mut failures = Vec::new();
+        for (datacenter, record) in self.settings.all_records() {
+            let name = record.to_string();
+            let Some(weight) = wanted.get(&name) else { continue };
+            let Some(found) = found.iter().find(|it| it.is(record)).filter(|it| has_weight(it)) else {
+                failures.push(gone(&name));
+                continue;
+            };
+            let now = weight_of(found).unwrap_or_default();
+            if now == *weight {
+                continue;
+            }
+            batch.push(found.upsert(*weight)?);
+            before.insert(name, part_of_record(datacenter, now));
+        }
+        failures.extend(unknown(wanted.keys(), &self.settings));
+        if !batch.is_empty()
+            && let Err(failure) = self.change(batch, before).await
+        {
+            failures.push(failure);
+        }
+        all_of("not all records have their weight", failures)
+    }
+
+    async fn change(
+        &self,
+        sets: Vec<aws_sdk_route53::types::ResourceRecordSet>,
+        before: BTreeMap<String, PartState>,
+    ) -> Result<(), ControlError> {
+        let changes = sets.into_iter().map(|set| {
+            Change::builder().action(ChangeAction::Upsert).resource_record_set(set).build()
+        });
+        let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|error| bug(&error))?;
+        let batch = ChangeBatch::builder().set_changes(Some(changes)).comment("firedrill");
+        let batch = batch.build().map_err(|error| bug(&error))?;
+        let call = self.client().await.change_resource_record_sets();
+        let answer = call.hosted_zone_id(self.zone()).change_batch(batch).send().await;
+        let answer = answer.map_err(|error| failed("route53:ChangeResourceRecordSets", &error))?;
+        let info = answer.change_info.filter(|info| info.status != ChangeStatus::Insync);
+        let pending = info.map(|info| Pending { change: records::bare(&info.id), before });
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = pending;
+        Ok(())
+    }
+
+    /// Sets a health check, unless it is so, or another hand changed it since it was read.
+    async fn set_check(&self, id: &str, disabled: bool, inverted: bool) -> Result<(), ControlError> {
+        let check = self.health_check(id).await?;
+        if flags(&check) == (disabled, inverted) {
+            return Ok(());
+        }
+        let call = self.client().await.update_health_check().health_check_id(id);
+        let call = call.health_check_version(check.health_check_version);
+        let answer = call.disabled(disabled).inverted(inverted).send().await;
+        answer.map(drop).map_err(|error| failed("route53:UpdateHealthCheck", &error))
+    }
+
+    async fn set_checks(
+        &self,
+        wanted: impl Iterator<Item = (&str, bool, bool)>,
+    ) -> Vec<ControlError> {
+        let mut failures = Vec::new();
+        for (id, disabled, inverted) in wanted {
+            failures.extend(self.set_check(id, disabled, inverted).await.err());
+        }
+        failures
+    }
+
+    /// How many of `beside` can answer for a record that is cut.
+    async fn healthy(&self, beside: &[&Found]) -> Result<usize, ControlError> {
+        let mut left = 0;
+        for record in beside.iter().filter(|it| weight_of(it).is_some_and(|weight| weight > 0)) {
+            left += match record.health_check() {
+                Some(id) => usize::from(self.is_healthy(id).await?),
+                None => 1,
+            };
+        }
+        Ok(left)
+    }
+
+    /// Route 53 takes a target for healthy while more than 18 % of its checkers do.
+    async fn is_healthy(&self, id: &str) -> Result<bool, ControlError> {
+        let answer = self.client().await.get_health_check_status().health_check_id(id).send().await;
+        let answer = answer.map_err(|error| failed("route53:GetHealthCheckStatus", &error))?;
+        let reports = answer.health_check_observations();
+        let good = reports.iter().filter(|it| {
+            let status = it.status_report().and_then(|report| report.status());
+            status.is_some_and(|status| status.starts_with("Success"))
+        });
+        Ok(good.count() * 100 > reports.len() * 18)
+    }
+}
+
+fn part_of_record(datacenter: DatacenterId, weight: i64) -> PartState {
+    PartState {
+        datacenter,
+        passage: if weight == 0 { Passage::Closed } else { Passage::Open },
+        settings: [(WEIGHT.to_owned(), weight.to_string())].into(),
+    }
+}
+
+fn part_of_check(datacenter: DatacenterId, check: &HealthCheck) -> PartState {
+    let (disabled, inverted) = flags(check);
+    PartState {
+        datacenter,
+        passage: if disabled && inverted { Passage::Closed } else { Passage::Open },
+        settings: [
+            (DISABLED.to_owned(), disabled.to_string()),
+            (INVERTED.to_owned(), inverted.to_string()),
+        ]
+        .into(),
+    }
+}
+
+fn flags(check: &HealthCheck) -> (bool, bool) {
+    let config = check.health_check_config.as_ref();
+    let flag = |flag: Option<bool>| flag.unwrap_or_default();
+    config.map_or((false, false), |it| (flag(it.disabled), flag(it.inverted)))
+}
+
+/// The health checks of a state and what it says of each.
+fn checks(state: &ControlState) -> impl Iterator<Item = (&str, bool, bool)> {
+    state.parts.iter().filter_map(|(name, part)| {
+        let id = name.strip_prefix(HEALTH_CHECK)?;
+        let flag = |key| setting(part, key).map(|it| it == "true");
+        Some((id, flag(DISABLED)?, flag(INVERTED)?))
+    })
+}
+
+/// The records of a state and what it says of each.
+fn weights(state: &ControlState) -> BTreeMap<String, i64> {
+    let weight = |part: &PartState| setting(part, WEIGHT)?.parse().ok();
+    state.parts.iter().filter_map(|(name, part)| Some((name.clone(), weight(part)?))).collect()
+}
+
+fn gone(name: &str) -> ControlError {
+    ControlError {
+        what: format!("the zone has no weighted record `{name}`"),
+        hint: "see the records of that name: `aws route53 list-resource-record-sets`; one without a weight is steered by its health check, under `health_checks`".to_owned(),
+    }
+}
+
+/// Names that stand in a journal and not in the settings.
+fn unknown<'n>(
+    names: impl Iterator<Item = &'n String>,
+    settings: &Route53Settings,
+) -> Vec<ControlError> {
+    let known: BTreeSet<String> =
+        settings.all_records().map(|(_, record)| record.to_string()).collect();
+    names.filter(|name| !known.contains(*name)).map(|name| gone(name)).collect()
+}
+
+fn bug(error: &dyn std::error::Error) -> ControlError {
+    ControlError {
+        what: format!("the change of the zone could not be written down: {error}"),
+        hint: "please report this".to_owned(),
+    }
+}
+
+#[async_trait]
+impl TrafficControl for Route53 {
+    fn spec(&self) -> &ControlSpec {
+        &self.spec
+    }
+
+    /// Reads everything that a drill will read. That records may be changed shows only when they are.
+    async fn preflight(&self) -> Result<(), ControlError> {
+        let state = self.read().await?;
+        let missing = self.settings.all_records().map(|(_, record)| record.to_string());
+        let missing = missing.filter(|name| !state.parts.contains_key(name));
+        all_of("Route 53", missing.map(|name| gone(&name)).collect())?;
+        if self.settings.records.is_empty() { Ok(()) } else { self.may_follow_changes().await }
+    }
+
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        let state = self.read().await?;
+        self.in_effect(state).await
+    }
+
+    async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
+        let cut = |at: &DatacenterId| order.datacenters.contains(at);
+        let lost: Vec<_> =
+            self.settings.all_records().filter(|(at, _)| cut(at)).map(|(_, it)| it).collect();
+        let found = self.records().await?;
+        let groups: BTreeSet<_> = lost.iter().map(|it| (&it.name, &it.kind)).collect();
+        let mut judged = Vec::new();
+        for (name, kind) in groups {
+            let beside: Vec<&Found> = found
+                .iter()
+                .filter(|it| it.is_of(name, kind) && !lost.iter().any(|lost| it.is(lost)))
+                .collect();
+            let left = self.healthy(&beside).await?;
+            judged.push(Survivors { group: format!("record {name} {kind}"), left });
+        }
+        Ok(judged)
+    }
+
+    async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
+        let cut = self.cut_state(order, snapshot);
+        self.weigh(&weights(&cut)).await?;
+        all_of("not cut", self.set_checks(checks(&cut)).await)
+    }
+
+    fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
+        let (cut, ours) = (self.cut_state(order, snapshot), snapshot.cuttable(order));
+        let back = weights(&ours);
+        let records = weights(&cut).into_iter().map(|(name, weight)| CutCall {
+            undone_by: back.get(&name).map(|weight| format!("UPSERT {name} with weight {weight}")),
+            call: format!("UPSERT {name} with weight {weight}"),
+        });
+        let to = |(id, disabled, inverted): (&str, bool, bool)| {
+            format!("UpdateHealthCheck {id} disabled={disabled} inverted={inverted}")
+        };
+        let checks = checks(&cut).zip(checks(&ours));
+        let checks = checks.map(|(cut, was)| CutCall { call: to(cut), undone_by: Some(to(was)) });
+        records.chain(checks).collect()
+    }
+
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
+        let mut state = snapshot.cuttable(order);
+        for part in state.parts.values_mut() {
+            part.passage = Passage::Closed;
+            for (key, value) in &mut part.settings {
+                *value = if key == WEIGHT { "0" } else { "true" }.to_owned();
+            }
+        }
+        state
+    }
+
+    /// Goes on after a refusal, so that one record that is gone keeps no other cut.
+    async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
+        let open = |(_, part): &(&String, &PartState)| part.passage != Passage::Closed;
+        let open = snapshot.parts.iter().filter(open);
+        let open = ControlState { parts: open.map(|(n, p)| (n.clone(), p.clone())).collect() };
+        let mut failures: Vec<ControlError> = self.weigh(&weights(&open)).await.err().into_iter().collect();
+        failures.extend(self.set_checks(checks(&open)).await);
+        all_of("not put back", failures)
+    }
+
+    fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
+        let records = weights(snapshot).into_iter().map(|(name, weight)| {
+            let call = format!("list-resource-record-sets --hosted-zone-id {}", quoted(self.zone()));
+            let list = self.session.command("route53", &call);
+            format!("give the record {name} the weight {weight} again: {list} shows it; send all of it back with change-resource-record-sets (UPSERT)")
+        });
+        let checks = checks(snapshot).map(|(id, disabled, inverted)| {
+            let flag = |name: &str, on: bool| format!("--{}{name}", if on { "" } else { "no-" });
+            let (disabled, inverted) = (flag("disabled", disabled), flag("inverted", inverted));
+            let id = quoted(id);
+            let call = format!("update-health-check --health-check-id {id} {disabled} {inverted}");
+            self.session.command("route53", &call)
+        });
+        records.chain(checks).collect()
+    }
+
+    fn pause(&self) -> Duration {
+        PAUSE
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        self.session.exchanges()
+    }
+}

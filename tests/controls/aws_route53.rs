@@ -1,0 +1,265 @@
+//! The `aws-route53` control against moto's Route 53, and against answers of AWS that moto does not give.
+
+use firedrill::model::{
+    AwsReach, ControlSpec, ControlState, CutOrder, Mode, Passage, Provider, Route53HealthChecks,
+    Route53Record, Route53Records, Route53Settings,
+};
+use firedrill::traffic::TrafficControl;
+use firedrill::traffic::aws::Route53;
+
+use crate::contract;
+use crate::moto::{Moto, answering, inside};
+use crate::world::{A, B};
+
+const XMLNS: &str = r#"xmlns="https://route53.amazonaws.com/doc/2013-04-01/""#;
+
+fn drain() -> CutOrder {
+    CutOrder::of(A, Mode::Drain)
+}
+
+fn record(set: &str) -> Route53Record {
+    Route53Record { name: "api.example.org".into(), kind: "A".into(), set: set.into() }
+}
+
+fn control_at(reach: AwsReach, zone: &str, checks: &[&str]) -> Route53 {
+    let records = |datacenter, sets: &[&str]| Route53Records {
+        datacenter,
+        records: sets.iter().map(|set| record(set)).collect(),
+    };
+    let settings = Route53Settings {
+        zone: Some(zone.to_owned()),
+        records: vec![records(A, &["a1", "a2"]), records(B, &["b1"])],
+        health_checks: vec![Route53HealthChecks {
+            datacenter: A,
+            ids: checks.iter().map(|id| (*id).to_owned()).collect(),
+        }],
+        reach,
+    };
+    let provider = Provider::AwsRoute53(settings.clone());
+    Route53::new(&ControlSpec { name: "dns".into(), provider }, &settings)
+}
+
+/// A zone with three weighted records and one more of the same name and another type.
+struct World {
+    moto: Moto,
+    zone: String,
+    check: String,
+}
+
+impl World {
+    async fn start() -> World {
+        let moto = Moto::start().await;
+        let zone = moto.post(
+            "route53",
+            "/2013-04-01/hostedzone",
+            &format!(
+                "<CreateHostedZoneRequest {XMLNS}><Name>example.org</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>"
+            ),
+        );
+        let check = moto.post(
+            "route53",
+            "/2013-04-01/healthcheck",
+            &format!(
+                "<CreateHealthCheckRequest {XMLNS}><CallerReference>1</CallerReference><HealthCheckConfig><IPAddress>192.0.2.1</IPAddress><Port>80</Port><Type>HTTP</Type><ResourcePath>/</ResourcePath></HealthCheckConfig></CreateHealthCheckRequest>"
+            ),
+        );
+        let zone = inside(&zone, "Id").rsplit('/').next().unwrap().to_owned();
+        let world = World { zone, check: inside(&check, "Id"), moto };
+        for (set, weight) in [("a1", 10), ("a2", 7), ("b1", 10)] {
+            world.weigh(set, weight);
+        }
+        world.upsert("<Name>api.example.org</Name><Type>AAAA</Type><SetIdentifier>a1</SetIdentifier><Weight>3</Weight><TTL>60</TTL><ResourceRecords><ResourceRecord><Value>2001:db8::1</Value></ResourceRecord></ResourceRecords>");
+        world
+    }
+
+    fn control(&self) -> Route53 {
+        control_at(self.moto.reach(), &self.zone, &[&self.check])
+    }
+
+    fn upsert(&self, set: &str) {
+        self.change("UPSERT", set);
+    }
+
+    fn change(&self, action: &str, set: &str) {
+        let body = format!(
+            "<ChangeResourceRecordSetsRequest {XMLNS}><ChangeBatch><Changes><Change><Action>{action}</Action><ResourceRecordSet>{set}</ResourceRecordSet></Change></Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
+        );
+        let path = format!("/2013-04-01/hostedzone/{}/rrset", self.zone);
+        self.moto.post("route53", &path, &body);
+    }
+
+    fn weigh(&self, set: &str, weight: u8) {
+        self.upsert(&weighted(set, weight));
+    }
+}
+
+fn weighted(set: &str, weight: u8) -> String {
+    format!(
+        "<Name>api.example.org</Name><Type>A</Type><SetIdentifier>{set}</SetIdentifier><Weight>{weight}</Weight><TTL>60</TTL><ResourceRecords><ResourceRecord><Value>192.0.2.1</Value></ResourceRecord></ResourceRecords>"
+    )
+}
+
+fn weight<'s>(state: &'s ControlState, set: &str) -> &'s str {
+    &state.parts[&record(set).to_string()].settings["weight"]
+}
+
+#[tokio::test]
+async fn route53_keeps_the_contract_and_leaves_another_hand_alone() {
+    let world = World::start().await;
+    contract::holds(&world.control(), &drain()).await;
+    let hand = async { world.weigh("a1", 99) };
+    contract::leaves_another_hand_alone(&world.control(), &drain(), "api.example.org/A/a1", hand)
+        .await;
+}
+
+#[tokio::test]
+async fn weights_and_health_checks_are_cut_and_what_was_closed_is_not_opened() {
+    let world = World::start().await;
+    world.weigh("a2", 0);
+    let control = world.control();
+    let before = control.inspect().await.unwrap();
+    assert_eq!(before.parts["api.example.org/A/a2"].passage, Passage::Closed);
+    assert_eq!(control.calls(&drain(), &before).len(), 2);
+    control.cut(&drain(), &before).await.unwrap();
+    let cut = control.inspect().await.unwrap();
+    let check = &cut.parts[&format!("health-check/{}", world.check)];
+    assert_eq!((check.settings["disabled"].as_str(), check.settings["inverted"].as_str()), ("true", "true"));
+    assert_eq!([weight(&cut, "a1"), weight(&cut, "a2"), weight(&cut, "b1")], ["0", "0", "10"]);
+    control.restore(&before).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before);
+    // The address that another hand gave the record meanwhile is not put back with the weight: only weights are ours.
+    let told = control.exchanges();
+    assert!(told.iter().any(|it| it.asked.contains("<Weight>0</Weight>")), "{told:?}");
+    assert!(!format!("{told:?}").contains("only-for-moto"));
+}
+
+#[tokio::test]
+async fn an_address_that_changed_while_cut_is_kept() {
+    let world = World::start().await;
+    let control = world.control();
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    world.upsert(&weighted("a1", 0).replace("192.0.2.1", "192.0.2.77"));
+    control.restore(&before).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before);
+    let told = control.exchanges();
+    let last = told.iter().rfind(|it| it.answered.contains("api.example.org")).unwrap();
+    assert!(last.answered.contains("192.0.2.77"), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_is_gone_is_named_while_the_others_are_restored() {
+    let world = World::start().await;
+    let control = world.control();
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    world.change("DELETE", &weighted("a1", 0));
+    let error = control.restore(&before).await.unwrap_err();
+    assert!(error.what.contains("api.example.org/A/a1"), "{error}");
+    let after = control.inspect().await.unwrap();
+    assert_eq!(weight(&after, "a2"), "7");
+    let error = control.preflight().await.unwrap_err();
+    assert!(error.what.contains("api.example.org/A/a1"), "{error}");
+}
+
+#[tokio::test]
+async fn the_last_weighted_record_is_nobody_left() {
+    let world = World::start().await;
+    world.weigh("b1", 0);
+    let survivors = world.control().survivors(&drain()).await.unwrap();
+    assert_eq!(survivors.len(), 1);
+    assert_eq!(survivors[0].left, 0, "{survivors:?}");
+}
+
+#[tokio::test]
+async fn a_zone_and_a_health_check_that_are_not_there_are_told_apart() {
+    let world = World::start().await;
+    let error = control_at(world.moto.reach(), "Z0NOTTHERE", &[]).preflight().await.unwrap_err();
+    assert!(error.what.contains("NoSuchHostedZone"), "{error}");
+    assert!(error.hint.contains("see that what the plan names is there"), "{error}");
+    let absent = "00000000-0000-0000-0000-000000000000";
+    let error = control_at(world.moto.reach(), &world.zone, &[absent]).preflight().await;
+    assert!(error.unwrap_err().what.contains("NoSuchHealthCheck"));
+}
+
+/// What Route 53 says no with; the codes are those of AWS's common errors.
+fn no(code: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\"?><ErrorResponse {XMLNS}><Error><Type>Sender</Type><Code>{code}</Code><Message>no, not-so</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    )
+}
+
+async fn refusal(status: &str, headers: &str, body: &str) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let port = answering(status, headers, body).await;
+    let error = control_at(reach_in(&home, port), "Z1", &[]).preflight().await.unwrap_err();
+    error.to_string()
+}
+
+fn reach_in(home: &tempfile::TempDir, port: u16) -> AwsReach {
+    let credentials = home.path().join("credentials");
+    std::fs::write(&credentials, "[default]\naws_access_key_id = A\naws_secret_access_key = B\n").unwrap();
+    AwsReach {
+        profile: None,
+        credentials: Some(credentials.to_str().unwrap().into()),
+        endpoint: Some(format!("http://127.0.0.1:{port}").as_str().into()),
+        timeout: std::time::Duration::from_secs(5),
+    }
+}
+
+#[tokio::test]
+async fn refusals_say_what_is_wrong_and_what_to_do() {
+    for (status, code, hint) in [
+        ("403 Forbidden", "ExpiredToken", "the credentials have expired"),
+        ("403 Forbidden", "InvalidClientTokenId", "these are no credentials of AWS"),
+        ("403 Forbidden", "AccessDenied", "lack the permission `route53:ListResourceRecordSets`"),
+        ("400 Bad Request", "Throttling", "AWS takes no more calls"),
+        ("503 Service Unavailable", "ServiceUnavailable", "AWS is not well"),
+    ] {
+        let error = refusal(status, "content-type: text/xml\r\n", &no(code)).await;
+        assert!(error.contains(code) && error.contains(hint), "{code}: {error}");
+    }
+    let error = refusal("500 Internal Server Error", "", "<html>oops</html>").await;
+    assert!(error.contains("oops") && error.contains("AWS is not well"), "{error}");
+    let error = refusal("200 OK", "content-type: text/xml\r\n", "<html>hello").await;
+    assert!(error.contains("hello"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = answering("200 OK", "", "").await;
+    let location = format!("location: http://127.0.0.1:{elsewhere}/secret\r\n");
+    let error = refusal("307 Temporary Redirect", &location, "").await;
+    assert!(error.contains("not followed"), "{error}");
+}
+
+#[tokio::test]
+async fn without_credentials_it_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let mut reach = reach_in(&home, 1);
+    reach.profile = Some("nobody".into());
+    let error = control_at(reach, "Z1", &[]).preflight().await.unwrap_err();
+    assert!(error.what.contains("no credentials of AWS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_route53_that_never_answers_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut reach = reach_in(&home, silent.local_addr().unwrap().port());
+    reach.timeout = std::time::Duration::from_millis(300);
+    let control = control_at(reach, "Z1", &[]);
+    assert!(control.inspect().await.is_err() && control.preflight().await.is_err());
+    let mut snapshot = ControlState::default();
+    snapshot.parts.insert("api.example.org/A/a1".into(), open());
+    assert!(control.cut(&drain(), &snapshot).await.is_err());
+    assert!(control.restore(&snapshot).await.is_err());
+}
+
+fn open() -> firedrill::model::PartState {
+    firedrill::model::PartState {
+        datacenter: A,
+        passage: Passage::Open,
+        settings: [("weight".to_owned(), "10".to_owned())].into(),
+    }
+}

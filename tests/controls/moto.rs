@@ -1,0 +1,114 @@
+//! moto's server: the part of AWS that can be had on one machine. Its requests are read and answered by code that is not
+//! ours; no traffic moves.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use firedrill::model::{AwsReach, Text};
+use tempfile::TempDir;
+
+use crate::world::within_bounds;
+
+/// A server of moto's, and credentials for it, which it takes for what they are.
+pub struct Moto {
+    server: Child,
+    port: u16,
+    home: TempDir,
+}
+
+impl Moto {
+    /// One that answers.
+    pub async fn start() -> Moto {
+        let home = tempfile::tempdir().unwrap();
+        let credentials = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = only-for-moto\n";
+        std::fs::write(home.path().join("credentials"), credentials).unwrap();
+        let port = free_port();
+        let server = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto's server is installed: pip install 'moto[server]'");
+        let moto = Moto { server, port, home };
+        within_bounds("moto answers", async || {
+            TcpStream::connect(("127.0.0.1", moto.port)).is_ok()
+        })
+        .await;
+        moto
+    }
+
+    /// How a control reaches it.
+    pub fn reach(&self) -> AwsReach {
+        self.reach_at(self.port)
+    }
+
+    /// How a control would reach another port with these credentials.
+    pub fn reach_at(&self, port: u16) -> AwsReach {
+        let credentials = self.home.path().join("credentials");
+        AwsReach {
+            profile: None,
+            credentials: Some(Text::from(credentials.to_str().unwrap())),
+            endpoint: Some(Text::from(format!("http://127.0.0.1:{port}").as_str())),
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Asks as somebody else would, in the plainest way: moto checks no signatures.
+    pub fn post(&self, service: &str, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let scope = format!("Credential=AKIDTEST/20260101/us-east-1/{service}/aws4_request");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\nconnection: close\r\ncontent-type: text/xml\r\ncontent-length: {}\r\n\r\n{body}",
+            self.port,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{path}: {answer}");
+        answer
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
+
+/// moto takes no port 0 that it would tell us.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What stands in the first `<tag>` of an answer.
+pub fn inside(answer: &str, tag: &str) -> String {
+    let (_, rest) = answer.split_once(&format!("<{tag}>")).unwrap_or_else(|| panic!("{answer}"));
+    rest.split_once('<').unwrap().0.to_owned()
+}
+
+/// A server of one's own that answers every request with this.
+pub async fn answering(status: &str, headers: &str, body: &str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut some = [0; 16384];
+                stream.read(&mut some).await.ok();
+                stream.write_all(answer.as_bytes()).await.ok();
+                stream.shutdown().await.ok();
+            });
+        }
+    });
+    port
+}
