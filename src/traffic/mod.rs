@@ -1,6 +1,7 @@
 //! Traffic controls: one trait, one file a provider.
 
 pub mod api;
+pub mod caddy;
 pub mod gates;
 pub mod haproxy;
 mod log;
@@ -138,5 +139,6 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
     Ok(match &spec.provider {
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
     })
 }
