@@ -330,7 +330,7 @@ fn length(plan: &Plan) -> DrillLength {
     let shortest = timing.baseline + cut(Duration::ZERO) + timing.stable_for;
     let typical = timing.baseline + cut(recover) + failback + timing.stable_for;
     let patience = plan.guardrails.iter().map(|it| it.lasting.max(it.grace) + it.every * 2).max();
-    let controls = u32::try_from(plan.through.len()).unwrap_or(u32::MAX);
+    let controls = u32::try_from(plan.cut_through().count()).unwrap_or(u32::MAX);
     let restore = timing.at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1);
     let longest = CALL_LIMIT.saturating_mul(controls)
         + timing.baseline

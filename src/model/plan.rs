@@ -33,10 +33,8 @@ pub struct Plan {
     pub loads: Vec<LoadSpec>,
     /// What is cut, and how.
     pub cut: CutOrder,
-    /// Which controls it is cut through: indices into `traffic`, in order.
-    pub through: Vec<usize>,
-    /// How many of `through` are cut side by side, step after step.
-    pub steps: Vec<usize>,
+    /// Which controls it is cut through, indices into `traffic`: step after step, those of a step side by side.
+    pub steps: Vec<Vec<usize>>,
     /// How long the stages take.
     pub timing: Timing,
     /// What stops the drill: its guardrails in the plan's order, then the kill switch.
@@ -62,7 +60,16 @@ impl Plan {
 
     /// The controls that it is cut through, in order.
     pub fn cut_through(&self) -> impl Iterator<Item = &ControlSpec> {
-        self.through.iter().filter_map(|place| self.traffic.get(*place))
+        self.steps.iter().flat_map(|step| self.controls_of(step))
+    }
+
+    /// How many of [`Plan::cut_through`] each step has.
+    pub fn cut_steps(&self) -> Vec<usize> {
+        self.steps.iter().map(|step| self.controls_of(step).count()).collect()
+    }
+
+    fn controls_of(&self, step: &[usize]) -> impl Iterator<Item = &ControlSpec> {
+        step.iter().filter_map(|place| self.traffic.get(*place))
     }
 
     /// The datacenters whose answers `probe` must miss while the plan's cut is in force. None where only services are

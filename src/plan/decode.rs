@@ -180,12 +180,11 @@ fn cut(
         }
         then.into_iter().for_each(|step| steps.read(reader, step, traffic));
     }
-    let Steps { controls, lengths } = steps;
     let complete = reader.findings.errors() == before;
     let through_at = through.map_or(value.at, |value| value.at);
     let services = services.unwrap_or_default();
-    let through = controls;
-    Some(CutDraft { datacenters, services, mode, through, steps: lengths, through_at, complete })
+    let steps = steps.0;
+    Some(CutDraft { datacenters, services, mode, steps, through_at, complete })
 }
 
 /// The datacenters to lose at once, each once. `None` if one of them could not be read.
@@ -226,12 +225,9 @@ fn lost_services(reader: &mut Reader, value: Value) -> Vec<At<Name>> {
     topology::names(reader, value)
 }
 
-/// The controls of a cut, each once, and how many of them are cut side by side, step after step.
+/// The steps of a cut: its controls, each once.
 #[derive(Default)]
-struct Steps {
-    controls: Vec<At<usize>>,
-    lengths: Vec<usize>,
-}
+struct Steps(Vec<Vec<At<usize>>>);
 
 impl Steps {
     /// Reads one more step: a control, or some.
@@ -247,16 +243,18 @@ impl Steps {
             let hint = instead("", "traffic", known());
             reader.findings.error("impossible", value.at, "the cut goes through no control", hint);
         }
-        let before = self.controls.len();
+        let mut step = Vec::new();
         for item in items {
             let Some(name) = reader.name(item) else { continue };
             let text = name.value.as_str();
             match ids.get(&name.value) {
-                Some(&index) if self.controls.iter().any(|at| at.value == index) => {
+                Some(&index)
+                    if self.0.iter().flatten().chain(&step).any(|at| at.value == index) =>
+                {
                     let what = format!("{} stands here twice", quote(text));
                     reader.findings.error("duplicate-key", name.span, what, "keep one of the two");
                 }
-                Some(&index) => self.controls.push(At { value: index, span: name.span }),
+                Some(&index) => step.push(At { value: index, span: name.span }),
                 None => {
                     let what = format!("there is no traffic control {}", quote(text));
                     let hint = instead(text, "traffic", known());
@@ -264,7 +262,7 @@ impl Steps {
                 }
             }
         }
-        self.lengths.push(self.controls.len() - before);
+        self.0.push(step);
     }
 }
 

@@ -190,11 +190,17 @@ pub(super) struct CutDraft {
     pub datacenters: Option<Vec<At<DatacenterId>>>,
     pub services: Vec<At<Name>>,
     pub mode: Option<At<Mode>>,
-    pub through: Vec<At<usize>>,
-    /// How many of `through` each step of the cut has.
-    pub steps: Vec<usize>,
+    /// The controls, step after step.
+    pub steps: Vec<Vec<At<usize>>>,
     pub through_at: Span,
     pub complete: bool,
+}
+
+impl CutDraft {
+    /// The controls of all steps, in order.
+    pub fn through(&self) -> impl Iterator<Item = &At<usize>> {
+        self.steps.iter().flatten()
+    }
 }
 
 /// The timing and its places; a value left out has none.
@@ -254,8 +260,7 @@ impl Draft {
             networks: self.networks,
             loads: self.loads.into_iter().map(|at| at.value).collect(),
             cut: order,
-            through: cut.through.into_iter().map(|at| at.value).collect(),
-            steps: cut.steps,
+            steps: cut.steps.iter().map(|it| it.iter().map(|at| at.value).collect()).collect(),
             timing: self.timing.timing,
             guardrails: self.guardrails,
             calendar: self.calendar,

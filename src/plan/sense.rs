@@ -74,7 +74,7 @@ pub(super) fn relate(findings: &mut Findings, span: Option<Span>, label: &str) {
 }
 
 fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
-    let through = cut.through.iter().filter_map(|at| Some((at, draft.traffic.get(at.value)?)));
+    let through = cut.through().filter_map(|at| Some((at, draft.traffic.get(at.value)?)));
     for (at, control) in through.filter(|(_, control)| control.complete) {
         let provider = &control.spec.provider;
         if let Some(mode) = cut.mode
@@ -163,7 +163,7 @@ fn lab_can_take_over(
 /// Only the lab can tell services apart within a datacenter.
 fn lost_services(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
     let Some(first) = cut.services.first() else { return };
-    let controls = cut.through.iter().filter_map(|at| draft.traffic.get(at.value));
+    let controls = cut.through().filter_map(|at| draft.traffic.get(at.value));
     if let Some(other) = { controls }.find(|c| c.complete && c.spec.provider != Provider::Lab) {
         let name = quote(other.spec.name.as_str());
         let what = format!("{name} cannot tell services apart");
@@ -298,7 +298,7 @@ fn whole(draft: &Draft, findings: &mut Findings) {
         findings.error("impossible", draft.services_at, what, hint);
     }
     let Some(cut) = draft.cut.as_ref().filter(|cut| cut.complete) else { return };
-    let controls = || cut.through.iter().filter_map(|at| draft.traffic.get(at.value));
+    let controls = || cut.through().filter_map(|at| draft.traffic.get(at.value));
     if !controls().all(|control| control.complete) {
         return;
     }

@@ -1,11 +1,15 @@
 //! What became of the traffic, and what to do if it may still be cut.
 
+use std::time::Duration;
+
 use super::page::{Entry, Ink, Page, Span};
-use super::words::{list, moment, plural};
+use super::words::{list, moment, plural, time};
 use crate::model::{Act, ControlRecord, PartState, Passage, Restored, RunRecord, Verdict};
 
 /// Parts that are told one by one.
 const PARTS: usize = 20;
+/// A cut that is in effect by then needs no telling.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Writes, if traffic may still be cut, that it may, where, and how to put it back.
 pub fn write_alarm(record: &RunRecord, page: &mut Page) {
@@ -95,6 +99,9 @@ pub fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
             text.push((Ink::Plain, ": put it back by hand now, as said above".to_owned()));
         }
     }
+    if let Some(delay) = delay(record, control) {
+        text.push((Ink::Plain, delay));
+    }
     let failed = record.calls.iter().filter(|c| c.control == control.name && c.error.is_some());
     let failed = failed.count() as u64;
     // Those of a control that is not restored are told in the alarm.
@@ -105,6 +112,21 @@ pub fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
         }
     }
     Entry { label: place(control), text }
+}
+
+/// How long a cut took to be in effect, where that was not at once.
+fn delay(record: &RunRecord, control: &ControlRecord) -> Option<String> {
+    let good = || record.calls.iter().filter(|c| c.control == control.name && c.error.is_none());
+    let asked = good().rfind(|call| call.act == Act::Cut)?;
+    let read = good().find(|call| call.act == Act::Inspect && call.issued >= asked.done)?;
+    let (accepted, in_effect) = (asked.done.since(asked.issued), read.done.since(asked.issued));
+    (in_effect >= AT_ONCE).then(|| {
+        format!(
+            "; the cut was accepted after {}, and in effect after {}",
+            time(accepted),
+            time(in_effect)
+        )
+    })
 }
 
 /// A control with its provider.

@@ -3,6 +3,7 @@
 pub mod api;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod caddy;
 pub mod gates;
 pub mod haproxy;
 mod log;
@@ -144,6 +145,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::AwsRoute53(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
     })
 }
 

@@ -123,7 +123,10 @@ async fn weights_and_health_checks_are_cut_and_what_was_closed_is_not_opened() {
     control.cut(&drain(), &before).await.unwrap();
     let cut = control.inspect().await.unwrap();
     let check = &cut.parts[&format!("health-check/{}", world.check)];
-    assert_eq!((check.settings["disabled"].as_str(), check.settings["inverted"].as_str()), ("true", "true"));
+    assert_eq!(
+        (check.settings["disabled"].as_str(), check.settings["inverted"].as_str()),
+        ("true", "true")
+    );
     assert_eq!([weight(&cut, "a1"), weight(&cut, "a2"), weight(&cut, "b1")], ["0", "0", "10"]);
     control.restore(&before).await.unwrap();
     assert_eq!(control.inspect().await.unwrap(), before);
@@ -182,6 +185,39 @@ async fn a_zone_and_a_health_check_that_are_not_there_are_told_apart() {
     assert!(error.unwrap_err().what.contains("NoSuchHealthCheck"));
 }
 
+/// The list of the zone's only record of ours.
+fn listed(weight: u8) -> String {
+    format!(
+        "<ListResourceRecordSetsResponse {XMLNS}><ResourceRecordSets><ResourceRecordSet>{}</ResourceRecordSet></ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>",
+        weighted("a1", weight)
+    )
+}
+
+fn changed(answer: &str, status: &str) -> String {
+    format!(
+        "<{answer} {XMLNS}><ChangeInfo><Id>/change/C1</Id><Status>{status}</Status><SubmittedAt>2026-01-01T00:00:00Z</SubmittedAt></ChangeInfo></{answer}>"
+    )
+}
+
+#[tokio::test]
+async fn a_change_is_in_effect_when_route53_calls_it_in_sync() {
+    let asked = changed("ChangeResourceRecordSetsResponse", "PENDING");
+    let pending = changed("GetChangeResponse", "PENDING");
+    let in_sync = changed("GetChangeResponse", "INSYNC");
+    let (open, closed) = (listed(10), listed(0));
+    // Read; cut: read and change; read twice, with the change.
+    let bodies = [&open, &open, &asked, &closed, &pending, &closed, &in_sync, &closed];
+    let answers = bodies.map(|body| ("200 OK", "content-type: text/xml\r\n", body.as_str()));
+    let home = tempfile::tempdir().unwrap();
+    let control = control_at(reach_in(&home, answering(&answers).await), "Z1", &[]);
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before, "accepted, and not in effect");
+    let cut = control.inspect().await.unwrap();
+    assert_eq!(weight(&cut, "a1"), "0");
+    assert_eq!(control.inspect().await.unwrap(), cut, "and nobody is asked for the change again");
+}
+
 /// What Route 53 says no with; the codes are those of AWS's common errors.
 fn no(code: &str) -> String {
     format!(
@@ -191,14 +227,15 @@ fn no(code: &str) -> String {
 
 async fn refusal(status: &str, headers: &str, body: &str) -> String {
     let home = tempfile::tempdir().unwrap();
-    let port = answering(status, headers, body).await;
+    let port = answering(&[(status, headers, body)]).await;
     let error = control_at(reach_in(&home, port), "Z1", &[]).preflight().await.unwrap_err();
     error.to_string()
 }
 
 fn reach_in(home: &tempfile::TempDir, port: u16) -> AwsReach {
     let credentials = home.path().join("credentials");
-    std::fs::write(&credentials, "[default]\naws_access_key_id = A\naws_secret_access_key = B\n").unwrap();
+    std::fs::write(&credentials, "[default]\naws_access_key_id = A\naws_secret_access_key = B\n")
+        .unwrap();
     AwsReach {
         profile: None,
         credentials: Some(credentials.to_str().unwrap().into()),
@@ -227,7 +264,7 @@ async fn refusals_say_what_is_wrong_and_what_to_do() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = answering("200 OK", "", "").await;
+    let elsewhere = answering(&[("200 OK", "", "")]).await;
     let location = format!("location: http://127.0.0.1:{elsewhere}/secret\r\n");
     let error = refusal("307 Temporary Redirect", &location, "").await;
     assert!(error.contains("not followed"), "{error}");

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "aws")]
 mod aws_route53;
+mod caddy;
 mod contract;
 mod gates;
 mod haproxy;

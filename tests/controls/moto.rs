@@ -1,13 +1,16 @@
 //! moto's server: the part of AWS that can be had on one machine. Its requests are read and answered by code that is not
 //! ours; no traffic moves.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use firedrill::model::{AwsReach, Text};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::world::within_bounds;
 
@@ -22,10 +25,11 @@ impl Moto {
     /// One that answers.
     pub async fn start() -> Moto {
         let home = tempfile::tempdir().unwrap();
-        let credentials = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = only-for-moto\n";
+        let credentials =
+            "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = only-for-moto\n";
         std::fs::write(home.path().join("credentials"), credentials).unwrap();
         let port = free_port();
-        let server = Command::new("moto_server")
+        let server = Command::new(program())
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -79,6 +83,12 @@ impl Drop for Moto {
     }
 }
 
+/// Where `.ci/needs` put it, else whatever the machine has.
+fn program() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/needs/bin/moto_server");
+    if own.exists() { own } else { PathBuf::from("moto_server") }
+}
+
 /// moto takes no port 0 that it would tell us.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -90,25 +100,36 @@ pub fn inside(answer: &str, tag: &str) -> String {
     rest.split_once('<').unwrap().0.to_owned()
 }
 
-/// A server of one's own that answers every request with this.
-pub async fn answering(status: &str, headers: &str, body: &str) -> u16 {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// A server of one's own that gives these answers, one a request, and the last one from then on. Each is a status,
+/// header fields and a body.
+pub async fn answering(answers: &[(&str, &str, &str)]) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    );
+    let whole = |(status, headers, body): &(&str, &str, &str)| {
+        let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}");
+        format!("{head}content-length: {}\r\n\r\n{body}", body.len())
+    };
+    let mut answers: VecDeque<String> = answers.iter().map(whole).collect();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = answer.clone();
-            tokio::spawn(async move {
-                let mut some = [0; 16384];
-                stream.read(&mut some).await.ok();
-                stream.write_all(answer.as_bytes()).await.ok();
-                stream.shutdown().await.ok();
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            let last = answers.len() == 1;
+            let answer = if last { answers.front().cloned() } else { answers.pop_front() };
+            answer_one(BufReader::new(stream), &answer.unwrap()).await;
         }
     });
     port
+}
+
+/// Reads a whole request and answers it.
+async fn answer_one(mut stream: BufReader<tokio::net::TcpStream>, answer: &str) -> Option<()> {
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).await.ok()?;
+        let field = line.to_ascii_lowercase();
+        let value = field.strip_prefix("content-length:").and_then(|it| it.trim().parse().ok());
+        length = value.unwrap_or(length);
+    }
+    stream.read_exact(&mut vec![0; length]).await.ok()?;
+    stream.write_all(answer.as_bytes()).await.ok()
 }

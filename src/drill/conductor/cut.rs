@@ -25,7 +25,7 @@ impl Conductor {
     pub(super) async fn cut(&mut self) -> bool {
         self.enter(Stage::Cut, Some(CALL_LIMIT));
         let mut first = 0;
-        for length in self.plan.steps.clone() {
+        for length in self.plan.cut_steps() {
             let places: Vec<usize> = (first..first + length).collect();
             first += length;
             if let Err(why) = self.cut_step(&places).await {

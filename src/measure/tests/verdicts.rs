@@ -65,7 +65,6 @@ pub(super) fn plan() -> Plan {
         networks: Default::default(),
         loads: Vec::new(),
         cut: CutOrder::of(CUT, Mode::Blackhole),
-        through: Vec::new(),
         steps: Vec::new(),
         timing: Timing {
             baseline: span(1000),

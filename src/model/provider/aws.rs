@@ -39,11 +39,7 @@ impl AwsReach {
 
     /// Whether its address is of this machine alone.
     pub(super) fn is_of_one_host(&self) -> bool {
-        self.endpoint.as_ref().is_some_and(|endpoint| {
-            let url = endpoint.reveal_plain();
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            is_loopback(&Text::from(rest.split('/').next().unwrap_or_default()))
-        })
+        self.endpoint.as_ref().is_some_and(is_loopback)
     }
 
     /// What tells an account from another's double, in a name of [`super::Settings::places`]. Names of AWS's own are alike

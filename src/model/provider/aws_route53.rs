@@ -112,7 +112,9 @@ impl Settings for Route53Settings {
             needs.push(format!("`route53:ListResourceRecordSets` {zone}"));
             needs.push(format!("`route53:ChangeResourceRecordSets` {zone}"));
             needs.push("`route53:GetChange` on change/*".to_owned());
-            needs.push("`route53:GetHealthCheckStatus`, where records have health checks".to_owned());
+            needs.push(
+                "`route53:GetHealthCheckStatus`, where records have health checks".to_owned(),
+            );
         }
         if !self.health_checks.is_empty() {
             needs.push("`route53:GetHealthCheck` on each health check".to_owned());
@@ -123,6 +125,10 @@ impl Settings for Route53Settings {
 
     fn texts_mut(&mut self) -> Vec<&mut Text> {
         self.reach.texts_mut()
+    }
+
+    fn endpoints(&self) -> Vec<&Text> {
+        self.reach.endpoint.iter().collect()
     }
 
     fn paths_mut(&mut self) -> Vec<&mut Text> {

@@ -2,6 +2,7 @@
 
 mod aws;
 mod aws_route53;
+mod caddy;
 mod haproxy;
 mod proxy;
 
@@ -14,6 +15,7 @@ use super::{DatacenterId, ModeKind, Text};
 
 pub use aws::*;
 pub use aws_route53::*;
+pub use caddy::*;
 pub use haproxy::*;
 pub use proxy::*;
 
@@ -21,15 +23,16 @@ pub use proxy::*;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// Weighted records and health checks of AWS Route 53.
-    #[serde(rename = "aws-route53")]
-    AwsRoute53(Route53Settings),
     /// The gateways of the built-in lab.
     Lab,
     /// Proxies that firedrill runs for the length of the drill.
     Proxy(ProxySettings),
     /// A HAProxy, through its runtime API.
     Haproxy(HaproxySettings),
+    /// A Caddy, through its admin API.
+    Caddy(CaddySettings),
+    /// Weighted records and health checks of AWS Route 53.
+    AwsRoute53(Route53Settings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -59,7 +62,7 @@ pub trait Settings {
     /// Every text of the plan in it, to be filled in again: each may hold a secret.
     fn texts_mut(&mut self) -> Vec<&mut Text>;
 
-    /// The `HOST:PORT` that its calls go to; none where it is reached without a network.
+    /// Where its calls go to, `HOST:PORT` or a URL; nothing where it is reached without a network.
     fn endpoints(&self) -> Vec<&Text> {
         Vec::new()
     }
@@ -133,6 +136,7 @@ impl Provider {
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
+            Provider::Caddy(settings) => settings,
         }
     }
 
@@ -142,6 +146,7 @@ impl Provider {
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
+            Provider::Caddy(settings) => Some(settings),
         }
     }
 
@@ -181,10 +186,15 @@ impl Provider {
     }
 }
 
-/// Whether `HOST:PORT` is of this machine alone.
+/// Whether `HOST:PORT`, or a URL, is of this machine alone.
 fn is_loopback(at: &Text) -> bool {
     let at = at.reveal_plain();
-    let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
+    let authority = at.split_once("://").map_or(at.as_str(), |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address: Option<std::net::IpAddr> = host.parse().ok();
     host == "localhost" || address.is_some_and(|address| address.is_loopback())

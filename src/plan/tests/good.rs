@@ -118,8 +118,7 @@ fn a_plan_means_exactly_what_it_says() {
         networks: Networks::default(),
         loads: Vec::new(),
         cut: CutOrder::of(EAST, Mode::Blackhole),
-        through: vec![0],
-        steps: vec![1],
+        steps: vec![vec![0]],
         timing: Timing {
             baseline: millis(3_000),
             stable_for: millis(2_000),

@@ -49,7 +49,8 @@ pub(super) fn route53(
         Some(_) => fields.need(reader, "zone", "Z0123456789ABCDEFGHIJ"),
         None => fields.get("zone"),
     };
-    let zone = zone.and_then(|value| plain(reader, value, "the id of a hosted zone", "Z0123456789ABCDEFGHIJ"));
+    let zone = zone
+        .and_then(|value| plain(reader, value, "the id of a hosted zone", "Z0123456789ABCDEFGHIJ"));
     let records = records_at.map(|value| by_datacenter(reader, value, datacenters, record));
     let checks = checks_at.map(|value| {
         by_datacenter(reader, value, datacenters, |reader, value| {
@@ -123,7 +124,9 @@ fn record(reader: &mut Reader, value: Value) -> Option<Route53Record> {
 fn plain(reader: &mut Reader, value: Value, wanted: &str, example: &str) -> Option<String> {
     let text = reader.shown(value, wanted)?;
     let id = text.rsplit('/').next().unwrap_or_default();
-    if !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    if !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     {
         return Some(id.to_owned());
     }

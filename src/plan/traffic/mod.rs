@@ -1,6 +1,7 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
 mod aws;
+mod caddy;
 mod haproxy;
 mod proxy;
 
@@ -8,15 +9,16 @@ use std::collections::HashSet;
 
 use crate::model::{ControlSpec, Provider, Text};
 
-use super::address::host_and_port;
+use super::address::{host_and_port, url};
 use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
 use self::aws::route53;
+use self::caddy::caddy;
 use self::haproxy::haproxy;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "aws-route53"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "aws-route53"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -57,7 +59,8 @@ fn provider(
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "aws-route53" => route53(reader, chosen, datacenters).map(Provider::AwsRoute53),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
-        _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),
     }
 }
 
@@ -65,4 +68,23 @@ fn provider(
 fn target(reader: &mut Reader, value: Value) -> Option<Text> {
     let text = reader.text(value, false)?;
     host_and_port(reader, &text, &text.value.reveal_plain()).then_some(text.value)
+}
+
+/// The URL of an API, known when the plan is read.
+fn api(reader: &mut Reader, value: Value) -> Option<Text> {
+    let text = reader.text(value, false)?;
+    if !url(reader, &text) {
+        return None;
+    }
+    if text.value.reveal_plain().contains(['?', '#']) {
+        let what = "the URL of an API has no query and no fragment";
+        reader.findings.error(
+            "bad-value",
+            text.span,
+            what,
+            "leave out what stands from `?` or `#` on",
+        );
+        return None;
+    }
+    Some(text.value)
 }

@@ -16,6 +16,8 @@ const PARTS: usize = 40;
 const CONTROLS: usize = 60;
 /// Calls told one by one; readings are left out first.
 const CALLS: usize = 200;
+/// Of the requests of a call, as many are told one by one.
+const EXCHANGES: usize = 12;
 
 /// The section.
 pub fn draw(record: &RunRecord) -> Markup {
@@ -135,5 +137,22 @@ fn row(record: &RunRecord, call: &ControlCall) -> Markup {
                 }
             }
         }
+        @if !call.exchanges.is_empty() { tr { td.exchanges colspan="5" { (exchanges(call)) } } }
+    }
+}
+
+/// What was asked at the provider for a call, and answered.
+fn exchanges(call: &ControlCall) -> Markup {
+    let more = call.exchanges.len().saturating_sub(EXCHANGES);
+    html! {
+        ol {
+            @for exchange in call.exchanges.iter().take(EXCHANGES) {
+                li {
+                    code { (shown(&exchange.asked)) } " \u{2192} " (shown(&exchange.answered)) " "
+                    span.dim { "(" (time(exchange.took)) ")" }
+                }
+            }
+        }
+        @if more > 0 { p.dim { "and " (more) " more, in the run record" } }
     }
 }

@@ -118,6 +118,9 @@ fn what_may_still_be_cut_comes_first_with_what_to_do() {
     let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("{what}"));
     assert!(at("TRAFFIC MAY STILL BE CUT") < at("What happened"));
     assert!(at("firedrill restore 20260714") < at("set server app/web1 state ready"));
+    let (asked, answered) =
+        ("set server app/web1 state ready \u{2192} ", "no answer on /run/haproxy/admin.sock");
+    assert!(page.contains(&format!("{asked}{answered}")), "what was asked, and the answer");
     assert!(
         !page.contains("It was never touched") && !page.contains("as it was before the drill.")
     );

@@ -118,6 +118,33 @@ fn hostile_strings_steer_no_terminal() {
 }
 
 #[test]
+fn a_cut_that_was_accepted_and_in_effect_much_later_says_when() {
+    let mut record = build::passed();
+    let call = |act, issued, done| ControlCall {
+        control: record.controls[0].name.clone(),
+        act,
+        issued: build::at(issued),
+        done: build::at(done),
+        error: None,
+        exchanges: Vec::new(),
+    };
+    record.calls = vec![
+        call(Act::Inspect, 100, 110),
+        call(Act::Cut, 3000, 3200),
+        call(Act::Inspect, 3990, 3999),
+        call(Act::Restore, 9000, 9100),
+        call(Act::Inspect, 20_000, 20_100),
+    ];
+    assert!(!plain(&record, 200).contains("in effect"), "at once");
+    record.calls[2] = ControlCall { done: build::at(34_100), ..record.calls[2].clone() };
+    let text = plain(&record, 200).replace('\u{a0}', " ");
+    assert!(
+        text.contains("; the cut was accepted after 200 ms, and in effect after 31.1 s"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_was_not_measured_says_so_and_is_no_number() {
     let text = plain(&build::unmeasured(), 120);
     let row = text.lines().find(|line| line.contains("recover_within")).unwrap();

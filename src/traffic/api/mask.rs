@@ -13,7 +13,10 @@ pub(in crate::traffic) struct Mask(Vec<String>);
 
 impl Mask {
     /// This one, and `secrets` too.
-    pub(in crate::traffic) fn and<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Mask {
+    pub(in crate::traffic) fn and<'s>(
+        mut self,
+        secrets: impl IntoIterator<Item = &'s str>,
+    ) -> Mask {
         for secret in secrets {
             let quoted = serde_json::Value::from(secret).to_string();
             let in_json = quoted[1..quoted.len() - 1].to_owned();

@@ -64,22 +64,30 @@ fn hint(call: &str, code: &str, status: u16) -> String {
         | "InvalidSignatureException"
         | "IncompleteSignature"
         | "MissingAuthenticationToken" => {
-            "these are no credentials of AWS: see `aws sts get-caller-identity`, and the clock".to_owned()
+            "these are no credentials of AWS: see `aws sts get-caller-identity`, and the clock"
+                .to_owned()
         }
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" => {
             format!("these credentials lack the permission `{call}`: allow it, or take others")
         }
-        "Throttling" | "ThrottlingException" | "TooManyRequestsException"
-        | "RequestLimitExceeded" | "PriorRequestNotComplete" => {
-            "AWS takes no more calls of this account for now: see who else calls, and try again".to_owned()
+        "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "PriorRequestNotComplete" => {
+            "AWS takes no more calls of this account for now: see who else calls, and try again"
+                .to_owned()
         }
         code if code.starts_with("NoSuch") || code.contains("NotFound") => {
-            "see that what the plan names is there, in the account and region of these credentials".to_owned()
+            "see that what the plan names is there, in the account and region of these credentials"
+                .to_owned()
         }
         code if code.contains("Conflict") || code.contains("Mismatch") => {
             "somebody else changes it at the same time; see who".to_owned()
         }
-        _ if status >= 500 => "AWS is not well: see its status page, and try again later".to_owned(),
+        _ if status >= 500 => {
+            "AWS is not well: see its status page, and try again later".to_owned()
+        }
         _ => "see the settings of this control in the plan".to_owned(),
     }
 }
@@ -101,8 +109,9 @@ where
     }
     ControlError {
         what: format!("AWS gave no answer to `{call}`: {why}"),
-        hint: "see whether it can be reached from here, and that an `endpoint` in the plan is right"
-            .to_owned(),
+        hint:
+            "see whether it can be reached from here, and that an `endpoint` in the plan is right"
+                .to_owned(),
     }
 }
 

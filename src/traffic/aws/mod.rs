@@ -7,8 +7,8 @@ mod failed;
 mod route53;
 mod wire;
 
-use aws_config::provider_config::ProviderConfig;
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -69,8 +69,9 @@ impl Session {
             loader = loader.endpoint_url(endpoint.reveal_plain());
         }
         if self.reach.profile.is_some() || self.reach.credentials.is_some() {
-            let conf =
-                ProviderConfig::without_region().with_region(Some(region)).with_http_client(private);
+            let conf = ProviderConfig::without_region()
+                .with_region(Some(region))
+                .with_http_client(private);
             loader = loader.credentials_provider(self.profile(&conf));
         }
         let config = loader.load().await;
@@ -98,8 +99,11 @@ impl Session {
     /// `aws … --profile NAME --endpoint-url URL`, as a person types it.
     fn command(&self, service: &str, call: &str) -> String {
         let profile = self.reach.profile.as_ref().map(|it| format!(" --profile {}", quoted(it)));
-        let endpoint =
-            self.reach.endpoint.as_ref().map(|it| format!(" --endpoint-url {}", quoted(&it.to_string())));
+        let endpoint = self
+            .reach
+            .endpoint
+            .as_ref()
+            .map(|it| format!(" --endpoint-url {}", quoted(&it.to_string())));
         let more = [profile, endpoint].into_iter().flatten().collect::<String>();
         format!("aws {service} {call}{more}")
     }
@@ -120,4 +124,3 @@ fn all_of(what: &str, failures: Vec<ControlError>) -> Result<(), ControlError> {
     let all: Vec<&str> = failures.iter().map(|failure| failure.what.as_str()).collect();
     Err(ControlError { what: format!("{what}: {}", all.join("; ")), hint: first.hint.clone() })
 }
-

@@ -161,7 +161,8 @@ impl Route53 {
         for (datacenter, record) in self.settings.all_records() {
             let name = record.to_string();
             let Some(weight) = wanted.get(&name) else { continue };
-            let Some(found) = found.iter().find(|it| it.is(record)).filter(|it| has_weight(it)) else {
+            let Some(found) = found.iter().find(|it| it.is(record)).filter(|it| has_weight(it))
+            else {
                 failures.push(gone(&name));
                 continue;
             };
@@ -202,7 +203,12 @@ impl Route53 {
     }
 
     /// Sets a health check, unless it is so, or another hand changed it since it was read.
-    async fn set_check(&self, id: &str, disabled: bool, inverted: bool) -> Result<(), ControlError> {
+    async fn set_check(
+        &self,
+        id: &str,
+        disabled: bool,
+        inverted: bool,
+    ) -> Result<(), ControlError> {
         let check = self.health_check(id).await?;
         if flags(&check) == (disabled, inverted) {
             return Ok(());
@@ -390,7 +396,8 @@ impl TrafficControl for Route53 {
         let open = |(_, part): &(&String, &PartState)| part.passage != Passage::Closed;
         let open = snapshot.parts.iter().filter(open);
         let open = ControlState { parts: open.map(|(n, p)| (n.clone(), p.clone())).collect() };
-        let mut failures: Vec<ControlError> = self.weigh(&weights(&open)).await.err().into_iter().collect();
+        let mut failures: Vec<ControlError> =
+            self.weigh(&weights(&open)).await.err().into_iter().collect();
         failures.extend(self.set_checks(checks(&open)).await);
         all_of("not put back", failures)
     }

@@ -152,8 +152,11 @@ fn incoming(
     let mut response = Response::new(SdkBody::from(body));
     *response.status_mut() = status;
     // What is no text says nothing to the SDK, which takes such an answer for none at all.
-    *response.headers_mut() =
-        headers.into_iter().filter_map(|(name, value)| Some((name?, value))).filter(|(_, value)| value.to_str().is_ok()).collect();
+    *response.headers_mut() = headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name?, value)))
+        .filter(|(_, value)| value.to_str().is_ok())
+        .collect();
     HttpResponse::try_from(response).map_err(|error| unusable(&error.to_string()))
 }
 

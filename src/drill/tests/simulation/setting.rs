@@ -176,7 +176,7 @@ impl Setting {
         let mut plan = PLAN.clone();
         timing(&mut plan, rng);
         plan.traffic.truncate(controls.len());
-        plan.through.truncate(controls.len());
+        plan.steps = steps(rng, controls.len());
         plan.services.truncate(rng.usize(1..=2).min(controls.len()));
         let mode = plan.cut.mode;
         let mut services: Vec<ServiceSetting> = Vec::new();
@@ -380,4 +380,16 @@ fn service(
         }
     }
     service
+}
+
+/// So many controls, cut side by side or one after another.
+fn steps(rng: &mut Rng, controls: usize) -> Vec<Vec<usize>> {
+    let mut steps: Vec<Vec<usize>> = Vec::new();
+    for control in 0..controls {
+        match steps.last_mut() {
+            Some(step) if rng.bool() => step.push(control),
+            _ => steps.push(vec![control]),
+        }
+    }
+    steps
 }

@@ -25,6 +25,43 @@ pub fn every_provider() -> Vec<RunRecord> {
         });
         record
     };
+    let mut caddy = passed();
+    caddy.controls[0].provider = Provider::Caddy(CaddySettings {
+        url: "http://127.0.0.1:2019".into(),
+        id: "edge".into(),
+        upstreams: vec![CaddyUpstream { datacenter: DatacenterId(0), dial: "10.1.0.1:80".into() }],
+        timeout: ms(5000),
+    });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+    vec![route53(), proxy, caddy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+}
+
+fn route53() -> RunRecord {
+    let mut record = passed();
+    record.controls[0].provider = Provider::AwsRoute53(Route53Settings {
+        zone: Some("Z0123".into()),
+        records: vec![Route53Records {
+            datacenter: DatacenterId(0),
+            records: vec![Route53Record {
+                name: "api.example".into(),
+                kind: "A".into(),
+                set: "east".into(),
+            }],
+        }],
+        health_checks: vec![Route53HealthChecks {
+            datacenter: DatacenterId(0),
+            ids: vec!["0f1e".into()],
+        }],
+        reach: aws_reach(),
+    });
+    record
+}
+
+fn aws_reach() -> AwsReach {
+    AwsReach {
+        profile: Some("drills".into()),
+        credentials: Some("/run/aws".into()),
+        endpoint: Some("https://aws.example".into()),
+        timeout: ms(10_000),
+    }
 }
