@@ -141,8 +141,10 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
     Ok(match &spec.provider {
         #[cfg(feature = "aws")]
         Provider::AwsRoute53(settings) => Some(Arc::new(aws::Route53::new(spec, settings))),
+        #[cfg(feature = "aws")]
+        Provider::AwsZonalShift(settings) => Some(Arc::new(aws::ZonalShift::new(spec, settings))),
         #[cfg(not(feature = "aws"))]
-        Provider::AwsRoute53(_) => return Err(left_out(spec, "aws")),
+        Provider::AwsRoute53(_) | Provider::AwsZonalShift(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),

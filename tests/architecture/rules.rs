@@ -158,6 +158,7 @@ pub const MACROS: &[Only] = &[
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("aws_config", &["traffic"]),
     ("aws_runtime", &["traffic"]),
+    ("aws_sdk_arczonalshift", &["traffic"]),
     ("aws_sdk_route53", &["traffic"]),
     ("aws_smithy_runtime_api", &["traffic"]),
     ("aws_smithy_types", &["traffic"]),

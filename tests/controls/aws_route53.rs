@@ -8,7 +8,7 @@ use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Route53;
 
 use crate::contract;
-use crate::moto::{Moto, answering, inside};
+use crate::moto::{Moto, answering, inside, reach_in};
 use crate::world::{A, B};
 
 const XMLNS: &str = r#"xmlns="https://route53.amazonaws.com/doc/2013-04-01/""#;
@@ -230,18 +230,6 @@ async fn refusal(status: &str, headers: &str, body: &str) -> String {
     let port = answering(&[(status, headers, body)]).await;
     let error = control_at(reach_in(&home, port), "Z1", &[]).preflight().await.unwrap_err();
     error.to_string()
-}
-
-fn reach_in(home: &tempfile::TempDir, port: u16) -> AwsReach {
-    let credentials = home.path().join("credentials");
-    std::fs::write(&credentials, "[default]\naws_access_key_id = A\naws_secret_access_key = B\n")
-        .unwrap();
-    AwsReach {
-        profile: None,
-        credentials: Some(credentials.to_str().unwrap().into()),
-        endpoint: Some(format!("http://127.0.0.1:{port}").as_str().into()),
-        timeout: std::time::Duration::from_secs(5),
-    }
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "aws")]
 mod aws_route53;
+#[cfg(feature = "aws")]
+mod aws_zonal_shift;
 mod caddy;
 mod contract;
 mod gates;

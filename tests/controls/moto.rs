@@ -25,11 +25,8 @@ impl Moto {
     /// One that answers.
     pub async fn start() -> Moto {
         let home = tempfile::tempdir().unwrap();
-        let credentials =
-            "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = only-for-moto\n";
-        std::fs::write(home.path().join("credentials"), credentials).unwrap();
         let port = free_port();
-        let server = Command::new(program())
+        let server = Command::new(program("moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -45,18 +42,7 @@ impl Moto {
 
     /// How a control reaches it.
     pub fn reach(&self) -> AwsReach {
-        self.reach_at(self.port)
-    }
-
-    /// How a control would reach another port with these credentials.
-    pub fn reach_at(&self, port: u16) -> AwsReach {
-        let credentials = self.home.path().join("credentials");
-        AwsReach {
-            profile: None,
-            credentials: Some(Text::from(credentials.to_str().unwrap())),
-            endpoint: Some(Text::from(format!("http://127.0.0.1:{port}").as_str())),
-            timeout: Duration::from_secs(5),
-        }
+        reach_in(&self.home, self.port)
     }
 
     /// Asks as somebody else would, in the plainest way: moto checks no signatures.
@@ -83,10 +69,28 @@ impl Drop for Moto {
     }
 }
 
-/// Where `.ci/needs` put it, else whatever the machine has.
-fn program() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/needs/bin/moto_server");
-    if own.exists() { own } else { PathBuf::from("moto_server") }
+/// How a control reaches a port of this machine, with credentials in `home`.
+pub fn reach_in(home: &TempDir, port: u16) -> AwsReach {
+    let credentials = home.path().join("credentials");
+    let text = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = only-for-moto\n";
+    std::fs::write(&credentials, text).unwrap();
+    AwsReach {
+        profile: None,
+        credentials: Some(Text::from(credentials.to_str().unwrap())),
+        endpoint: Some(Text::from(format!("http://127.0.0.1:{port}").as_str())),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// A program of Python's: where `.ci/needs` put it, else whatever the machine has.
+fn program(name: &str) -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/needs/bin").join(name);
+    if own.exists() { own } else { PathBuf::from(name) }
+}
+
+/// A Python that has botocore.
+pub fn python() -> PathBuf {
+    program("python3")
 }
 
 /// moto takes no port 0 that it would tell us.

@@ -2,6 +2,7 @@
 
 mod aws;
 mod aws_route53;
+mod aws_zonal_shift;
 mod caddy;
 mod haproxy;
 mod proxy;
@@ -15,6 +16,7 @@ use super::{DatacenterId, ModeKind, Text};
 
 pub use aws::*;
 pub use aws_route53::*;
+pub use aws_zonal_shift::*;
 pub use caddy::*;
 pub use haproxy::*;
 pub use proxy::*;
@@ -33,6 +35,8 @@ pub enum Provider {
     Caddy(CaddySettings),
     /// Weighted records and health checks of AWS Route 53.
     AwsRoute53(Route53Settings),
+    /// Resources that AWS shifts away from a zone.
+    AwsZonalShift(ZonalShiftSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -133,6 +137,7 @@ impl Provider {
     pub fn settings(&self) -> &dyn Settings {
         match self {
             Provider::AwsRoute53(settings) => settings,
+            Provider::AwsZonalShift(settings) => settings,
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
@@ -143,6 +148,7 @@ impl Provider {
     fn settings_mut(&mut self) -> Option<&mut dyn Settings> {
         match self {
             Provider::AwsRoute53(settings) => Some(settings),
+            Provider::AwsZonalShift(settings) => Some(settings),
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),

@@ -50,3 +50,18 @@ fn aws_route53() {
         ],
     );
 }
+
+#[test]
+fn aws_zonal_shift() {
+    refused(
+        "aws-zonal-shift",
+        &[
+            "{}",
+            "{ resources: [], zones: {} }",
+            "{ resources: shop, zones: { east: a/b, west: \"\" } }",
+            "{ resources: [\"arn:aws:x:eu-west-1:1:a\", \"arn:aws:x:eu-west-2:1:a\", \"arn:aws:x:eu-west-1:1:a\"], zones: { east: euw1-az1, west: euw1-az1 } }",
+            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 90s }",
+            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 4d, endpoint: x }",
+        ],
+    );
+}

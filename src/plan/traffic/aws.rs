@@ -14,7 +14,7 @@ use crate::plan::read::{Fields, Label, Reader, Value};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads what all providers of AWS have: `profile`, `credentials`, `endpoint`, `timeout`.
-fn reach(reader: &mut Reader, fields: Fields) -> AwsReach {
+pub(super) fn reach(reader: &mut Reader, fields: Fields) -> AwsReach {
     let profile = fields.get("profile");
     let profile = profile.and_then(|it| reader.shown(it, "the name of a profile in ~/.aws"));
     let credentials = fields.get("credentials");
@@ -121,7 +121,12 @@ fn record(reader: &mut Reader, value: Value) -> Option<Route53Record> {
 }
 
 /// An identifier, which becomes part of a path.
-fn plain(reader: &mut Reader, value: Value, wanted: &str, example: &str) -> Option<String> {
+pub(super) fn plain(
+    reader: &mut Reader,
+    value: Value,
+    wanted: &str,
+    example: &str,
+) -> Option<String> {
     let text = reader.shown(value, wanted)?;
     let id = text.rsplit('/').next().unwrap_or_default();
     if !id.is_empty()

@@ -1,6 +1,7 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
 mod aws;
+mod aws_zonal_shift;
 mod caddy;
 mod haproxy;
 mod proxy;
@@ -14,11 +15,12 @@ use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
 use self::aws::route53;
+use self::aws_zonal_shift::zonal_shift;
 use self::caddy::caddy;
 use self::haproxy::haproxy;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "aws-route53"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "aws-route53", "aws-zonal-shift"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -58,6 +60,7 @@ fn provider(
     match chosen.key {
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "aws-route53" => route53(reader, chosen, datacenters).map(Provider::AwsRoute53),
+        "aws-zonal-shift" => zonal_shift(reader, chosen, datacenters).map(Provider::AwsZonalShift),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),

@@ -33,7 +33,14 @@ pub fn every_provider() -> Vec<RunRecord> {
         timeout: ms(5000),
     });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    vec![route53(), proxy, caddy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+    vec![
+        route53(),
+        zonal_shift(),
+        proxy,
+        caddy,
+        tcp,
+        haproxy(HaproxySocket::Unix("/run/haproxy.sock".into())),
+    ]
 }
 
 fn route53() -> RunRecord {
@@ -64,4 +71,15 @@ fn aws_reach() -> AwsReach {
         endpoint: Some("https://aws.example".into()),
         timeout: ms(10_000),
     }
+}
+
+fn zonal_shift() -> RunRecord {
+    let mut record = passed();
+    record.controls[0].provider = Provider::AwsZonalShift(ZonalShiftSettings {
+        resources: vec!["arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/a/0".into()],
+        zones: vec![ZonalShiftZone { datacenter: DatacenterId(0), id: "euw1-az1".into() }],
+        expires_in: ms(1_800_000),
+        reach: aws_reach(),
+    });
+    record
 }

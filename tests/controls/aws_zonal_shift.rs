@@ -1,0 +1,169 @@
+//! The `aws-zonal-shift` control against a double that holds requests and answers to AWS's published service model.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use firedrill::model::{
+    AwsReach, ControlSpec, CutOrder, DatacenterId, Mode, Passage, Provider, ZonalShiftSettings,
+    ZonalShiftZone,
+};
+use firedrill::traffic::TrafficControl;
+use firedrill::traffic::aws::ZonalShift;
+use serde_json::Value;
+
+use crate::contract;
+use crate::moto::{free_port, python, reach_in};
+use crate::world::{A, B, within_bounds};
+
+const ARN: &str =
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/shop/50dc6c495c0c9188";
+
+fn drain() -> CutOrder {
+    CutOrder::of(A, Mode::Drain)
+}
+
+fn control(reach: AwsReach, arn: &str, zones: [&str; 2]) -> ZonalShift {
+    let zone = |datacenter: DatacenterId, id: &str| ZonalShiftZone { datacenter, id: id.into() };
+    let settings = ZonalShiftSettings {
+        resources: vec![arn.to_owned()],
+        zones: vec![zone(A, zones[0]), zone(B, zones[1])],
+        expires_in: Duration::from_secs(30 * 60),
+        reach,
+    };
+    let provider = Provider::AwsZonalShift(settings.clone());
+    ZonalShift::new(&ControlSpec { name: "zones".into(), provider }, &settings)
+}
+
+/// The double.
+struct Arc {
+    server: Child,
+    home: tempfile::TempDir,
+    port: u16,
+}
+
+impl Drop for Arc {
+    fn drop(&mut self) {
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
+
+impl Arc {
+    async fn start(more: &[&str]) -> Arc {
+        let port = free_port();
+        let double =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/aws/zonal_shift.py");
+        let server = Command::new(python())
+            .arg(double)
+            .arg(port.to_string())
+            .args(more)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("python is installed");
+        let arc = Arc { server, home: tempfile::tempdir().unwrap(), port };
+        within_bounds("the double answers", async || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        })
+        .await;
+        arc
+    }
+
+    fn control(&self) -> ZonalShift {
+        self.control_of(ARN, ["euw1-az1", "euw1-az2"])
+    }
+
+    fn control_of(&self, arn: &str, zones: [&str; 2]) -> ZonalShift {
+        control(reach_in(&self.home, self.port), arn, zones)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        use std::io::{Read, Write};
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let length = body.len();
+        write!(stream, "{method} {path} HTTP/1.0\r\ncontent-length: {length}\r\n\r\n{body}")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// The calls of this name that it took.
+    fn asked(&self, operation: &str) -> Vec<Value> {
+        let all = self.ask("GET", "/asked", "");
+        let all = all.as_array().unwrap().iter();
+        all.filter(|it| it["operation"] == operation).cloned().collect()
+    }
+
+    /// Ends our shift and begins one of its own.
+    fn by_hand(&self) {
+        let started = self.asked("StartZonalShift").len();
+        let id = format!("{started:08}-2222-3333-4444-555566667777");
+        self.ask("DELETE", &format!("/zonalshifts/{id}"), "");
+        let body = format!(
+            r#"{{"resourceIdentifier":"{ARN}","awayFrom":"euw1-az1","expiresIn":"1h","comment":"people"}}"#
+        );
+        assert_eq!(self.ask("POST", "/zonalshifts", &body)["status"], "ACTIVE");
+    }
+}
+
+#[tokio::test]
+async fn zonal_shift_keeps_the_contract_and_leaves_another_hand_alone() {
+    let arc = Arc::start(&[]).await;
+    contract::holds(&arc.control(), &drain()).await;
+    let started = arc.asked("StartZonalShift");
+    assert_eq!(started.len(), 1, "cutting what is cut starts no other: {started:?}");
+    assert_eq!(started[0]["expiresIn"], "30m");
+    let part = format!("{ARN}/euw1-az1");
+    let hand = async { arc.by_hand() };
+    contract::leaves_another_hand_alone(&arc.control(), &drain(), &part, hand).await;
+}
+
+#[tokio::test]
+async fn a_shift_that_moves_nothing_is_not_called_a_cut() {
+    let arc = Arc::start(&["weights-stay"]).await;
+    let control = arc.control();
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&drain()), "{now:?}");
+    control.restore(&before).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn the_end_of_a_shift_moves_on_while_the_drill_lives_and_no_longer() {
+    let arc = Arc::start(&[]).await;
+    let control = arc.control().renewing_every(Duration::from_millis(20));
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    within_bounds("it was renewed", async || arc.asked("UpdateZonalShift").len() >= 2).await;
+    assert_eq!(arc.asked("UpdateZonalShift")[0]["expiresIn"], "30m");
+    drop(control);
+    let renewed = arc.asked("UpdateZonalShift").len();
+
+    // Another process finds the shift by itself.
+    let control = arc.control();
+    assert!(control.inspect().await.unwrap().is_cut(&drain()));
+    control.restore(&before).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before);
+    // One may have been on its way when the first control ended.
+    assert!(arc.asked("UpdateZonalShift").len() <= renewed + 1);
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_told_before_the_cut() {
+    let arc = Arc::start(&[]).await;
+    let error = arc.control_of(&ARN.replace("shop", "nope"), ["euw1-az1", "euw1-az2"]);
+    let error = error.preflight().await.unwrap_err();
+    assert!(error.what.contains("ResourceNotFoundException"), "{error}");
+    let error = arc.control_of(ARN, ["euw1-az1", "euw1-az7"]).preflight().await.unwrap_err();
+    assert!(error.what.contains("euw1-az7") && error.hint.contains("euw1-az3"), "{error}");
+    arc.by_hand();
+    let error = arc.control().preflight().await.unwrap_err();
+    assert!(error.what.contains("already (people)"), "{error}");
+    let state = arc.control().inspect().await.unwrap();
+    assert_eq!(state.parts[&format!("{ARN}/euw1-az1")].passage, Passage::Closed);
+    assert!(state.cuttable(&drain()).parts.is_empty(), "it was not ours to close");
+}
