@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod caddy;
+pub mod exec;
 pub mod gates;
 pub mod haproxy;
 mod log;
@@ -139,6 +140,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
     Ok(match &spec.provider {
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
     })
 }

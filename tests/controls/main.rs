@@ -3,6 +3,7 @@
 
 mod caddy;
 mod contract;
+mod exec;
 mod gates;
 mod haproxy;
 mod world;

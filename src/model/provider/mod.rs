@@ -1,6 +1,7 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
 mod caddy;
+mod exec;
 mod haproxy;
 mod proxy;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{DatacenterId, ModeKind, Text};
 
 pub use caddy::*;
+pub use exec::*;
 pub use haproxy::*;
 pub use proxy::*;
 
@@ -27,6 +29,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Commands of one's own.
+    Exec(ExecSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -35,7 +39,7 @@ pub trait Settings {
     fn key(&self) -> &'static str;
 
     /// The modes in which it can cut.
-    fn modes(&self) -> &'static [ModeKind];
+    fn modes(&self) -> &[ModeKind];
 
     /// What it calls the parts that a cut closes, for a sentence: `servers`.
     fn parts(&self) -> &'static str;
@@ -130,6 +134,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Exec(settings) => settings,
         }
     }
 
@@ -139,6 +144,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Exec(settings) => Some(settings),
         }
     }
 
@@ -148,7 +154,7 @@ impl Provider {
     }
 
     /// The modes in which this provider can cut.
-    pub fn modes(&self) -> &'static [ModeKind] {
+    pub fn modes(&self) -> &[ModeKind] {
         self.settings().modes()
     }
 

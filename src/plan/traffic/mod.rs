@@ -1,6 +1,7 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
 mod caddy;
+mod exec;
 mod haproxy;
 mod proxy;
 
@@ -13,10 +14,11 @@ use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
 use self::caddy::caddy;
+use self::exec::exec;
 use self::haproxy::haproxy;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "exec"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -57,7 +59,8 @@ fn provider(
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
-        _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }
 }
 
