@@ -4,6 +4,7 @@ pub mod api;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod caddy;
+pub mod exec;
 pub mod gates;
 pub mod haproxy;
 mod log;
@@ -147,6 +148,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::AwsRoute53(_) | Provider::AwsZonalShift(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
     })
 }

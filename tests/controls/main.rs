@@ -7,6 +7,7 @@ mod aws_route53;
 mod aws_zonal_shift;
 mod caddy;
 mod contract;
+mod exec;
 mod gates;
 mod haproxy;
 #[cfg(feature = "aws")]

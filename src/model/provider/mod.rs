@@ -4,6 +4,7 @@ mod aws;
 mod aws_route53;
 mod aws_zonal_shift;
 mod caddy;
+mod exec;
 mod haproxy;
 mod proxy;
 
@@ -18,6 +19,7 @@ pub use aws::*;
 pub use aws_route53::*;
 pub use aws_zonal_shift::*;
 pub use caddy::*;
+pub use exec::*;
 pub use haproxy::*;
 pub use proxy::*;
 
@@ -33,6 +35,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Commands of one's own.
+    Exec(ExecSettings),
     /// Weighted records and health checks of AWS Route 53.
     AwsRoute53(Route53Settings),
     /// Resources that AWS shifts away from a zone.
@@ -45,7 +49,7 @@ pub trait Settings {
     fn key(&self) -> &'static str;
 
     /// The modes in which it can cut.
-    fn modes(&self) -> &'static [ModeKind];
+    fn modes(&self) -> &[ModeKind];
 
     /// What it calls the parts that a cut closes, for a sentence: `servers`.
     fn parts(&self) -> &'static str;
@@ -142,6 +146,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Exec(settings) => settings,
         }
     }
 
@@ -153,6 +158,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Exec(settings) => Some(settings),
         }
     }
 
@@ -162,7 +168,7 @@ impl Provider {
     }
 
     /// The modes in which this provider can cut.
-    pub fn modes(&self) -> &'static [ModeKind] {
+    pub fn modes(&self) -> &[ModeKind] {
         self.settings().modes()
     }
 

@@ -37,6 +37,18 @@ fn caddy() {
 }
 
 #[test]
+fn exec() {
+    refused(
+        "exec",
+        &[
+            "{}",
+            "{ inspect: ./a, cut: [], restore: [a, [b]], modes: [] }",
+            "{ inspect: [a], cut: [a], restore: [a], modes: [drian], timeout: 10, shell: true }",
+        ],
+    );
+}
+
+#[test]
 fn aws_route53() {
     refused(
         "aws-route53",

@@ -3,6 +3,7 @@
 mod aws;
 mod aws_zonal_shift;
 mod caddy;
+mod exec;
 mod haproxy;
 mod proxy;
 
@@ -17,10 +18,12 @@ use super::read::{Label, Reader, Value};
 use self::aws::route53;
 use self::aws_zonal_shift::zonal_shift;
 use self::caddy::caddy;
+use self::exec::exec;
 use self::haproxy::haproxy;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "aws-route53", "aws-zonal-shift"];
+const PROVIDERS: &[&str] =
+    &["lab", "proxy", "haproxy", "caddy", "exec", "aws-route53", "aws-zonal-shift"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -63,7 +66,8 @@ fn provider(
         "aws-zonal-shift" => zonal_shift(reader, chosen, datacenters).map(Provider::AwsZonalShift),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
-        _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }
 }
 

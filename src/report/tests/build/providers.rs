@@ -32,12 +32,24 @@ pub fn every_provider() -> Vec<RunRecord> {
         upstreams: vec![CaddyUpstream { datacenter: DatacenterId(0), dial: "10.1.0.1:80".into() }],
         timeout: ms(5000),
     });
+    let mut exec = passed();
+    let words = |act: &str| vec!["./traffic".into(), act.into()];
+    exec.controls[0].provider = Provider::Exec(ExecSettings {
+        inspect: words("inspect"),
+        cut: words("cut"),
+        restore: words("restore"),
+        dir: "/srv".into(),
+        modes: vec![ModeKind::Drain],
+        datacenters: vec!["east".into()],
+        timeout: ms(10_000),
+    });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
     vec![
         route53(),
         zonal_shift(),
         proxy,
         caddy,
+        exec,
         tcp,
         haproxy(HaproxySocket::Unix("/run/haproxy.sock".into())),
     ]
