@@ -3,6 +3,7 @@
 pub mod api;
 pub mod gates;
 pub mod haproxy;
+pub mod kubernetes;
 mod log;
 
 use std::fmt;
@@ -138,5 +139,6 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
     Ok(match &spec.provider {
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })
 }

@@ -196,7 +196,9 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "lab", "notify",
         ],
     ),
-    ("serde_yaml", &["plan"]),
+    // In traffic: the kubeconfig.
+    ("serde_yaml", &["plan", "traffic"]),
+    ("base64", &["traffic"]),
     ("crc32fast", &["journal", "lease", "archive"]),
     // The digest of a plan, and of the environment that it asks for: it is the same plan if they are the same.
     ("ring", &["plan"]),

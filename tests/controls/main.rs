@@ -4,4 +4,5 @@
 mod contract;
 mod gates;
 mod haproxy;
+mod kubernetes;
 mod world;

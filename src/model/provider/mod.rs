@@ -1,6 +1,7 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
 mod haproxy;
+mod kubernetes;
 mod proxy;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{DatacenterId, ModeKind, Text};
 
 pub use haproxy::*;
+pub use kubernetes::*;
 pub use proxy::*;
 
 /// The providers and their settings.
@@ -23,6 +25,8 @@ pub enum Provider {
     Proxy(ProxySettings),
     /// A HAProxy, through its runtime API.
     Haproxy(HaproxySettings),
+    /// A Kubernetes cluster, through its API.
+    Kubernetes(KubernetesSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -125,6 +129,7 @@ impl Provider {
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
+            Provider::Kubernetes(settings) => settings,
         }
     }
 
@@ -133,6 +138,7 @@ impl Provider {
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
+            Provider::Kubernetes(settings) => Some(settings),
         }
     }
 

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod kubernetes;
 mod lab;
 mod ledger;
 mod notify;

@@ -1,6 +1,7 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
 mod haproxy;
+mod kubernetes;
 mod proxy;
 
 use std::collections::HashSet;
@@ -12,9 +13,10 @@ use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
 use self::haproxy::haproxy;
+use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "kubernetes"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -54,6 +56,7 @@ fn provider(
     match chosen.key {
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
+        "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
     }
 }
