@@ -76,7 +76,7 @@ pub struct Drill {
     pub host: String,
     /// Where the addresses of the plan's control planes lie; see [`Addresses::located`].
     pub located: Vec<Vec<DatacenterId>>,
-    /// The controls to cut through, in the order of [`Plan::through`].
+    /// The controls to cut through, in the order of [`Plan::cut_through`].
     pub controls: Vec<Arc<dyn TrafficControl>>,
     /// What asks the services.
     pub probing: Box<dyn Probing>,

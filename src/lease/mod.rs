@@ -26,7 +26,7 @@ pub struct Holder {
 
 /// Where leases come from.
 pub trait Leases {
-    /// Takes the lease of `place`, one of [`crate::model::Provider::places`], for as long as the result lives
+    /// Takes the lease of `place`, one of [`crate::model::Settings::places`], for as long as the result lives
     /// and as the processes that share it do.
     ///
     /// # Errors

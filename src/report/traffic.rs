@@ -117,7 +117,7 @@ pub fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
 /// How long a cut took to be in effect, where that was not at once.
 fn delay(record: &RunRecord, control: &ControlRecord) -> Option<String> {
     let good = || record.calls.iter().filter(|c| c.control == control.name && c.error.is_none());
-    let asked = good().filter(|call| call.act == Act::Cut).next_back()?;
+    let asked = good().rfind(|call| call.act == Act::Cut)?;
     let read = good().find(|call| call.act == Act::Inspect && call.issued >= asked.done)?;
     let (accepted, in_effect) = (asked.done.since(asked.issued), read.done.since(asked.issued));
     (in_effect >= AT_ONCE).then(|| {
