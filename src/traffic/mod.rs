@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod gates;
+pub mod gcp;
 pub mod haproxy;
 pub mod kubernetes;
 mod log;
@@ -139,6 +140,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
     Ok(match &spec.provider {
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
         Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })
 }

@@ -3,6 +3,8 @@
 
 mod contract;
 mod gates;
+mod gcp;
 mod haproxy;
 mod kubernetes;
+mod rest;
 mod world;

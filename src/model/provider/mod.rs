@@ -1,5 +1,6 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
+mod gcp;
 mod haproxy;
 mod kubernetes;
 mod proxy;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DatacenterId, ModeKind, Text};
 
+pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
 pub use proxy::*;
@@ -25,6 +27,8 @@ pub enum Provider {
     Proxy(ProxySettings),
     /// A HAProxy, through its runtime API.
     Haproxy(HaproxySettings),
+    /// Backends of Google Cloud's load balancers.
+    Gcp(GcpSettings),
     /// A Kubernetes cluster, through its API.
     Kubernetes(KubernetesSettings),
 }
@@ -129,6 +133,7 @@ impl Provider {
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
+            Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
         }
     }
@@ -138,6 +143,7 @@ impl Provider {
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
+            Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
         }
     }

@@ -1,6 +1,7 @@
 //! Whole plans, good and bad.
 
 mod bad;
+mod gcp;
 mod good;
 mod hostile;
 mod kubernetes;

@@ -1,5 +1,6 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
+mod gcp;
 mod haproxy;
 mod kubernetes;
 mod proxy;
@@ -12,11 +13,12 @@ use super::address::host_and_port;
 use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
+use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "kubernetes"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "gcp", "kubernetes"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -56,6 +58,7 @@ fn provider(
     match chosen.key {
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
+        "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
     }

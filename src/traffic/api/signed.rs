@@ -89,6 +89,11 @@ impl Signed {
         self.api.refused(request, answer)
     }
 
+    /// As [`Api::senseless`].
+    pub fn senseless(&self, request: &Request, why: &str) -> ControlError {
+        self.api.senseless(request, why)
+    }
+
     /// The token; one other than `refused`, which the API no longer takes.
     async fn token(&self, refused: Option<&str>) -> Result<Option<String>, ControlError> {
         let mut kept = self.kept.lock().await;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::rest::{Answers, Asked, Said, serve};
 
 pub const TOKEN: &str = "let-me-in";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/";
@@ -36,30 +36,10 @@ pub struct State {
     pub heard: Vec<String>,
 }
 
-/// What is asked.
-struct Asked {
-    method: String,
-    path: String,
-    query: String,
-    kind: String,
-    token: String,
-    body: Value,
-}
-
-type Said = (u16, Value);
-
 impl Cluster {
     pub async fn start() -> Cluster {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::new()));
-        let shared = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
-        });
-        Cluster { at, state }
+        Cluster { at: serve(&state).await, state }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -136,46 +116,6 @@ impl State {
     pub fn follow(&mut self) {
         let generation = self.routes[0]["metadata"]["generation"].clone();
         self.routes[0]["status"]["parents"][0]["conditions"][0]["observedGeneration"] = generation;
-    }
-
-    fn answer(&mut self, asked: &Asked) -> Said {
-        self.heard.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
-        if asked.token != format!("Bearer {TOKEN}") {
-            return status(401, "Unauthorized");
-        }
-        let (verb, resource) = match (&*asked.method, &*asked.path) {
-            ("POST", path) if path.ends_with("/selfsubjectaccessreviews") => {
-                return self.review(&asked.body);
-            }
-            ("GET", "/api/v1/namespaces/kube-system") => {
-                return (200, json!({ "metadata": { "name": "kube-system", "uid": "cluster-1" } }));
-            }
-            ("GET", "/api/v1/nodes") => ("list", "nodes"),
-            ("GET", "/api/v1/namespaces/shop/pods") => ("list", "pods"),
-            ("POST", path) if path.ends_with("/eviction") => ("create", "pods/eviction"),
-            ("PATCH", path) if path.starts_with("/api/v1/nodes/") => ("patch", "nodes"),
-            ("GET", path) if path.starts_with(ROUTES) => ("get", "httproutes"),
-            ("PATCH", path) if path.starts_with(ROUTES) => ("patch", "httproutes"),
-            _ => return status(404, "the server could not find the requested resource"),
-        };
-        if self.denied.contains(&&*format!("{verb} {resource}")) {
-            let sentence = format!(
-                "{resource} is forbidden: User \"drill\" cannot {verb} resource \"{resource}\" in API group \"\" at the cluster scope"
-            );
-            return status(403, &sentence);
-        }
-        let name = asked.path.rsplit('/').next().unwrap();
-        match (verb, resource) {
-            ("list", "nodes") => page(&selected(&self.nodes, &asked.query), &asked.query),
-            ("list", _) => page(&self.pods, &asked.query),
-            ("create", _) => self.evict(asked),
-            ("patch", "nodes") => self.cordon(name, asked),
-            ("get", _) => match self.routes.iter().find(|it| it["metadata"]["name"] == name) {
-                Some(route) => (200, route.clone()),
-                None => status(404, &format!("httproutes \"{name}\" not found")),
-            },
-            _ => self.weigh(name, asked),
-        }
     }
 
     fn review(&self, body: &Value) -> Said {
@@ -268,6 +208,48 @@ impl State {
     }
 }
 
+impl Answers for State {
+    fn answer(&mut self, asked: &Asked) -> Said {
+        self.heard.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
+        if asked.token != format!("Bearer {TOKEN}") {
+            return status(401, "Unauthorized");
+        }
+        let (verb, resource) = match (&*asked.method, &*asked.path) {
+            ("POST", path) if path.ends_with("/selfsubjectaccessreviews") => {
+                return self.review(&asked.body);
+            }
+            ("GET", "/api/v1/namespaces/kube-system") => {
+                return (200, json!({ "metadata": { "name": "kube-system", "uid": "cluster-1" } }));
+            }
+            ("GET", "/api/v1/nodes") => ("list", "nodes"),
+            ("GET", "/api/v1/namespaces/shop/pods") => ("list", "pods"),
+            ("POST", path) if path.ends_with("/eviction") => ("create", "pods/eviction"),
+            ("PATCH", path) if path.starts_with("/api/v1/nodes/") => ("patch", "nodes"),
+            ("GET", path) if path.starts_with(ROUTES) => ("get", "httproutes"),
+            ("PATCH", path) if path.starts_with(ROUTES) => ("patch", "httproutes"),
+            _ => return status(404, "the server could not find the requested resource"),
+        };
+        if self.denied.contains(&&*format!("{verb} {resource}")) {
+            let sentence = format!(
+                "{resource} is forbidden: User \"drill\" cannot {verb} resource \"{resource}\" in API group \"\" at the cluster scope"
+            );
+            return status(403, &sentence);
+        }
+        let name = asked.path.rsplit('/').next().unwrap();
+        match (verb, resource) {
+            ("list", "nodes") => page(&selected(&self.nodes, &asked.query), &asked.query),
+            ("list", _) => page(&self.pods, &asked.query),
+            ("create", _) => self.evict(asked),
+            ("patch", "nodes") => self.cordon(name, asked),
+            ("get", _) => match self.routes.iter().find(|it| it["metadata"]["name"] == name) {
+                Some(route) => (200, route.clone()),
+                None => status(404, &format!("httproutes \"{name}\" not found")),
+            },
+            _ => self.weigh(name, asked),
+        }
+    }
+}
+
 /// Of `nodes`, those that the selector `LABEL in (A,B)` takes.
 fn selected(nodes: &[Value], query: &str) -> Vec<Value> {
     let selector = value(query, "labelSelector").expect("nodes are asked for by label");
@@ -298,37 +280,4 @@ fn status(code: u16, message: &str) -> Said {
         "message": message, "code": code,
     });
     (code, body)
-}
-
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    let mut first = String::new();
-    stream.read_line(&mut first).await.ok()?;
-    let (mut length, mut kind, mut token) = (0, String::new(), String::new());
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        match name {
-            "content-length" => length = value.parse().unwrap(),
-            "content-type" => kind = value.to_owned(),
-            "authorization" => token = value.to_owned(),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    let mut words = first.split_whitespace();
-    let (method, whole) = (words.next()?.to_owned(), words.next()?);
-    let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-    let (path, query) = (path.to_owned(), query.to_owned());
-    let (code, said) =
-        state.lock().unwrap().answer(&Asked { method, path, query, kind, token, body });
-    let said = said.to_string();
-    let head = format!(
-        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        said.len()
-    );
-    stream.write_all((head + &said).as_bytes()).await.ok()
 }

@@ -26,5 +26,40 @@ pub fn every_provider() -> Vec<RunRecord> {
         record
     };
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))]
+    let cloud = |provider| {
+        let mut record = passed();
+        record.controls[0].provider = provider;
+        record
+    };
+    let routes = KubernetesBy::Routes(vec![KubernetesBackends {
+        datacenter: DatacenterId(0),
+        backends: vec![KubernetesBackend {
+            namespace: "shop".into(),
+            route: "web".into(),
+            service: "web-a".into(),
+        }],
+    }]);
+    let nodes = KubernetesBy::Nodes(KubernetesNodes {
+        label: "zone".into(),
+        zones: vec![KubernetesZone { datacenter: DatacenterId(0), zone: "a".into() }],
+        namespaces: vec!["shop".into()],
+        evict_within: ms(12_000),
+    });
+    let context = KubernetesAccess::Context { name: "drill".into(), kubeconfig: None };
+    let kubernetes = |access, by| {
+        let server = Some("https://api.example:6443".into());
+        let timeout = ms(5000);
+        cloud(Provider::Kubernetes(KubernetesSettings { access, server, by, timeout }))
+    };
+    let gcp = GcpSettings {
+        project: "shop-1".into(),
+        services: vec![GcpService { region: Some("r1".into()), name: "web".into() }],
+        groups: vec![GcpGroups { datacenter: DatacenterId(0), patterns: vec!["r1-a/*".into()] }],
+        endpoint: None,
+        timeout: ms(5000),
+    };
+    let clusters = [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
+    let clouds = [cloud(Provider::Gcp(gcp))].into_iter().chain(clusters);
+    let local = vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))];
+    local.into_iter().chain(clouds).collect()
 }
