@@ -47,7 +47,7 @@ pub async fn locate(plan: &Plan) -> Addresses {
         return addresses;
     }
     let ends = plan.traffic.iter().flat_map(|control| control.provider.settings().endpoints());
-    let ends = ends.map(Text::reveal_plain);
+    let ends = ends.filter_map(|end| host_and_port(&end.reveal_plain()));
     let wanted = of_control_planes(plan).chain(ends).chain(asked(plan).into_values().flatten());
     let found = resolve(wanted.collect()).await;
     addresses.located = located_by(plan, &found);
@@ -154,7 +154,8 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
     asked.collect()
 }
 
-fn host_and_port(url: &str) -> Option<String> {
+/// `HOST:PORT` of a URL, or of what is `HOST:PORT` already.
+pub(super) fn host_and_port(url: &str) -> Option<String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.contains(':').then(|| url.to_owned());
     };
@@ -195,7 +196,7 @@ fn controls(plan: &Plan, found: &Found) -> Vec<Against> {
         control.provider.settings().endpoints().into_iter().map(move |end| (control, end))
     });
     ends.filter_map(|(control, end)| {
-        let lies = all_cut(plan, found.get(&end.reveal_plain())?)?;
+        let lies = all_cut(plan, found.get(&host_and_port(&end.reveal_plain())?)?)?;
         let what = format!(
             "traffic control {} is steered at {end}, which {lies}: the way back would be cut with it",
             control.name

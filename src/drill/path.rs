@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::addresses::look_up;
+use super::addresses::{host_and_port, look_up};
 use crate::model::{ControlSpec, DatacenterId, Plan, Provider, ServedBySource, Text, Why};
 
 /// Why the restore would have to go through the datacenter to be cut, as far as addresses tell.
@@ -11,7 +11,8 @@ pub(super) async fn through_the_cut(plan: &Plan) -> Vec<Why> {
     for control in plan.cut_through() {
         for endpoint in control.provider.settings().endpoints() {
             // A name that cannot be resolved is preflight's to report: it cannot be read either.
-            let addresses = look_up(&endpoint.reveal_plain()).await;
+            let Some(address) = host_and_port(&endpoint.reveal_plain()) else { continue };
+            let addresses = look_up(&address).await;
             let leads = |address| leads(plan, control, endpoint, address);
             reasons.extend(addresses.into_iter().filter_map(leads).take(1));
         }

@@ -82,34 +82,21 @@ impl World {
         answer
     }
 
-    /// Opens a download that does not end by itself, until its first bytes are there.
+    /// What clients ask.
+    pub fn front(&self) -> Front {
+        Front::new(self.path("front.sock"))
+    }
+
     pub async fn download(&self) -> Download {
-        Download::start(self.request("/endless", "").await).await
+        self.front().download().await
     }
 
-    /// Who answers one request that carries `headers`.
     pub async fn served_by(&self, headers: &str) -> String {
-        let mut stream = self.request("/", headers).await;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let header = answer.lines().find_map(|line| line.strip_prefix("x-datacenter: "));
-        header.unwrap_or_else(|| panic!("no datacenter in {answer}")).to_owned()
+        self.front().served_by(headers).await
     }
 
-    /// Who answers the next `count` requests.
     pub async fn served(&self, count: usize) -> Vec<String> {
-        let mut served = Vec::new();
-        for _ in 0..count {
-            served.push(self.served_by("").await);
-        }
-        served
-    }
-
-    async fn request(&self, path: &str, headers: &str) -> BufReader<UnixStream> {
-        let mut stream = UnixStream::connect(self.path("front.sock")).await.unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        BufReader::new(stream)
+        self.front().served(count).await
     }
 
     async fn ready(&self) {
@@ -142,6 +129,55 @@ pub fn control(socket: HaproxySocket) -> Haproxy {
     Haproxy::new(&ControlSpec { name: "edge".into(), provider }).unwrap()
 }
 
+/// What clients ask: the socket of a load balancer.
+pub struct Front {
+    pub path: PathBuf,
+}
+
+impl Front {
+    pub fn new(path: PathBuf) -> Front {
+        Front { path }
+    }
+
+    /// Opens a download that does not end by itself, until its first bytes are there.
+    pub async fn download(&self) -> Download {
+        Download::start(self.request("/endless", "").await).await
+    }
+
+    /// Who answers one request that carries `headers`.
+    pub async fn served_by(&self, headers: &str) -> String {
+        let mut stream = self.request("/", headers).await;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        datacenter(&answer).unwrap_or_else(|| panic!("no datacenter in {answer}"))
+    }
+
+    /// Who answers the next `count` requests.
+    pub async fn served(&self, count: usize) -> Vec<String> {
+        let mut served = Vec::new();
+        for _ in 0..count {
+            served.push(self.served_by("").await);
+        }
+        served
+    }
+
+    async fn request(&self, path: &str, headers: &str) -> BufReader<UnixStream> {
+        let mut stream = UnixStream::connect(&self.path).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        BufReader::new(stream)
+    }
+}
+
+/// The datacenter that a head of an answer names.
+fn datacenter(head: &str) -> Option<String> {
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("x-datacenter").then(|| value.trim().to_owned())
+    };
+    head.lines().find_map(field)
+}
+
 /// A download under way.
 pub struct Download {
     stream: BufReader<UnixStream>,
@@ -157,10 +193,7 @@ impl Download {
             stream.read_line(&mut line).await.unwrap();
             match line.trim() {
                 "" => break,
-                line => {
-                    datacenter =
-                        line.strip_prefix("x-datacenter: ").map_or(datacenter, str::to_owned)
-                }
+                line => datacenter = self::datacenter(line).unwrap_or(datacenter),
             }
         }
         stream.read_u8().await.unwrap();
@@ -204,7 +237,7 @@ pub async fn within_bounds(what: &str, mut done: impl AsyncFnMut() -> bool) {
 }
 
 /// A web server that names its datacenter; `/endless` is a download without an end.
-async fn web_server(datacenter: &'static str) -> std::net::SocketAddr {
+pub async fn web_server(datacenter: &'static str) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
+mod caddy;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DatacenterId, ModeKind, Text};
 
+pub use caddy::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
@@ -27,6 +29,8 @@ pub enum Provider {
     Proxy(ProxySettings),
     /// A HAProxy, through its runtime API.
     Haproxy(HaproxySettings),
+    /// A Caddy, through its admin API.
+    Caddy(CaddySettings),
     /// Backends of Google Cloud's load balancers.
     Gcp(GcpSettings),
     /// A Kubernetes cluster, through its API.
@@ -60,7 +64,7 @@ pub trait Settings {
     /// Every text of the plan in it, to be filled in again: each may hold a secret.
     fn texts_mut(&mut self) -> Vec<&mut Text>;
 
-    /// The `HOST:PORT` that its calls go to; none where it is reached without a network.
+    /// Where its calls go to, `HOST:PORT` or a URL; nothing where it is reached without a network.
     fn endpoints(&self) -> Vec<&Text> {
         Vec::new()
     }
@@ -133,6 +137,7 @@ impl Provider {
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
+            Provider::Caddy(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
         }
@@ -143,6 +148,7 @@ impl Provider {
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
+            Provider::Caddy(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
         }
@@ -184,10 +190,15 @@ impl Provider {
     }
 }
 
-/// Whether `HOST:PORT` is of this machine alone.
+/// Whether `HOST:PORT`, or a URL, is of this machine alone.
 fn is_loopback(at: &Text) -> bool {
     let at = at.reveal_plain();
-    let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
+    let authority = at.split_once("://").map_or(at.as_str(), |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address: Option<std::net::IpAddr> = host.parse().ok();
     host == "localhost" || address.is_some_and(|address| address.is_loopback())

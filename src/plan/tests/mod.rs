@@ -9,6 +9,7 @@ mod lab;
 mod ledger;
 mod notify;
 mod placement;
+mod providers;
 pub(super) mod schema;
 
 use std::collections::BTreeMap;

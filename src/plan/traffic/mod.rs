@@ -1,5 +1,6 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
+mod caddy;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -9,16 +10,17 @@ use std::collections::HashSet;
 
 use crate::model::{ControlSpec, Provider, Text};
 
-use super::address::host_and_port;
+use super::address::{host_and_port, url};
 use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
+use self::caddy::caddy;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "gcp", "kubernetes"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "gcp", "kubernetes"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -58,9 +60,10 @@ fn provider(
     match chosen.key {
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
+        "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
-        _ => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),
     }
 }
 
@@ -68,4 +71,23 @@ fn provider(
 fn target(reader: &mut Reader, value: Value) -> Option<Text> {
     let text = reader.text(value, false)?;
     host_and_port(reader, &text, &text.value.reveal_plain()).then_some(text.value)
+}
+
+/// The URL of an API, known when the plan is read.
+fn api(reader: &mut Reader, value: Value) -> Option<Text> {
+    let text = reader.text(value, false)?;
+    if !url(reader, &text) {
+        return None;
+    }
+    if text.value.reveal_plain().contains(['?', '#']) {
+        let what = "the URL of an API has no query and no fragment";
+        reader.findings.error(
+            "bad-value",
+            text.span,
+            what,
+            "leave out what stands from `?` or `#` on",
+        );
+        return None;
+    }
+    Some(text.value)
 }

@@ -181,12 +181,12 @@ async fn a_restore_goes_on_after_a_refusal_and_names_what_is_gone() {
 async fn credentials_that_are_not_good_are_told_and_not_shown() {
     let google = Google::start().await;
     let spec = control(google.at).spec().clone();
-    let control = Gcp::with(&spec, Box::new(Token("ya29.expired"))).unwrap();
+    let control = Gcp::with(&spec, Box::new(Token("ya29.stale"))).unwrap();
     let error = control.inspect().await.unwrap_err();
     let what = "401 Unauthorized: Request had invalid authentication credentials.";
     assert!(error.what.contains(what), "{error}");
     let shown = format!("{error} {:?}", control.exchanges());
-    assert!(!shown.contains("expired"), "{shown}");
+    assert!(!shown.contains("stale"), "{shown}");
 }
 
 #[tokio::test]

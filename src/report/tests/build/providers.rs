@@ -25,6 +25,13 @@ pub fn every_provider() -> Vec<RunRecord> {
         });
         record
     };
+    let mut caddy = passed();
+    caddy.controls[0].provider = Provider::Caddy(CaddySettings {
+        url: "http://127.0.0.1:2019".into(),
+        id: "edge".into(),
+        upstreams: vec![CaddyUpstream { datacenter: DatacenterId(0), dial: "10.1.0.1:80".into() }],
+        timeout: ms(5000),
+    });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
     let cloud = |provider| {
         let mut record = passed();
@@ -60,6 +67,6 @@ pub fn every_provider() -> Vec<RunRecord> {
     };
     let clusters = [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
     let clouds = [cloud(Provider::Gcp(gcp))].into_iter().chain(clusters);
-    let local = vec![proxy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))];
+    let local = vec![proxy, caddy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))];
     local.into_iter().chain(clouds).collect()
 }
