@@ -1,6 +1,7 @@
 //! Traffic controls: one trait, one file a provider.
 
 pub mod api;
+pub mod azure;
 pub mod caddy;
 pub mod gates;
 pub mod gcp;
@@ -142,6 +143,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
+        Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
         Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })

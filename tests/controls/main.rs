@@ -1,6 +1,7 @@
 //! Traffic controls against what they steer: real HAProxies, real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod azure;
 mod caddy;
 mod contract;
 mod gates;

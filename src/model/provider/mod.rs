@@ -1,5 +1,6 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
+mod azure;
 mod caddy;
 mod gcp;
 mod haproxy;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DatacenterId, ModeKind, Text};
 
+pub use azure::*;
 pub use caddy::*;
 pub use gcp::*;
 pub use haproxy::*;
@@ -31,6 +33,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Endpoints of an Azure Traffic Manager profile.
+    Azure(AzureSettings),
     /// Backends of Google Cloud's load balancers.
     Gcp(GcpSettings),
     /// A Kubernetes cluster, through its API.
@@ -138,6 +142,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
         }
@@ -149,6 +154,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
         }

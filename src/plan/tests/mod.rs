@@ -1,5 +1,6 @@
 //! Whole plans, good and bad.
 
+mod azure;
 mod bad;
 mod gcp;
 mod good;

@@ -1,5 +1,6 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
+mod azure;
 mod caddy;
 mod gcp;
 mod haproxy;
@@ -14,13 +15,14 @@ use super::address::{host_and_port, url};
 use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
+use self::azure::azure;
 use self::caddy::caddy;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "gcp", "kubernetes"];
+const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "azure", "gcp", "kubernetes"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -61,6 +63,7 @@ fn provider(
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),

@@ -66,7 +66,19 @@ pub fn every_provider() -> Vec<RunRecord> {
         timeout: ms(5000),
     };
     let clusters = [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    let clouds = [cloud(Provider::Gcp(gcp))].into_iter().chain(clusters);
+    let azure = AzureSettings {
+        subscription: "sub-1".into(),
+        resource_group: "shop".into(),
+        profile: "web".into(),
+        endpoints: vec![AzureEndpoints {
+            datacenter: DatacenterId(0),
+            patterns: vec!["a-*".into()],
+        }],
+        endpoint: None,
+        timeout: ms(5000),
+    };
+    let clouds =
+        [cloud(Provider::Gcp(gcp)), cloud(Provider::Azure(azure))].into_iter().chain(clusters);
     let local = vec![proxy, caddy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))];
     local.into_iter().chain(clouds).collect()
 }
