@@ -10,6 +10,7 @@ extern crate self as firedrill;
 pub mod archive;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod drill;
 pub mod guard;
 pub mod init;

@@ -6,6 +6,7 @@
 
 mod address;
 mod calendar;
+mod command;
 mod cycle;
 mod decode;
 mod draft;

@@ -39,12 +39,14 @@ pub const ROOMS: &[Room] = &[
     // What past runs say together: which files they are in is for the command line to know.
     Room { name: "past", imports: &["model"], never: IO },
     Room { name: "journal", imports: &["model"], never: NETWORK },
-    Room { name: "traffic", imports: &["model", "proxy", "wire"], never: &["std::fs"] },
+    // What a plan has run runs alike, whether it keeps a ledger or steers traffic.
+    Room { name: "command", imports: &["model"], never: NETWORK },
+    Room { name: "traffic", imports: &["model", "proxy", "wire", "command"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
     // Users and providers are asked by clients of their own: the way back owes nothing to what is measured. How a URL is
     // read and whom TLS trusts is the same for both.
     Room { name: "wire", imports: &["model"], never: IO },
-    Room { name: "probe", imports: &["model", "clock", "wire"], never: &[] },
+    Room { name: "probe", imports: &["model", "clock", "wire", "command"], never: &[] },
     // The kill switch may be a file.
     Room { name: "guard", imports: &["model", "clock", "probe"], never: &[] },
     Room {
@@ -168,8 +170,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "clock", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill", "notify",
-            "cli",
+            "clock", "command", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill",
+            "notify", "cli",
         ],
     ),
     ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
@@ -185,7 +187,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["wire"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
-    ("rustix", &["proxy", "probe", "lab", "clock", "lease", "screen", "cli"]),
+    ("rustix", &["proxy", "command", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.
     (
         "serde",

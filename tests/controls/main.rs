@@ -4,6 +4,7 @@
 mod azure;
 mod caddy;
 mod contract;
+mod exec;
 mod gates;
 mod gcp;
 mod haproxy;

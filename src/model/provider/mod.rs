@@ -2,6 +2,7 @@
 
 mod azure;
 mod caddy;
+mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -16,6 +17,7 @@ use super::{DatacenterId, ModeKind, Text};
 
 pub use azure::*;
 pub use caddy::*;
+pub use exec::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
@@ -33,6 +35,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Commands of one's own.
+    Exec(ExecSettings),
     /// Endpoints of an Azure Traffic Manager profile.
     Azure(AzureSettings),
     /// Backends of Google Cloud's load balancers.
@@ -47,7 +51,7 @@ pub trait Settings {
     fn key(&self) -> &'static str;
 
     /// The modes in which it can cut.
-    fn modes(&self) -> &'static [ModeKind];
+    fn modes(&self) -> &[ModeKind];
 
     /// What it calls the parts that a cut closes, for a sentence: `servers`.
     fn parts(&self) -> &'static str;
@@ -142,6 +146,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Exec(settings) => settings,
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
@@ -154,6 +159,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Exec(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
@@ -166,7 +172,7 @@ impl Provider {
     }
 
     /// The modes in which this provider can cut.
-    pub fn modes(&self) -> &'static [ModeKind] {
+    pub fn modes(&self) -> &[ModeKind] {
         self.settings().modes()
     }
 

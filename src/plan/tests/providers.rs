@@ -35,3 +35,15 @@ fn caddy() {
         ],
     );
 }
+
+#[test]
+fn exec() {
+    refused(
+        "exec",
+        &[
+            "{}",
+            "{ inspect: ./a, cut: [], restore: [a, [b]], modes: [] }",
+            "{ inspect: [a], cut: [a], restore: [a], modes: [drian], timeout: 10, shell: true }",
+        ],
+    );
+}

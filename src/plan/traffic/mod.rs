@@ -2,6 +2,7 @@
 
 mod azure;
 mod caddy;
+mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -17,12 +18,14 @@ use super::read::{Label, Reader, Value};
 
 use self::azure::azure;
 use self::caddy::caddy;
+use self::exec::exec;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] = &["lab", "proxy", "haproxy", "caddy", "azure", "gcp", "kubernetes"];
+const PROVIDERS: &[&str] =
+    &["lab", "proxy", "haproxy", "caddy", "exec", "azure", "gcp", "kubernetes"];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -63,10 +66,11 @@ fn provider(
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
-        _ => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }
 }
 

@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStdout, Command};
 
-use super::group::Group;
 use super::lines::{Line, Lines};
 use super::{Found, Store, Writer};
 use crate::clock::Clock;
+use crate::command::{Group, Words};
 use crate::model::{
-    DatacenterId, ExecLedger, Name, Offset, Outcome, Phase, Reason, ServedBy, Text, printable,
+    DatacenterId, ExecLedger, Name, Offset, Outcome, Phase, Reason, ServedBy, Text,
 };
 use crate::probe::PrepareError;
 use crate::probe::sample::Progress;
@@ -57,49 +57,8 @@ struct State {
     not_before: Offset,
 }
 
-/// A program and its arguments.
-struct Words {
-    words: Vec<String>,
-    /// Values from the environment that stand in them, with what is shown in their place.
-    secrets: Vec<(String, String)>,
-}
-
-impl Words {
-    fn prepare(command: &[Text]) -> Result<Words, PrepareError> {
-        let words: Vec<String> = command.iter().map(Text::reveal_plain).collect();
-        if words.first().is_none_or(String::is_empty) {
-            return Err(PrepareError::new("the command is empty", "name a program"));
-        }
-        let secrets = command.iter().flat_map(Text::secrets).filter(|secret| !secret.is_empty());
-        let secrets = secrets.map(|secret| (secret.to_owned(), "[secret]".to_owned()));
-        Ok(Words { words, secrets: secrets.collect() })
-    }
-
-    fn command(&self, writer: &Writer) -> Command {
-        // `prepare` has seen to it that there is a program.
-        let (program, arguments) =
-            self.words.split_first().map_or(("", &[][..]), |(program, rest)| (program, rest));
-        let mut command = Command::new(program);
-        command.args(arguments).env("FIREDRILL_PREFIX", writer.prefix());
-        command
-    }
-
-    /// The name of the program alone: its arguments may hold secrets that were typed.
-    fn name(&self) -> String {
-        self.shown(self.words.first().map_or("", String::as_str))
-    }
-
-    /// What a command said, without what it was told in confidence.
-    fn shown(&self, said: &str) -> String {
-        let said = self.secrets.iter().fold(said.to_owned(), |said, (secret, instead)| {
-            said.replace(secret.as_str(), instead)
-        });
-        printable(said.trim())
-    }
-
-    fn not_run(&self, error: &dyn std::fmt::Display) -> String {
-        format!("the command `{}` could not be run: {error}", self.name())
-    }
+fn words(command: &[Text]) -> Result<Words, PrepareError> {
+    Words::new(command).ok_or_else(|| PrepareError::new("the command is empty", "name a program"))
 }
 
 impl ExecStore {
@@ -110,13 +69,19 @@ impl ExecStore {
         datacenters: &[Name],
     ) -> Result<Self, PrepareError> {
         Ok(ExecStore {
-            write: Words::prepare(&exec.write)?,
-            read: Words::prepare(&exec.read)?,
-            remove: exec.remove.as_deref().map(Words::prepare).transpose()?,
+            write: words(&exec.write)?,
+            read: words(&exec.read)?,
+            remove: exec.remove.as_deref().map(words).transpose()?,
             writer,
             datacenters: datacenters.to_vec(),
             state: Mutex::default(),
         })
+    }
+
+    fn command(&self, words: &Words) -> Command {
+        let mut command = words.command();
+        command.env("FIREDRILL_PREFIX", self.writer.prefix());
+        command
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,7 +97,7 @@ impl ExecStore {
             state.not_before = now.plus(state.pause);
         }
         if state.running.is_none() && now >= state.not_before {
-            let started = Running::start(&mut self.write.command(&self.writer), &self.writer);
+            let started = Running::start(&mut self.command(&self.write), &self.writer);
             match started {
                 Ok(running) => state.running = Some(Arc::new(running)),
                 Err(_) => state.not_before = now.plus(PAUSES.1),
@@ -143,7 +108,7 @@ impl ExecStore {
 
     async fn run(&self, words: &Words, found: Option<&mut Found>) -> Result<(), String> {
         let failed = |error: std::io::Error| words.not_run(&error);
-        let mut command = words.command(&self.writer);
+        let mut command = self.command(words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Dropped at the limit, it is killed with all that it started.
         let mut group = Group::start(&mut command).map_err(failed)?;
@@ -174,7 +139,7 @@ impl ExecStore {
 
     /// Finds out whether the command that writes can be started and stays.
     async fn try_writer(&self) -> Result<(), String> {
-        let mut command = self.write.command(&self.writer);
+        let mut command = self.command(&self.write);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut group = Group::start(&mut command).map_err(|error| self.write.not_run(&error))?;
         // Held: the end of its input would be the end of its work.

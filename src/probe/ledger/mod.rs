@@ -3,7 +3,6 @@
 //! Each kind of store is one file. What a missing record means is decided in `measure`.
 
 mod exec;
-mod group;
 mod http;
 mod lines;
 mod nats;

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::probe::ledger::group::Group;
+use crate::command::Group;
 use crate::probe::ledger::lines::{Line, Lines};
 use crate::probe::ledger::{Writer, number};
 

@@ -32,7 +32,24 @@ pub fn every_provider() -> Vec<RunRecord> {
         upstreams: vec![CaddyUpstream { datacenter: DatacenterId(0), dial: "10.1.0.1:80".into() }],
         timeout: ms(5000),
     });
+    let mut exec = passed();
+    let words = |act: &str| vec!["./traffic".into(), act.into()];
+    exec.controls[0].provider = Provider::Exec(ExecSettings {
+        inspect: words("inspect"),
+        cut: words("cut"),
+        restore: words("restore"),
+        dir: "/srv".into(),
+        modes: vec![ModeKind::Drain],
+        datacenters: vec!["east".into()],
+        timeout: ms(10_000),
+    });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
+    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).collect()
+}
+
+/// Those of providers in the cloud.
+fn clouds() -> Vec<RunRecord> {
     let cloud = |provider| {
         let mut record = passed();
         record.controls[0].provider = provider;
@@ -65,7 +82,6 @@ pub fn every_provider() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
-    let clusters = [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
     let azure = AzureSettings {
         subscription: "sub-1".into(),
         resource_group: "shop".into(),
@@ -77,8 +93,7 @@ pub fn every_provider() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
-    let clouds =
-        [cloud(Provider::Gcp(gcp)), cloud(Provider::Azure(azure))].into_iter().chain(clusters);
-    let local = vec![proxy, caddy, tcp, haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()))];
-    local.into_iter().chain(clouds).collect()
+    let [cluster, pod] =
+        [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
+    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod]
 }

@@ -7,14 +7,14 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A running command in a process group of its own. Dropped, the whole group is killed.
-pub(super) struct Group {
+pub struct Group {
     child: Child,
     leader: Option<Pid>,
 }
 
 impl Group {
     /// Starts `command`.
-    pub(super) fn start(command: &mut Command) -> std::io::Result<Group> {
+    pub fn start(command: &mut Command) -> std::io::Result<Group> {
         // Not of our group, either: a Ctrl-C is for the drill, which ends the command when it is done with it.
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -22,12 +22,12 @@ impl Group {
     }
 
     /// The command itself.
-    pub(super) fn child(&mut self) -> &mut Child {
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// Waits until the command has ended, and ends what it left behind.
-    pub(super) async fn end(mut self) -> std::io::Result<ExitStatus> {
+    pub async fn end(mut self) -> std::io::Result<ExitStatus> {
         if let Some(leader) = self.leader {
             exited(leader).await?;
         }
