@@ -3,10 +3,13 @@
 pub mod api;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod azure;
 pub mod caddy;
 pub mod exec;
 pub mod gates;
+pub mod gcp;
 pub mod haproxy;
+pub mod kubernetes;
 mod log;
 
 use std::fmt;
@@ -150,6 +153,9 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
+        Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
+        Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
+        Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })
 }
 

@@ -1,12 +1,13 @@
 //! TLS by rustls with ring: whom we trust, and why a handshake failed.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::Unusable;
@@ -37,6 +38,57 @@ pub fn trusting(ca: Option<&Path>) -> Result<ClientConfig, Unusable> {
         None => system_roots()?,
     };
     Ok(config()?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Certificates and a key that stand in memory, as PEM.
+#[derive(Clone, Copy, Default)]
+pub struct Pem<'a> {
+    /// The authorities whose servers are trusted; without them the system's.
+    pub authorities: Option<&'a [u8]>,
+    /// Who the client is: its certificate with those that lead to an authority, and the key.
+    pub client: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl fmt::Debug for Pem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is secret.
+        f.write_str("Pem")
+    }
+}
+
+/// A client's settings made of `pem`.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn identified(pem: Pem<'_>) -> Result<ClientConfig, Unusable> {
+    let refuse = |what: &str, why: String| {
+        let hint = "see the certificates and keys that the credentials name";
+        Unusable::new(format!("{what} cannot be used: {}", printable(&why)), hint)
+    };
+    let roots = match pem.authorities {
+        None => system_roots()?,
+        Some(text) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(text) {
+                let added = certificate
+                    .map_err(|error| error.to_string())
+                    .and_then(|it| roots.add(it).map_err(|error| error.to_string()));
+                added.map_err(|why| refuse("the certificate authority", why))?;
+            }
+            if roots.is_empty() {
+                return Err(refuse("the certificate authority", "there is none in it".to_owned()));
+            }
+            Arc::new(roots)
+        }
+    };
+    let config = config()?.with_root_certificates(roots);
+    let Some((chain, key)) = pem.client else { return Ok(config.with_no_client_auth()) };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+    let chain = chain.map_err(|error| refuse("the client's certificate", error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(key);
+    let key = key.map_err(|error| refuse("the client's key", error.to_string()))?;
+    let config = config.with_client_auth_cert(chain, key);
+    config.map_err(|error| refuse("the client's certificate", error.to_string()))
 }
 
 /// Why a handshake failed, and what to do.

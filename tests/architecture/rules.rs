@@ -126,7 +126,13 @@ pub const ONLY: &[Only] = &[
     Only { what: "SystemTime::now", places: &["src/clock.rs"], why: "take a `Clock`" },
     Only {
         what: "Timestamp::now",
-        places: &["src/drill/conductor.rs", "src/drill/setup.rs", "src/cli/state.rs"],
+        // A signed request for a token says when it was made.
+        places: &[
+            "src/drill/conductor.rs",
+            "src/drill/setup.rs",
+            "src/cli/state.rs",
+            "src/traffic/gcp/token.rs",
+        ],
         why: "wall time is stored once a run, for display",
     },
     Only {
@@ -204,10 +210,13 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "lab", "notify",
         ],
     ),
-    ("serde_yaml", &["plan"]),
+    // In traffic: the kubeconfig.
+    ("serde_yaml", &["plan", "traffic"]),
+    ("base64", &["traffic"]),
     ("crc32fast", &["journal", "lease", "archive"]),
+    // In traffic: a service account signs what it asks a token with.
     // The digest of a plan, and of the environment that it asks for: it is the same plan if they are the same.
-    ("ring", &["plan"]),
+    ("ring", &["plan", "traffic"]),
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),

@@ -5,11 +5,15 @@
 mod aws_route53;
 #[cfg(feature = "aws")]
 mod aws_zonal_shift;
+mod azure;
 mod caddy;
 mod contract;
 mod exec;
 mod gates;
+mod gcp;
 mod haproxy;
+mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
+mod rest;
 mod world;

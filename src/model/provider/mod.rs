@@ -3,9 +3,12 @@
 mod aws;
 mod aws_route53;
 mod aws_zonal_shift;
+mod azure;
 mod caddy;
 mod exec;
+mod gcp;
 mod haproxy;
+mod kubernetes;
 mod proxy;
 
 use std::collections::BTreeSet;
@@ -18,9 +21,12 @@ use super::{DatacenterId, ModeKind, Text};
 pub use aws::*;
 pub use aws_route53::*;
 pub use aws_zonal_shift::*;
+pub use azure::*;
 pub use caddy::*;
 pub use exec::*;
+pub use gcp::*;
 pub use haproxy::*;
+pub use kubernetes::*;
 pub use proxy::*;
 
 /// The providers and their settings.
@@ -37,6 +43,12 @@ pub enum Provider {
     Caddy(CaddySettings),
     /// Commands of one's own.
     Exec(ExecSettings),
+    /// Endpoints of an Azure Traffic Manager profile.
+    Azure(AzureSettings),
+    /// Backends of Google Cloud's load balancers.
+    Gcp(GcpSettings),
+    /// A Kubernetes cluster, through its API.
+    Kubernetes(KubernetesSettings),
     /// Weighted records and health checks of AWS Route 53.
     AwsRoute53(Route53Settings),
     /// Resources that AWS shifts away from a zone.
@@ -147,6 +159,9 @@ impl Provider {
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
             Provider::Exec(settings) => settings,
+            Provider::Azure(settings) => settings,
+            Provider::Gcp(settings) => settings,
+            Provider::Kubernetes(settings) => settings,
         }
     }
 
@@ -159,6 +174,9 @@ impl Provider {
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
+            Provider::Azure(settings) => Some(settings),
+            Provider::Gcp(settings) => Some(settings),
+            Provider::Kubernetes(settings) => Some(settings),
         }
     }
 

@@ -1,8 +1,11 @@
 //! Whole plans, good and bad.
 
+mod azure;
 mod bad;
+mod gcp;
 mod good;
 mod hostile;
+mod kubernetes;
 mod lab;
 mod ledger;
 mod notify;

@@ -2,9 +2,12 @@
 
 mod aws;
 mod aws_zonal_shift;
+mod azure;
 mod caddy;
 mod exec;
+mod gcp;
 mod haproxy;
+mod kubernetes;
 mod proxy;
 
 use std::collections::HashSet;
@@ -17,13 +20,26 @@ use super::read::{Label, Reader, Value};
 
 use self::aws::route53;
 use self::aws_zonal_shift::zonal_shift;
+use self::azure::azure;
 use self::caddy::caddy;
 use self::exec::exec;
+use self::gcp::gcp;
 use self::haproxy::haproxy;
+use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
-const PROVIDERS: &[&str] =
-    &["lab", "proxy", "haproxy", "caddy", "exec", "aws-route53", "aws-zonal-shift"];
+const PROVIDERS: &[&str] = &[
+    "lab",
+    "proxy",
+    "haproxy",
+    "caddy",
+    "exec",
+    "azure",
+    "gcp",
+    "kubernetes",
+    "aws-route53",
+    "aws-zonal-shift",
+];
 
 /// Reads all traffic controls.
 pub(super) fn controls(
@@ -67,6 +83,9 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
+        "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
+        "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }
 }

@@ -8,6 +8,9 @@ use crate::model::printable;
 /// The longest piece of a body that an error shows, in characters.
 const SHOWN: usize = 200;
 
+/// The longest message of a provider that an error shows, in characters.
+const MESSAGE: usize = 500;
+
 /// The longest piece of a text that is noted, in characters.
 const NOTED: usize = 2000;
 
@@ -19,6 +22,8 @@ pub struct Answer {
     body: Vec<u8>,
     /// Its beginning in one line without secrets; nothing of a private one.
     said: String,
+    /// Of a body that says no, the part for people; it holds no secrets either.
+    message: Option<String>,
     private: bool,
 }
 
@@ -35,7 +40,11 @@ impl Answer {
             // Masked before it is shortened: half of a secret is one too.
             false => shortened(&mask.hide(&String::from_utf8_lossy(&body)), NOTED),
         };
-        Answer { status, headers, body, said, private }
+        let message = match private || status.is_success() {
+            true => None,
+            false => message(&body).map(|text| shortened(&mask.hide(&text), MESSAGE)),
+        };
+        Answer { status, headers, body, said, message, private }
     }
 
     /// Its status.
@@ -83,7 +92,10 @@ impl Answer {
 
     /// Its status and the beginning of what it says, for people.
     pub fn words(&self) -> String {
-        self.told(SHOWN)
+        match &self.message {
+            Some(message) => format!("{}: {message}", self.status),
+            None => self.told(SHOWN),
+        }
     }
 
     /// The same for the log.
@@ -111,6 +123,13 @@ impl Answer {
             _ => "see the provider's documentation",
         }
     }
+}
+
+/// What a body of JSON says to people: Kubernetes has a `message`, Google and Azure one of an `error`.
+fn message(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = body.pointer("/error/message").or_else(|| body.get("message"))?.as_str()?;
+    (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
 /// `text` as one line that steers no terminal, of at most `most` characters.

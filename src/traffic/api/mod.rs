@@ -11,6 +11,7 @@ pub(in crate::traffic) mod line;
 pub(in crate::traffic) mod mask;
 mod pause;
 mod request;
+mod signed;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use pause::{Pauses, wait};
 pub use answer::Answer;
 pub use hyper::Method;
 pub use request::Request;
+pub use signed::{Signed, Tokens};
 
 const AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
 
@@ -64,6 +66,8 @@ pub struct Reach<'a> {
     pub secrets: Vec<&'a str>,
     /// The authorities whose servers are trusted; the system's if none are named.
     pub ca: Option<&'a Path>,
+    /// Authorities and a client's certificate that are in memory; where there are any, they go before `ca`.
+    pub pem: tls::Pem<'a>,
     /// How long one request may take, with everything that is asked again for it.
     pub limit: Duration,
 }
@@ -90,7 +94,7 @@ impl Api {
             base: url.path.path().trim_end_matches('/').to_owned(),
             headers: headers(&url.authority, &reach.headers)?,
             host: mask.hide(&url.authority),
-            server: server(url, reach.ca)?,
+            server: server(url, reach)?,
             mask,
             limit: reach.limit,
             log: Log::default(),
@@ -276,7 +280,7 @@ fn told(request: &Request) -> String {
     }
 }
 
-fn server(url: Url, ca: Option<&Path>) -> Result<Server, ControlError> {
+fn server(url: Url, reach: &Reach<'_>) -> Result<Server, ControlError> {
     let host = url.host.trim_matches(['[', ']']).to_owned();
     let tls = match url.secure {
         true => {
@@ -284,7 +288,11 @@ fn server(url: Url, ca: Option<&Path>) -> Result<Server, ControlError> {
                 what: "the host of the address cannot be a server's name in TLS".to_owned(),
                 hint: "mend the address in the plan".to_owned(),
             })?;
-            Some((TlsConnector::from(Arc::new(tls::trusting(ca)?)), name))
+            let config = match (reach.pem.authorities, reach.pem.client) {
+                (None, None) => tls::trusting(reach.ca)?,
+                _ => tls::identified(reach.pem)?,
+            };
+            Some((TlsConnector::from(Arc::new(config)), name))
         }
         false => None,
     };

@@ -5,6 +5,7 @@ use std::fmt;
 use hyper::Method;
 
 /// What to ask.
+#[derive(Clone)]
 pub struct Request {
     pub(super) method: Method,
     /// Below the base, beginning with `/`; or a whole URL below it, as answers name their next page.

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -329,6 +331,28 @@ impl Authority {
         Authority { issuer, pem }
     }
 
+    /// A certificate for `name`, and its key, as PEM.
+    fn identity(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// TLS for a server that wants to know who its clients are, by this authority.
+    fn acceptor_of_the_known(&self) -> TlsAcceptor {
+        let (chain, key) = self.identity("localhost");
+        let chain = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let known = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
+        let config = ServerConfig::builder_with_provider(tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(known.build().unwrap())
+            .with_single_cert(vec![chain], PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap());
+        TlsAcceptor::from(Arc::new(config.unwrap()))
+    }
+
     /// TLS for a server of the name `localhost`.
     fn acceptor(&self) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
@@ -365,6 +389,34 @@ async fn tls_trusts_the_authority_of_the_plan_and_says_what_is_wrong() {
         let error = read.unwrap_err();
         assert!(error.contains(what), "{error}");
         assert_eq!((asked, heard), (1, 0), "a certificate does not get better: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_and_one_that_cannot_be_used_is_told() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let authorities = ours.issuer.pem();
+    let ask = async |client: Option<(&str, &str)>| {
+        let acceptor = Some(ours.acceptor_of_the_known());
+        let provider = Provider::speaking(acceptor, [good(&json!(1))]).await;
+        let base = Text::from(&*format!("https://localhost:{}", provider.at.port()));
+        let client = client.map(|(chain, key)| (chain.as_bytes(), key.as_bytes()));
+        let pem = tls::Pem { authorities: Some(authorities.as_bytes()), client };
+        let reach = Reach { pem, limit: Duration::from_secs(2), ..Reach::default() };
+        Api::new(&base, &reach)?.json::<u32>(&Request::get("/a")).await
+    };
+    let (chain, key) = ours.identity("drill");
+    assert_eq!(ask(Some((&chain, &key))).await, Ok(1));
+    let (unknown, its) = theirs.identity("drill");
+    for (client, what) in [
+        (None, "gave no answer"),
+        (Some((&*unknown, &*its)), "gave no answer"),
+        (Some((&*chain, &*its)), "the client's certificate cannot be used"),
+        (Some((&*chain, "hunter2")), "the client's key cannot be used"),
+        (Some(("hunter2", &*key)), "the client's certificate cannot be used"),
+    ] {
+        let error = ask(client).await.unwrap_err();
+        assert!(error.what.contains(what) && !error.what.contains("hunter2"), "{error}");
     }
 }
 

@@ -40,19 +40,62 @@ pub fn every_provider() -> Vec<RunRecord> {
         restore: words("restore"),
         dir: "/srv".into(),
         modes: vec![ModeKind::Drain],
-        datacenters: vec!["east".into()],
+        datacenters: vec![route53(), zonal_shift(), "east".into()],
         timeout: ms(10_000),
     });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    vec![
-        route53(),
-        zonal_shift(),
-        proxy,
-        caddy,
-        exec,
-        tcp,
-        haproxy(HaproxySocket::Unix("/run/haproxy.sock".into())),
-    ]
+    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
+    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).collect()
+}
+
+/// Those of providers in the cloud.
+fn clouds() -> Vec<RunRecord> {
+    let cloud = |provider| {
+        let mut record = passed();
+        record.controls[0].provider = provider;
+        record
+    };
+    let routes = KubernetesBy::Routes(vec![KubernetesBackends {
+        datacenter: DatacenterId(0),
+        backends: vec![KubernetesBackend {
+            namespace: "shop".into(),
+            route: "web".into(),
+            service: "web-a".into(),
+        }],
+    }]);
+    let nodes = KubernetesBy::Nodes(KubernetesNodes {
+        label: "zone".into(),
+        zones: vec![KubernetesZone { datacenter: DatacenterId(0), zone: "a".into() }],
+        namespaces: vec!["shop".into()],
+        evict_within: ms(12_000),
+    });
+    let context = KubernetesAccess::Context { name: "drill".into(), kubeconfig: None };
+    let kubernetes = |access, by| {
+        let server = Some("https://api.example:6443".into());
+        let timeout = ms(5000);
+        cloud(Provider::Kubernetes(KubernetesSettings { access, server, by, timeout }))
+    };
+    let gcp = GcpSettings {
+        project: "shop-1".into(),
+        services: vec![GcpService { region: Some("r1".into()), name: "web".into() }],
+        groups: vec![GcpGroups { datacenter: DatacenterId(0), patterns: vec!["r1-a/*".into()] }],
+        endpoint: None,
+        timeout: ms(5000),
+    };
+    let azure = AzureSettings {
+        subscription: "sub-1".into(),
+        resource_group: "shop".into(),
+        profile: "web".into(),
+        endpoints: vec![AzureEndpoints {
+            datacenter: DatacenterId(0),
+            patterns: vec!["a-*".into()],
+        }],
+        endpoint: None,
+        timeout: ms(5000),
+    };
+    let [cluster, pod] =
+        [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
+    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod]
 }
 
 fn route53() -> RunRecord {

@@ -1,0 +1,58 @@
+//! Tokens of clients, pods, machines and apps.
+
+use super::token::by;
+use super::*;
+use crate::traffic::api::double::{Provider as Double, good};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What is heard when a token is asked for in an environment of these variables.
+async fn asked(variables: &[(&str, &str)], double: &Double) -> String {
+    let at = format!("http://{}", double.at);
+    let variable = |name: &str| {
+        let mut known = variables.iter();
+        known.find(|(key, _)| *key == name).map(|(_, value)| value.replace("AT", &at))
+    };
+    let source = by(&variable, LIMIT).unwrap();
+    assert_eq!(source.token().await.unwrap().as_deref(), Some("eyJ.secret"));
+    let shown = format!("{:?}", source.exchanges());
+    assert!(!shown.contains("secret") && !shown.contains("hunter"), "{shown}");
+    double.heard().pop().unwrap()
+}
+
+#[tokio::test]
+async fn tokens_come_from_where_azures_tools_have_them() {
+    let given = || good(&json!({ "access_token": "eyJ.secret", "token_type": "Bearer" }));
+    let double = Double::new([given(), given(), given(), given()]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter.jwt\n").unwrap();
+    let client = [
+        ("AZURE_CLIENT_ID", "client"),
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_AUTHORITY_HOST", "AT/"),
+    ];
+    let form = "grant_type=client_credentials&client_id=client&scope=https%3A%2F%2Fmanagement.azure.com%2F.default";
+
+    let heard =
+        asked(&[&client[..], &[("AZURE_CLIENT_SECRET", "hunter/2")]].concat(), &double).await;
+    assert!(heard.starts_with("POST /tenant/oauth2/v2.0/token HTTP/1.1"), "{heard}");
+    assert!(heard.ends_with(&format!("{form}&client_secret=hunter%2F2")), "{heard}");
+
+    let federated = [("AZURE_FEDERATED_TOKEN_FILE", file.path().to_str().unwrap())];
+    let heard = asked(&[&client[..], &federated].concat(), &double).await;
+    assert!(heard.ends_with("jwt-bearer&client_assertion=hunter.jwt"), "{heard}");
+
+    let app = [("IDENTITY_ENDPOINT", "AT/msi/token"), ("IDENTITY_HEADER", "hunter")];
+    let heard = asked(&app, &double).await;
+    let path =
+        "GET /msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fmanagement.azure.com%2F ";
+    assert!(heard.starts_with(path) && heard.contains("x-identity-header: hunter"), "{heard}");
+
+    let machine = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", "AT"), ("AZURE_CLIENT_ID", "mine")];
+    let heard = asked(&machine, &double).await;
+    assert!(
+        heard.starts_with("GET /metadata/identity/oauth2/token?api-version=2018-02-01"),
+        "{heard}"
+    );
+    assert!(heard.contains("&client_id=mine ") && heard.contains("metadata: true"), "{heard}");
+}

@@ -1,0 +1,213 @@
+//! The `gcp` control against a double that is held to Google's discovery document.
+
+mod google;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use firedrill::model::{
+    ControlSpec, CutOrder, GcpGroups, GcpService, GcpSettings, Mode, Passage, Provider, Text,
+};
+use firedrill::traffic::api::Tokens;
+use firedrill::traffic::gcp::Gcp;
+use firedrill::traffic::{ControlError, TrafficControl};
+use serde_json::json;
+
+use self::google::{Google, TOKEN};
+use crate::contract;
+use crate::world::{A, B};
+
+const WEB_A: &str = "global/web/europe-west9-a/instanceGroups/web";
+
+fn drain() -> CutOrder {
+    CutOrder::of(A, Mode::Drain)
+}
+
+struct Token(&'static str);
+
+#[async_trait]
+impl Tokens for Token {
+    async fn token(&self) -> Result<Option<String>, ControlError> {
+        Ok(Some(self.0.to_owned()))
+    }
+}
+
+fn control(at: std::net::SocketAddr) -> Gcp {
+    limited(at, Duration::from_secs(5))
+}
+
+fn limited(at: std::net::SocketAddr, timeout: Duration) -> Gcp {
+    let groups =
+        |datacenter, pattern: &str| GcpGroups { datacenter, patterns: vec![pattern.into()] };
+    let provider = Provider::Gcp(GcpSettings {
+        project: "shop-1".into(),
+        services: vec![
+            GcpService { region: None, name: "web".into() },
+            GcpService { region: Some("europe-west9".into()), name: "pay".into() },
+        ],
+        groups: vec![groups(A, "europe-west9-a/*"), groups(B, "europe-west9-b/*")],
+        endpoint: Some(Text::from(&*format!("http://{at}/compute/v1"))),
+        timeout,
+    });
+    let spec = ControlSpec { name: "glb".into(), provider };
+    Gcp::with(&spec, Box::new(Token(TOKEN))).unwrap()
+}
+
+#[tokio::test]
+async fn gcp_keeps_the_contract_and_no_call_is_unknown_to_google() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let before = google.state().scalers();
+    contract::holds(&control, &drain()).await;
+    assert_eq!(google.state().scalers(), before, "also of what was closed before");
+    let heard = google.state().heard.clone();
+    for words in ["GET /compute/v1/projects/shop-1/global/operations/operation-1", "PATCH"] {
+        assert!(heard.iter().any(|line| line.starts_with(words)), "{words}: {heard:?}");
+    }
+    let shown = format!("{:?}", control.exchanges());
+    assert!(shown.contains("PATCH") && !shown.contains(TOKEN), "{shown}");
+}
+
+#[tokio::test]
+async fn a_cut_takes_all_capacity_of_the_datacenter_and_nothing_else() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    assert_eq!(snapshot.parts.len(), 5, "what no pattern names is not ours: {snapshot:?}");
+    control.cut(&drain(), &snapshot).await.unwrap();
+    assert_eq!(google.state().scalers(), [vec![0.0, 0.5, 1.0], vec![0.0, 0.0, 1.0]]);
+    let backend = &google.state().global["backends"][0];
+    assert_eq!(backend["maxRatePerInstance"], 100.0, "what we do not steer is written back");
+}
+
+#[tokio::test]
+async fn a_capacity_that_another_hand_set_is_left_alone() {
+    let google = Google::start().await;
+    let hand = async {
+        google.state().global["backends"][0]["capacityScaler"] = json!(0.3);
+    };
+    contract::leaves_another_hand_alone(&control(google.at), &drain(), WEB_A, hand).await;
+}
+
+#[tokio::test]
+async fn a_google_that_never_answers_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let control = limited(silent.local_addr().unwrap(), Duration::from_millis(200));
+    contract::gives_up_within(&control, &drain(), Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_changed_at_the_same_time_keeps_what_the_other_hand_did() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    google.state().meanwhile = Some(|service| {
+        service["backends"][1]["capacityScaler"] = json!(0.9);
+    });
+    control.cut(&drain(), &snapshot).await.unwrap();
+    assert_eq!(google.state().scalers()[0], [0.0, 0.9, 1.0]);
+}
+
+#[tokio::test]
+async fn preflight_names_what_is_missing() {
+    type Change = fn(&mut google::State);
+    let cases: [(Change, &str); 5] = [
+        (
+            |it| it.permissions = vec!["compute.backendServices.get"],
+            "does not give us compute.backendServices.update on web",
+        ),
+        (
+            |it| it.permissions.clear(),
+            "compute.backendServices.get and compute.backendServices.update",
+        ),
+        (
+            |it| it.global["backends"].as_array_mut().unwrap().truncate(1),
+            "web has one backend alone",
+        ),
+        (
+            |it| drop(it.global["backends"][0].as_object_mut().unwrap().remove("balancingMode")),
+            "has no balancing mode",
+        ),
+        (
+            |it| {
+                for service in [&mut it.global, &mut it.regional] {
+                    let backends = service["backends"].as_array_mut().unwrap();
+                    backends.retain(|it| !it["group"].as_str().unwrap().contains("west9-b"));
+                }
+            },
+            "no backend is a group `europe-west9-b/*`",
+        ),
+    ];
+    for (change, what) in cases {
+        let google = Google::start().await;
+        change(&mut google.state());
+        let error = control(google.at).preflight().await.unwrap_err();
+        assert!(error.what.contains(what), "{error}");
+        assert!(!google.state().heard.iter().any(|line| line.starts_with("PATCH")));
+    }
+    let google = Google::start().await;
+    control(google.at).preflight().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_google_took_and_did_not_make_is_no_cut() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    google.state().fault =
+        Some(json!({ "code": "QUOTA_EXCEEDED", "message": "Quota 'X' exceeded." }));
+    let error = control.cut(&drain(), &snapshot).await.unwrap_err();
+    assert!(error.what.contains("QUOTA_EXCEEDED Quota 'X' exceeded."), "{error}");
+    google.state().fault = None;
+    google.state().obeys = false;
+    control.cut(&drain(), &snapshot).await.unwrap();
+    assert!(!control.inspect().await.unwrap().is_cut(&drain()));
+}
+
+#[tokio::test]
+async fn a_restore_goes_on_after_a_refusal_and_names_what_is_gone() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    let ours = snapshot.cuttable(&drain());
+    control.cut(&drain(), &snapshot).await.unwrap();
+    drop(google.state().global["backends"].as_array_mut().unwrap().remove(0));
+    let error = control.restore(&ours).await.unwrap_err();
+    assert!(error.what.contains(&format!("{WEB_A} is no longer there")), "{error}");
+    assert_eq!(google.state().scalers()[1], [0.8, 0.0, 1.0]);
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_good_are_told_and_not_shown() {
+    let google = Google::start().await;
+    let spec = control(google.at).spec().clone();
+    let control = Gcp::with(&spec, Box::new(Token("ya29.stale"))).unwrap();
+    let error = control.inspect().await.unwrap_err();
+    let what = "401 Unauthorized: Request had invalid authentication credentials.";
+    assert!(error.what.contains(what), "{error}");
+    let shown = format!("{error} {:?}", control.exchanges());
+    assert!(!shown.contains("stale"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_way_back_by_hand_is_a_command_for_each_backend() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    assert_eq!(snapshot.parts[WEB_A].passage, Passage::Open);
+    let commands = control.by_hand(&snapshot.cuttable(&drain()));
+    let begin = "gcloud compute backend-services update-backend";
+    assert_eq!(
+        commands,
+        [
+            format!(
+                "{begin} pay --project shop-1 --region europe-west9 --network-endpoint-group pay \
+                 --network-endpoint-group-zone europe-west9-a --capacity-scaler 0.8"
+            ),
+            format!(
+                "{begin} web --project shop-1 --global --instance-group web \
+                 --instance-group-zone europe-west9-a --capacity-scaler 1"
+            ),
+        ]
+    );
+}
