@@ -116,6 +116,8 @@ pub fn entry(record: &RunRecord, control: &ControlRecord) -> Entry {
 
 /// How long a cut took to be in effect, where that was not at once.
 fn delay(record: &RunRecord, control: &ControlRecord) -> Option<String> {
+    // A cut that was never in effect is read to the end, too.
+    record.marks.cut_confirmed?;
     let good = || record.calls.iter().filter(|c| c.control == control.name && c.error.is_none());
     let asked = good().rfind(|call| call.act == Act::Cut)?;
     let read = good().find(|call| call.act == Act::Inspect && call.issued >= asked.done)?;

@@ -53,7 +53,6 @@ impl World {
         let handler = json!({
             "@id": "edge", "handler": "reverse_proxy", "upstreams": listed,
             "load_balancing": { "selection_policy": { "policy": policy }, "try_duration": "2s" },
-            "transport": { "protocol": "http", "response_header_timeout": "300ms" },
         });
         let server = json!({
             "listen": [format!("unix/{}", front.path.display())],

@@ -142,6 +142,8 @@ fn a_cut_that_was_accepted_and_in_effect_much_later_says_when() {
         text.contains("; the cut was accepted after 200 ms, and in effect after 31.1 s"),
         "{text}"
     );
+    record.marks.cut_confirmed = None;
+    assert!(!plain(&record, 200).contains("in effect"), "it never was");
 }
 
 #[test]
