@@ -1,7 +1,7 @@
 //! The providers of AWS, by the official SDK.
 //!
 //! The SDK signs, finds credentials, and repeats what failed on the way or was throttled. The connections are our own
-//! ([`wire`]), as for every other provider: one a request, bounded, to nobody else than was asked, and noted.
+//! (`wire`), as for every other provider: one a request, bounded, to nobody else than was asked, and noted.
 
 mod failed;
 mod route53;
