@@ -34,10 +34,10 @@ pub(super) struct InitArgs {
     /// The service that users see
     #[arg(long)]
     service: Option<String>,
-    /// A URL that its users ask (haproxy, proxy)
+    /// A URL that its users ask (haproxy, proxy, aws)
     #[arg(long)]
     url: Option<String>,
-    /// The header field of an answer that names its datacenter (haproxy, proxy)
+    /// The header field of an answer that names its datacenter (haproxy, proxy, aws)
     #[arg(long)]
     header: Option<String>,
     /// The recovery time objective
@@ -58,6 +58,12 @@ pub(super) struct InitArgs {
     /// The servers of the datacenter to lose (proxy)
     #[arg(long, value_name = "HOST:PORT")]
     to: Option<String>,
+    /// What is shifted away from a zone (aws)
+    #[arg(long, value_name = "ARN")]
+    resource: Option<String>,
+    /// The ids of the zones, in the order of the datacenters (aws)
+    #[arg(long, value_name = "ID,ID")]
+    zones: Option<String>,
     /// Ask nothing: what no option says has its default
     #[arg(long)]
     yes: bool,
@@ -75,6 +81,8 @@ enum For {
     Haproxy,
     /// Anything on TCP, behind proxies of firedrill's own
     Proxy,
+    /// Load balancers of AWS, by zonal shifts
+    Aws,
 }
 
 impl From<For> for System {
@@ -83,6 +91,7 @@ impl From<For> for System {
             For::Lab => System::Lab,
             For::Haproxy => System::Haproxy,
             For::Proxy => System::Proxy,
+            For::Aws => System::Aws,
         }
     }
 }
@@ -102,6 +111,8 @@ impl InitArgs {
             (Question::Backend, &self.backend),
             (Question::Listen, &self.listen),
             (Question::To, &self.to),
+            (Question::Resource, &self.resource),
+            (Question::Zones, &self.zones),
         ];
         all.into_iter().filter_map(|(question, it)| Some((question, it.clone()?))).collect()
     }
@@ -167,6 +178,7 @@ fn named(system: System) -> &'static str {
         System::Lab => "lab",
         System::Haproxy => "haproxy",
         System::Proxy => "proxy",
+        System::Aws => "load balancers of AWS",
     }
 }
 
@@ -196,10 +208,10 @@ struct Dialogue<R, W> {
 impl<R: BufRead, W: Write> Dialogue<R, W> {
     fn system(&mut self) -> Result<System, String> {
         loop {
-            let answer = self.ask("What is drilled: lab, haproxy or proxy", "lab")?;
+            let answer = self.ask("What is drilled: lab, haproxy, proxy or aws", "lab")?;
             match For::from_str(answer.as_deref().unwrap_or("lab"), true) {
                 Ok(system) => return Ok(system.into()),
-                Err(_) => self.say("write lab, haproxy or proxy")?,
+                Err(_) => self.say("write lab, haproxy, proxy or aws")?,
             }
         }
     }

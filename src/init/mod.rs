@@ -16,6 +16,8 @@ pub enum System {
     Haproxy,
     /// Anything on TCP, behind proxies that firedrill runs for the length of the drill.
     Proxy,
+    /// Load balancers of AWS, by zonal shifts.
+    Aws,
 }
 
 /// What is asked. The order is that of the questions.
@@ -45,6 +47,10 @@ pub enum Question {
     Listen,
     /// Where the proxy leads to.
     To,
+    /// What AWS shifts away from a zone.
+    Resource,
+    /// The ids of the zones, in the order of the datacenters.
+    Zones,
 }
 
 impl Question {
@@ -63,6 +69,8 @@ impl Question {
             Question::Backend => "HAProxy's backend of the service",
             Question::Listen => "Where the proxy listens, and clients will connect",
             Question::To => "The servers of that datacenter, HOST:PORT",
+            Question::Resource => "The ARN of the load balancer",
+            Question::Zones => "The ids of its zones, in the order of the datacenters",
         }
     }
 }
@@ -71,8 +79,8 @@ impl System {
     /// What has to be known to write a plan for it.
     pub fn questions(self) -> &'static [Question] {
         use Question::{
-            Backend, Datacenters, Header, Listen, Lost, Mode, Name, Service, Socket, To, Url,
-            Within,
+            Backend, Datacenters, Header, Listen, Lost, Mode, Name, Resource, Service, Socket, To,
+            Url, Within, Zones,
         };
         match self {
             System::Lab => &[Name, Datacenters, Lost, Service, Within, Mode],
@@ -81,6 +89,9 @@ impl System {
             }
             System::Proxy => {
                 &[Name, Datacenters, Lost, Service, Url, Header, Within, Mode, Listen, To]
+            }
+            System::Aws => {
+                &[Name, Datacenters, Zones, Lost, Service, Url, Header, Within, Mode, Resource]
             }
         }
     }
@@ -113,14 +124,22 @@ impl Answers {
                 return format!("http://{}/", self.get(Question::Listen));
             }
             (Question::To, _) => return format!("{}.example:80", self.get(Question::Lost)),
+            (Question::Zones, _) => return self.zones_by_default(),
+            (Question::Resource, _) => {
+                "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/0123456789abcdef"
+            }
+            (Question::Datacenters, System::Aws) => "az1, az2, az3",
             (Question::Datacenters, _) => "east, west",
             (Question::Service, System::Lab) => "talk",
             (Question::Service, _) => "web",
             (Question::Url, _) => "https://www.example/",
             (Question::Header, _) => "x-datacenter",
             (Question::Within, System::Lab) => "3s",
+            // A shift is a matter of minutes, as clients go on using names that they know.
+            (Question::Within, System::Aws) => "5m",
             (Question::Within, _) => "30s",
             (Question::Mode, System::Haproxy) => "reset",
+            (Question::Mode, System::Aws) => "drain",
             (Question::Mode, _) => "blackhole",
             (Question::Socket, _) => "/run/haproxy/admin.sock",
             (Question::Listen, _) => "127.0.0.1:8080",
@@ -130,8 +149,19 @@ impl Answers {
 
     /// The datacenters, each by its name.
     pub fn datacenters(&self) -> Vec<String> {
-        let all = self.get(Question::Datacenters);
+        self.list(Question::Datacenters)
+    }
+
+    /// An answer with commas in it, piece by piece.
+    fn list(&self, question: Question) -> Vec<String> {
+        let all = self.get(question);
         all.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// As many ids as there are datacenters.
+    fn zones_by_default(&self) -> String {
+        let ids = (1..=self.datacenters().len()).map(|number| format!("euw1-az{number}"));
+        ids.collect::<Vec<_>>().join(", ")
     }
 
     /// The text of the plan. `budget` is the objective if it could be read: periods and limits follow from it.
@@ -148,12 +178,15 @@ struct Pace {
 }
 
 impl Pace {
+    /// What a plan can hold: 31 days.
+    const LONGEST: u64 = 31 * 24 * 3_600_000;
+
     /// A twentieth of the budget decides it comfortably; more often than 20 ms or more seldom than 1 s helps nobody.
     fn of(budget: Duration) -> Pace {
         let budget = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX).min(30 * 24 * 3_600_000);
         let every = (budget / 20).clamp(20, 1_000);
         let every = if every >= 100 { every / 100 * 100 } else { every / 10 * 10 };
-        Pace { every, at_most: (2 * budget + 10_000).clamp(60_000, 31 * 24 * 3_600_000) }
+        Pace { every, at_most: (2 * budget + 10_000).clamp(60_000, Pace::LONGEST) }
     }
 }
 
@@ -167,7 +200,7 @@ mod tests {
         assert_eq!(pace(3), Pace { every: 100, at_most: 60_000 });
         assert_eq!(pace(600), Pace { every: 1_000, at_most: 1_210_000 });
         assert_eq!(Pace::of(Duration::ZERO).every, 20);
-        assert!(pace(u64::MAX).at_most <= 31 * 24 * 3_600_000, "a plan cannot hold more");
+        assert!(pace(u64::MAX).at_most <= Pace::LONGEST, "a plan cannot hold more");
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn control(system: System) -> &'static str {
         System::Lab => "wan",
         System::Haproxy => "edge",
         System::Proxy => "door",
+        System::Aws => "zones",
     }
 }
 
@@ -117,7 +118,7 @@ fn world(answers: &Answers, datacenters: &[String]) -> String {
         System::Lab => format!(
             "\
 # The built-in world: a balancer with health checks in front of replicas. Three failed checks, 200 ms apart, take a
-# replica out. For systems of your own: `firedrill init --for haproxy` or `--for proxy`.
+# replica out. For systems of your own: `firedrill init --for haproxy`, `--for proxy` or `--for aws`.
 lab:
   balancer: {{ check_every: 200ms, fall: 3, rise: 2 }}
   services:
@@ -167,7 +168,35 @@ traffic:
             quoted(&get(Question::Listen)),
             quoted(&get(Question::To))
         ),
+        System::Aws => shifts(answers, datacenters),
     }
+}
+
+/// Zonal shifts of AWS. A zone too many or too few is for the parser to find.
+fn shifts(answers: &Answers, datacenters: &[String]) -> String {
+    let ids = answers.list(Question::Zones);
+    let count = datacenters.len().max(ids.len());
+    let pairs = (0..count).map(|place| {
+        let datacenter = datacenters.get(place).map_or("\"\"", String::as_str);
+        format!("{datacenter}: {}", word(ids.get(place).map_or("", String::as_str)))
+    });
+    format!(
+        "\
+# Where traffic can be cut: AWS moves what comes to the load balancer away from one zone (ARC zonal shift). It has to allow
+# that: its attribute zonal_shift.config.enabled is true. `firedrill preview` lists the permissions that this takes; the
+# credentials are those of AWS's usual chain. Zones by their ids, which are alike in all accounts:
+#   aws ec2 describe-availability-zones --query 'AvailabilityZones[].[ZoneName,ZoneId]'
+traffic:
+  zones:
+    aws-zonal-shift:
+      resources: [{}]
+      zones: {{ {} }}
+      expires_in: 30m             # should nobody put it back, AWS does; moved on for as long as the drill lives
+
+",
+        quoted(&answers.get(Question::Resource)),
+        pairs.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn service(answers: &Answers, pace: &Pace) -> String {
@@ -203,9 +232,11 @@ services:
 }
 
 fn timing(system: System, pace: &Pace) -> String {
-    let (baseline, stable, hold) = match system {
-        System::Lab => ("3s", "2s", "2s"),
-        _ => ("10s", "5s", "10s"),
+    // How long it takes beside the way back into service is in the longest time that traffic may stay cut.
+    let (baseline, stable, hold, beside) = match system {
+        System::Lab => ("3s", "2s", "2s", 0),
+        System::Aws => ("1m", "1m", "5m", 600_000),
+        _ => ("10s", "5s", "10s", 0),
     };
     format!(
         "\
@@ -216,7 +247,7 @@ timing:
   at_most: {:<19}  # the longest that traffic may stay cut, whatever happens
 
 ",
-        millis(pace.at_most)
+        millis((pace.at_most + beside).min(Pace::LONGEST))
     )
 }
 

@@ -6,9 +6,10 @@ use crate::home::Home;
 
 #[test]
 fn a_plan_for_each_system_is_one_that_check_accepts() {
-    for system in ["lab", "haproxy", "proxy"] {
+    for system in ["lab", "haproxy", "proxy", "aws"] {
         let modes: &[&str] = match system {
             "haproxy" => &["reset", "drain"],
+            "aws" => &["drain"],
             _ => &["blackhole", "reset", "drain"],
         };
         for mode in modes {
@@ -51,6 +52,9 @@ fn answers_that_make_no_plan_write_nothing_and_say_why() {
         (&["--recover-within", "1ms"], "cannot decide `recover_within`"),
         (&["--for", "haproxy", "--mode", "blackhole"], "cannot cut in the mode `blackhole`"),
         (&["--for", "haproxy", "--url", "ftp://x\n  y: z"], "a URL"),
+        (&["--for", "aws", "--mode", "reset"], "cannot cut in the mode `reset`"),
+        (&["--for", "aws", "--zones", "euw1-az1"], ""),
+        (&["--for", "aws", "--resource", "my-balancer"], "ARN"),
         (&["--datacenters", "east"], "nothing can take over"),
         (&["--datacenters", ""], ""),
         (&["--name", "<script>"], "cannot be a name"),
