@@ -68,7 +68,7 @@ impl Leash {
         };
         let share = |with| leases.iter().try_for_each(|lease| lease.share(with));
         share(true).map_err(|error| failed(&error))?;
-        let spawned = command(journal, plan.timing.at_most).spawn();
+        let spawned = command(journal, plan).spawn();
         let unshared = share(false);
         let mut child = spawned.map_err(|error| failed(&error))?;
         unshared.map_err(|error| failed(&error))?;
@@ -124,7 +124,7 @@ fn hand_over(pipe: &mut ChildStdin, mut line: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn command(journal: &Path, at_most: Duration) -> Command {
+fn command(journal: &Path, plan: &Plan) -> Command {
     // The file may have been replaced since we were started; this one is us in any case.
     let us = if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { None };
     let us = us.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| "firedrill".into());
@@ -132,7 +132,8 @@ fn command(journal: &Path, at_most: Duration) -> Command {
     command
         .arg("watchdog")
         .args(["--drill", &std::process::id().to_string()])
-        .args(["--at-most-ms", &at_most.as_millis().to_string()])
+        .args(["--at-most-ms", &plan.timing.at_most.as_millis().to_string()])
+        .args(["--lag-ms", &plan.lag().as_millis().to_string()])
         .arg(journal)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

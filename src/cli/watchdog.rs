@@ -50,6 +50,9 @@ pub(super) struct WatchdogArgs {
     /// The longest that traffic may stay cut
     #[arg(long)]
     at_most_ms: u64,
+    /// What a restore may take longer, until what was accepted is in effect
+    #[arg(long, default_value_t = 0)]
+    lag_ms: u64,
     /// The run's journal
     journal: PathBuf,
 }
@@ -139,7 +142,8 @@ fn listen() -> io::Result<(mpsc::UnboundedReceiver<Phase>, Whom)> {
 async fn guard(args: &WatchdogArgs, mut beats: mpsc::UnboundedReceiver<Phase>) -> Option<Cause> {
     let clock = Clock::start();
     let at_most = Duration::from_millis(args.at_most_ms);
-    let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1) + LAST_CALLS;
+    let lag = Duration::from_millis(args.lag_ms);
+    let restore = at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1) + lag + LAST_CALLS;
     let limits = watchdog::Limits { at_most, restore };
     let mut watchdog = Watchdog::new(limits, since_boot());
     sign(READY);

@@ -338,6 +338,7 @@ fn length(plan: &Plan) -> DrillLength {
         + timing.at_most
         + LAST_READ_LIMIT
         + restore
+        + plan.lag()
         + timing.at_most.max(failback + timing.stable_for)
         + slowest;
     DrillLength { shortest, typical: typical.max(shortest), longest: longest.max(typical) }

@@ -68,6 +68,12 @@ impl Plan {
         self.steps.iter().map(|step| self.controls_of(step).count()).collect()
     }
 
+    /// How long what the controls of the cut accepted may take to be in effect, beyond what a call takes.
+    pub fn lag(&self) -> Duration {
+        let lags = self.cut_through().map(|control| control.provider.settings().lag());
+        lags.max().unwrap_or_default()
+    }
+
     fn controls_of(&self, step: &[usize]) -> impl Iterator<Item = &ControlSpec> {
         step.iter().filter_map(|place| self.traffic.get(*place))
     }

@@ -147,7 +147,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
         unsure: task.look_again,
         last: task.last,
         pause: PAUSES.0,
-        give_up: clock.now().plus(limits.total),
+        give_up: clock.now().plus(limits.total + task.control.spec().provider.settings().lag()),
         last_look: false,
         calls: Vec::new(),
         state: None,

@@ -23,7 +23,7 @@ struct Cut {
 impl Conductor {
     /// Cuts, and reads back that it is cut. False: it is not, or not wholly.
     pub(super) async fn cut(&mut self) -> bool {
-        self.enter(Stage::Cut, Some(CALL_LIMIT));
+        self.enter(Stage::Cut, Some(CALL_LIMIT + self.plan.lag()));
         let mut first = 0;
         for length in self.plan.cut_steps() {
             let places: Vec<usize> = (first..first + length).collect();
@@ -125,9 +125,10 @@ async fn cut_one(
         cut.result = Err(Why::new("cut-failed", error.to_string()));
         return cut;
     }
-    let give_up = clock.now().plus(CALL_LIMIT).min(deadline);
+    let lag = control.spec().provider.settings().lag();
+    let give_up = clock.now().plus(CALL_LIMIT + lag).min(deadline);
     loop {
-        let limit = give_up.since(clock.now());
+        let limit = CALL_LIMIT.min(give_up.since(clock.now()));
         let read = call_within(limit, clock, &*control, Act::Inspect, control.inspect()).await;
         let state = match read.result {
             Ok(state) => state,

@@ -1,9 +1,10 @@
 //! Several controls in one cut: their order, what is cut side by side, and what becomes of the whole where one fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::*;
 use crate::model::{
@@ -18,7 +19,10 @@ struct Gates {
     refuse: &'static [&'static str],
     /// Those that accept a cut and do nothing.
     idle: &'static [&'static str],
-    closed: Mutex<BTreeSet<String>>,
+    /// How long after a cut was accepted it is in effect.
+    late: Duration,
+    /// Those that are closed, and when that is in effect.
+    closed: Mutex<BTreeMap<String, Instant>>,
     log: Mutex<Vec<String>>,
 }
 
@@ -51,7 +55,8 @@ impl TrafficControl for Gate {
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = self.inner.inspect().await?;
-        let closed = self.gates.closed.lock().unwrap().contains(self.name());
+        let closed = self.gates.closed.lock().unwrap().get(self.name()).copied();
+        let closed = closed.is_some_and(|since| since <= Instant::now());
         let passage = if closed { Passage::Closed } else { Passage::Open };
         let east = state.parts.get_mut("east").unwrap();
         east.passage = passage;
@@ -67,7 +72,7 @@ impl TrafficControl for Gate {
         }
         let all = {
             let mut closed = self.gates.closed.lock().unwrap();
-            closed.insert(self.name().to_owned());
+            closed.entry(self.name().to_owned()).or_insert(Instant::now() + self.gates.late);
             closed.len() == self.count
         };
         if all {
@@ -98,6 +103,13 @@ impl TrafficControl for Gate {
     }
 }
 
+/// One control whose provider may take a minute more until what it accepted is in effect.
+fn one_that_lags() -> Plan {
+    let one = "  wan:\n    proxy: { routes: [{ datacenter: east, listen: \"127.0.0.1:1\", to: \"127.0.0.1:2\" }] }\n";
+    let lags = "  wan:\n    exec: { inspect: [a], cut: [a], restore: [a], modes: [blackhole] }\n";
+    plan(&[(one, lags), ("at_most: 20s", "at_most: 3m")])
+}
+
 /// `a` first, then `b` and `c` side by side, then `d`.
 fn steps() -> Plan {
     let routes = |number| {
@@ -112,6 +124,10 @@ fn steps() -> Plan {
 }
 
 async fn run(gates: Gates, faults: Faults) -> (Ended, Vec<String>) {
+    run_plan(steps(), gates, faults).await
+}
+
+async fn run_plan(drilled: Plan, gates: Gates, faults: Faults) -> (Ended, Vec<String>) {
     let gates = Arc::new(gates);
     let controls = |plan: &Plan, world: &Arc<World>| {
         let gate = |spec: &ControlSpec| -> Arc<dyn TrafficControl> {
@@ -120,8 +136,8 @@ async fn run(gates: Gates, faults: Faults) -> (Ended, Vec<String>) {
         };
         plan.traffic.iter().map(gate).collect()
     };
-    let ended = drill_with(steps(), faults, None, web::Web::default(), controls, simulated).await;
-    assert_eq!(*gates.closed.lock().unwrap(), BTreeSet::new(), "still cut");
+    let ended = drill_with(drilled, faults, None, web::Web::default(), controls, simulated).await;
+    assert!(gates.closed.lock().unwrap().is_empty(), "still cut");
     let log = gates.log.lock().unwrap().clone();
     (ended, log)
 }
@@ -174,6 +190,22 @@ async fn a_cut_of_which_one_control_did_nothing_is_none() {
         assert!(codes(&ended).contains(&"cut-not-confirmed"), "{:?}", codes(&ended));
         assert_eq!(ended.record.marks.cut_confirmed, None, "{idle:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_has_the_time_to_be_in_effect_that_its_provider_needs() {
+    for (late, confirmed) in [(50, true), (90, false)] {
+        let gates = Gates { late: Duration::from_secs(late), ..Gates::default() };
+        let (ended, _) = run_plan(one_that_lags(), gates, Faults::default()).await;
+        let marks = &ended.record.marks;
+        assert_eq!(marks.cut_confirmed.is_some(), confirmed, "{:?}", ended.record.reasons);
+        assert_eq!(codes(&ended).contains(&"cut-not-confirmed"), !confirmed, "{late} s");
+        assert_eq!(ended.record.controls[0].restored, Restored::Yes);
+    }
+    // Another provider is read for no longer than a call may take.
+    let gates = Gates { late: Duration::from_secs(50), ..Gates::default() };
+    let (ended, _) = run(gates, Faults::default()).await;
+    assert!(codes(&ended).contains(&"cut-not-confirmed"), "{:?}", codes(&ended));
 }
 
 #[tokio::test(start_paused = true)]

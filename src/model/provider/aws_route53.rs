@@ -1,6 +1,7 @@
 //! Settings of `aws-route53`: weighted records, and health checks that others hang on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,11 @@ impl Settings for Route53Settings {
 
     fn is_of_one_host(&self) -> bool {
         self.reach.is_of_one_host()
+    }
+
+    /// Its name servers follow within a minute, as AWS says; on a bad day later.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(150)
     }
 }
 

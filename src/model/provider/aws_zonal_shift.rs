@@ -91,4 +91,9 @@ impl Settings for ZonalShiftSettings {
     fn is_of_one_host(&self) -> bool {
         self.reach.is_of_one_host()
     }
+
+    /// The weights that a resource applies follow within seconds.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }

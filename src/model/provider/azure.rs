@@ -88,4 +88,9 @@ impl Settings for AzureSettings {
     fn texts_mut(&mut self) -> Vec<&mut Text> {
         self.endpoint.iter_mut().collect()
     }
+
+    /// Its resource manager answers before it is done.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }

@@ -82,6 +82,11 @@ impl Settings for ExecSettings {
     fn is_of_one_host(&self) -> bool {
         true
     }
+
+    /// What a tool steers may have a provider behind it.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }
 
 /// A command as a plan has it, in one line.

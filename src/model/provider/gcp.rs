@@ -114,4 +114,9 @@ impl Settings for GcpSettings {
     fn texts_mut(&mut self) -> Vec<&mut Text> {
         self.endpoint.iter_mut().collect()
     }
+
+    /// Operations take up to a minute.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(120)
+    }
 }

@@ -174,6 +174,11 @@ impl Settings for KubernetesSettings {
     fn is_of_one_host(&self) -> bool {
         true
     }
+
+    /// Pods have a grace period to leave in, and gateways follow their routes when they come to it.
+    fn lag(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }
 
 /// A right that RBAC gives.

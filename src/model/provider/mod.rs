@@ -12,6 +12,7 @@ mod kubernetes;
 mod proxy;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,11 @@ pub trait Settings {
     /// Whether its address means something only on the machine that the drill ran on.
     fn is_of_one_host(&self) -> bool {
         false
+    }
+
+    /// How long what the provider accepted may take to be in effect, beyond what a call takes.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
