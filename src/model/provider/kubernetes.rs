@@ -52,6 +52,8 @@ pub enum KubernetesBy {
     Nodes(KubernetesNodes),
     /// Weights of the backends of HTTP routes (Gateway API).
     Routes(Vec<KubernetesBackends>),
+    /// Pods are isolated by network policies.
+    Policies(KubernetesPolicies),
 }
 
 /// Nodes, and what leaves them.
@@ -67,6 +69,17 @@ pub struct KubernetesNodes {
     #[serde(rename = "evict_within_ms", with = "millis")]
     #[schemars(with = "f64")]
     pub evict_within: Duration,
+}
+
+/// Pods, and what isolates them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KubernetesPolicies {
+    /// The label that says where a pod stands.
+    pub label: String,
+    /// Its value for each datacenter.
+    pub zones: Vec<KubernetesZone>,
+    /// The namespaces whose pods are isolated.
+    pub namespaces: Vec<String>,
 }
 
 /// The zone that a datacenter is.
@@ -115,15 +128,19 @@ impl Settings for KubernetesSettings {
         "kubernetes"
     }
 
-    /// Pods end as they do in any evacuation, and gateways let go of a backend gently.
+    /// Pods end as they do in any evacuation, and gateways let go of a backend gently. What a policy does not allow vanishes.
     fn modes(&self) -> &'static [ModeKind] {
-        &[ModeKind::Drain]
+        match self.by {
+            KubernetesBy::Nodes(_) | KubernetesBy::Routes(_) => &[ModeKind::Drain],
+            KubernetesBy::Policies(_) => &[ModeKind::Blackhole],
+        }
     }
 
     fn parts(&self) -> &'static str {
         match self.by {
             KubernetesBy::Nodes(_) => "nodes",
             KubernetesBy::Routes(_) => "backends",
+            KubernetesBy::Policies(_) => "network policies",
         }
     }
 
@@ -131,6 +148,7 @@ impl Settings for KubernetesSettings {
         Some(match &self.by {
             KubernetesBy::Nodes(nodes) => nodes.zones.iter().map(|it| it.datacenter).collect(),
             KubernetesBy::Routes(routes) => routes.iter().map(|it| it.datacenter).collect(),
+            KubernetesBy::Policies(it) => it.zones.iter().map(|it| it.datacenter).collect(),
         })
     }
 
@@ -225,6 +243,15 @@ impl KubernetesSettings {
                 for namespace in namespaces {
                     rights.push(right("list", "", "pods", Some(namespace)));
                     rights.push(right("create", "", "pods/eviction", Some(namespace)));
+                }
+            }
+            KubernetesBy::Policies(KubernetesPolicies { namespaces, .. }) => {
+                for namespace in namespaces {
+                    rights.push(right("list", "", "pods", Some(namespace)));
+                    for verb in ["get", "list", "create", "delete"] {
+                        let group = "networking.k8s.io";
+                        rights.push(right(verb, group, "networkpolicies", Some(namespace)));
+                    }
                 }
             }
             KubernetesBy::Routes(routes) => {

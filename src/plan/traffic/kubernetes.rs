@@ -1,10 +1,10 @@
-//! `kubernetes`: which cluster, and which nodes or backends stand where.
+//! `kubernetes`: which cluster, and which nodes, backends or pods stand where.
 
 use std::time::Duration;
 
 use crate::model::{
     KubernetesAccess, KubernetesBackend, KubernetesBackends, KubernetesBy, KubernetesNodes,
-    KubernetesSettings, KubernetesZone,
+    KubernetesPolicies, KubernetesSettings, KubernetesZone,
 };
 use crate::plan::address::url;
 use crate::plan::draft::Datacenters;
@@ -22,8 +22,16 @@ pub(super) fn kubernetes(
     value: Value,
     datacenters: &Datacenters,
 ) -> Option<KubernetesSettings> {
-    const KEYS: &[&str] =
-        &["context", "in_cluster", "kubeconfig", "server", "nodes", "routes", "timeout"];
+    const KEYS: &[&str] = &[
+        "context",
+        "in_cluster",
+        "kubeconfig",
+        "server",
+        "nodes",
+        "routes",
+        "policies",
+        "timeout",
+    ];
     let fields = reader.fields(value, Label("", "kubernetes"), KEYS)?;
     let access = access(reader, &fields);
     let server = fields.get("server").and_then(|value| {
@@ -31,10 +39,12 @@ pub(super) fn kubernetes(
         url(reader, &text).then_some(text.value)
     });
     let timeout = fields.get("timeout").and_then(|value| reader.duration(value, false));
-    let by = fields.one_of(reader, &["nodes", "routes"]).and_then(|value| match value.key {
-        "nodes" => nodes(reader, value, datacenters),
-        _ => routes(reader, value, datacenters),
-    });
+    let by =
+        fields.one_of(reader, &["nodes", "routes", "policies"]).and_then(|value| match value.key {
+            "nodes" => nodes(reader, value, datacenters),
+            "policies" => policies(reader, value, datacenters),
+            _ => routes(reader, value, datacenters),
+        });
     let timeout = timeout.map_or(Duration::from_secs(5), |At { value, .. }| value);
     Some(KubernetesSettings { access: access?, server, by: by?, timeout })
 }
@@ -67,18 +77,51 @@ fn nodes(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option
     const KEYS: &[&str] = &["zones", "label", "namespaces", "evict_within"];
     let fields = reader.fields(value, Label("", "nodes"), KEYS)?;
     let evict_within = fields.get("evict_within").and_then(|value| within(reader, value));
-    let label = match fields.get("label") {
-        Some(value) => plain(reader, value, "a label of nodes", &|text| is_label(text)),
+    let label = label(reader, &fields, "a label of nodes");
+    let namespaces = namespaces(reader, &fields, "so no pod would leave");
+    let zones = zones(reader, &fields, datacenters)?;
+    Some(KubernetesBy::Nodes(KubernetesNodes {
+        label: label?,
+        zones,
+        namespaces: namespaces?,
+        evict_within: evict_within.unwrap_or(EVICT_WITHIN),
+    }))
+}
+
+fn policies(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option<KubernetesBy> {
+    let fields = reader.fields(value, Label("", "policies"), &["zones", "label", "namespaces"])?;
+    let label = label(reader, &fields, "a label of pods");
+    let namespaces = namespaces(reader, &fields, "so no pod would be isolated");
+    let zones = zones(reader, &fields, datacenters)?;
+    Some(KubernetesBy::Policies(KubernetesPolicies {
+        label: label?,
+        zones,
+        namespaces: namespaces?,
+    }))
+}
+
+fn label(reader: &mut Reader, fields: &Fields, wanted: &str) -> Option<String> {
+    match fields.get("label") {
+        Some(value) => plain(reader, value, wanted, &|text| is_label(text)),
         None => Some(ZONE.to_owned()),
-    };
-    let namespaces = fields.need(reader, "namespaces", "[shop]").map(|value| {
-        let items = reader.one_or_more(value);
-        if items.is_empty() {
-            let what = "`namespaces` names none, so no pod would leave";
-            reader.findings.error("missing-key", value.at, what, "name those of the services");
-        }
-        items.into_iter().filter_map(|it| plain(reader, it, "a namespace", &is_name)).collect()
-    });
+    }
+}
+
+fn namespaces(reader: &mut Reader, fields: &Fields, so: &str) -> Option<Vec<String>> {
+    let value = fields.need(reader, "namespaces", "[shop]")?;
+    let items = reader.one_or_more(value);
+    if items.is_empty() {
+        let what = format!("`namespaces` names none, {so}");
+        reader.findings.error("missing-key", value.at, what, "name those of the services");
+    }
+    Some(items.into_iter().filter_map(|it| plain(reader, it, "a namespace", &is_name)).collect())
+}
+
+fn zones(
+    reader: &mut Reader,
+    fields: &Fields,
+    datacenters: &Datacenters,
+) -> Option<Vec<KubernetesZone>> {
     let named = fields.need(reader, "zones", "{ east: zone-a, west: zone-b }")?;
     let mut zones: Vec<KubernetesZone> = Vec::new();
     for (datacenter, value) in datacenters.map(reader, named, "the zone of each datacenter") {
@@ -89,12 +132,7 @@ fn nodes(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option
         }
         zones.push(KubernetesZone { datacenter, zone });
     }
-    Some(KubernetesBy::Nodes(KubernetesNodes {
-        label: label?,
-        zones,
-        namespaces: namespaces?,
-        evict_within: evict_within.unwrap_or(EVICT_WITHIN),
-    }))
+    Some(zones)
 }
 
 fn within(reader: &mut Reader, value: Value) -> Option<Duration> {

@@ -1,9 +1,10 @@
-//! A Kubernetes cluster, steered through its API: by its nodes, or by the weights of its HTTP routes.
+//! A Kubernetes cluster, steered through its API: by its nodes, by the weights of its HTTP routes, or by network policies.
 //!
 //! Every change is a patch of the one field that it is about, so that what others write beside it stays.
 
 mod kubeconfig;
 mod nodes;
+mod policies;
 mod routes;
 mod session;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use self::nodes::Nodes;
+use self::policies::Policies;
 use self::routes::Routes;
 use self::session::Session;
 use super::api::{Method, Request};
@@ -74,6 +76,7 @@ impl Kubernetes {
         let way: Box<dyn Way> = match &settings.by {
             KubernetesBy::Nodes(nodes) => Box::new(Nodes::new(nodes)),
             KubernetesBy::Routes(backends) => Box::new(Routes::new(backends)),
+            KubernetesBy::Policies(policies) => Box::new(Policies::new(policies)),
         };
         let (settings, session) = (settings.clone(), OnceCell::new());
         Ok(Kubernetes { spec: spec.clone(), settings, way, session })
@@ -116,7 +119,7 @@ impl TrafficControl for Kubernetes {
         if !self.spec.provider.modes().contains(&mode) {
             return Err(ControlError {
                 what: format!("Kubernetes cannot cut in mode `{mode}`"),
-                hint: "take `drain`, or put a `proxy` on the way to the pods".into(),
+                hint: "take `drain` by `nodes` or `routes`, `blackhole` by `policies`, or put a `proxy` on the way to the pods".into(),
             });
         }
         self.way.cut(self.session().await?, &snapshot.cuttable(order)).await

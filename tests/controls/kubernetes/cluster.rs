@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::rest::{Answers, Asked, Said, serve};
 
 pub const TOKEN: &str = "let-me-in";
+const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/";
 
 /// A cluster with nodes and pods in two zones, and one route to services in both.
@@ -22,6 +23,7 @@ pub struct State {
     pub nodes: Vec<Value>,
     pub pods: Vec<Value>,
     pub routes: Vec<Value>,
+    pub policies: Vec<Value>,
     /// Each `VERB RESOURCE`.
     pub denied: Vec<&'static str>,
     /// So many evictions a budget still refuses.
@@ -47,14 +49,17 @@ impl Cluster {
     }
 }
 
-/// A pod of the namespace `shop`, made by a `controller`.
+/// A pod of the namespace `shop`, made by a `controller`. The cluster labels it with the zone of its node.
 pub fn pod(name: &str, node: &str, controller: Option<&str>) -> Value {
     let owners: Vec<Value> =
         controller.iter().map(|kind| json!({ "kind": kind, "controller": true })).collect();
     json!({
-        "metadata": { "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "ownerReferences": owners },
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "ownerReferences": owners,
+            "labels": { "app": "web", "topology.kubernetes.io/zone": format!("zone-{}", &node[..1]) },
+        },
         "spec": { "nodeName": node },
-        "status": { "phase": "Running" },
+        "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
     })
 }
 
@@ -93,6 +98,7 @@ impl State {
                     { "type": "Accepted", "status": "True", "observedGeneration": 1 },
                 ]}]},
             })],
+            policies: Vec::new(),
             denied: Vec::new(),
             held_up: 0,
             is_followed: true,
@@ -173,6 +179,31 @@ impl State {
         (200, node)
     }
 
+    /// Keeps to what the API server does with what it is not told: the fields that are empty are not there.
+    fn isolate(&mut self, asked: &Asked) -> Said {
+        let name = &asked.body["metadata"]["name"];
+        if self.policies.iter().any(|it| it["metadata"]["name"] == *name) {
+            return status(
+                409,
+                &format!("networkpolicies.networking.k8s.io {name} already exists"),
+            );
+        }
+        if self.obeys && !asked.query.contains("dryRun=All") {
+            self.policies.push(asked.body.clone());
+        }
+        (201, asked.body.clone())
+    }
+
+    fn policy(&mut self, name: &str, is_taken_away: bool) -> Said {
+        let Some(at) = self.policies.iter().position(|it| it["metadata"]["name"] == name) else {
+            return status(404, &format!("networkpolicies.networking.k8s.io \"{name}\" not found"));
+        };
+        match is_taken_away {
+            true => (200, self.policies.remove(at)),
+            false => (200, self.policies[at].clone()),
+        }
+    }
+
     fn weigh(&mut self, name: &str, asked: &Asked) -> Said {
         assert_eq!(asked.kind, "application/json-patch+json");
         let Some(at) = self.routes.iter().position(|it| it["metadata"]["name"] == name) else {
@@ -225,6 +256,10 @@ impl Answers for State {
             ("GET", "/api/v1/namespaces/shop/pods") => ("list", "pods"),
             ("POST", path) if path.ends_with("/eviction") => ("create", "pods/eviction"),
             ("PATCH", path) if path.starts_with("/api/v1/nodes/") => ("patch", "nodes"),
+            ("GET", POLICIES) => ("list", "networkpolicies"),
+            ("POST", POLICIES) => ("create", "networkpolicies"),
+            ("GET", path) if path.starts_with(POLICIES) => ("get", "networkpolicies"),
+            ("DELETE", path) if path.starts_with(POLICIES) => ("delete", "networkpolicies"),
             ("GET", path) if path.starts_with(ROUTES) => ("get", "httproutes"),
             ("PATCH", path) if path.starts_with(ROUTES) => ("patch", "httproutes"),
             _ => return status(404, "the server could not find the requested resource"),
@@ -238,6 +273,9 @@ impl Answers for State {
         let name = asked.path.rsplit('/').next().unwrap();
         match (verb, resource) {
             ("list", "nodes") => page(&selected(&self.nodes, &asked.query), &asked.query),
+            ("list", "networkpolicies") => page(&self.policies, &asked.query),
+            ("create", "networkpolicies") => self.isolate(asked),
+            (verb, "networkpolicies") => self.policy(name, verb == "delete"),
             ("list", _) => page(&self.pods, &asked.query),
             ("create", _) => self.evict(asked),
             ("patch", "nodes") => self.cordon(name, asked),

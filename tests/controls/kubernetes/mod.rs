@@ -1,6 +1,7 @@
 //! The `kubernetes` control against a double of the API server.
 
 mod cluster;
+mod policies;
 
 use std::time::Duration;
 
