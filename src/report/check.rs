@@ -89,6 +89,8 @@ struct ToldJson {
 struct ControlJson<'p> {
     name: &'p Name,
     provider: &'static str,
+    /// The step of the cut that it is cut in, from 1.
+    step: usize,
     /// Why it could not be read.
     unread: Option<&'p str>,
     calls: &'p [CutCall],
@@ -105,7 +107,8 @@ pub fn preview_json(
     controls: &[Previewed],
     ahead: &Ahead,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let controls = controls.iter().map(|control| ControlJson {
+    let controls = controls.iter().zip(step_of_each(plan)).map(|(control, step)| ControlJson {
+        step: step + 1,
         name: &control.spec.name,
         provider: control.spec.provider.key(),
         unread: control.states.as_ref().and_then(|it| it.as_ref().err()).map(String::as_str),
@@ -146,7 +149,14 @@ pub fn preview(
     page.paragraph(0, 2, &[(Ink::Bold, plan.name.to_string()), (Ink::Plain, what)]);
     stages(plan, &mut page);
     page.heading("Calls, in order", &[]);
-    for control in controls {
+    let (steps, places) = (plan.cut_steps(), step_of_each(plan));
+    let mut before = None;
+    for (at, control) in controls.iter().enumerate() {
+        let step = places.get(at).copied();
+        if steps.len() > 1 && step != before {
+            step_heading(&steps, step.unwrap_or_default(), &mut page);
+        }
+        before = step;
         calls(control, &mut page);
     }
     ledgers(ahead, &mut page);
@@ -168,7 +178,7 @@ fn stages(plan: &Plan, page: &mut Page) {
             "every control is read, and the way back proven; nothing is changed",
         ),
         Entry::plain("baseline", format!("{}, with {probes}", time(timing.baseline))),
-        Entry::plain("cut", "each control in order, read back until it says so"),
+        Entry::plain("cut", cut_words(&plan.cut_steps())),
         Entry::plain(
             "observe",
             format!(
@@ -183,6 +193,31 @@ fn stages(plan: &Plan, page: &mut Page) {
             format!("until the services are as before; at most {}", time(timing.at_most)),
         ),
     ]);
+}
+
+/// How the controls of `steps`, so many each, are cut.
+fn cut_words(steps: &[usize]) -> String {
+    match steps {
+        [_] | [] if steps.iter().sum::<usize>() < 2 => "read back until it says so".to_owned(),
+        [all] => format!("{all} controls side by side, each read back until it says so"),
+        _ => format!(
+            "{} controls in {} steps, one step after another; each is read back until it says so",
+            steps.iter().sum::<usize>(),
+            steps.len()
+        ),
+    }
+}
+
+/// The step of each control of [`Plan::cut_through`], from 0.
+fn step_of_each(plan: &Plan) -> Vec<usize> {
+    let steps = plan.cut_steps().into_iter().enumerate();
+    steps.flat_map(|(step, count)| std::iter::repeat_n(step, count)).collect()
+}
+
+fn step_heading(steps: &[usize], step: usize, page: &mut Page) {
+    let together = if steps.get(step).is_some_and(|it| *it > 1) { ", side by side" } else { "" };
+    let words = format!("step {} of {}{together}", step + 1, steps.len());
+    page.paragraph(2, 4, &[(Ink::Dim, words)]);
 }
 
 fn calls(control: &Previewed, page: &mut Page) {

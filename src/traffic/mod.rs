@@ -11,6 +11,7 @@ pub mod gcp;
 pub mod haproxy;
 pub mod kubernetes;
 mod log;
+pub mod toxiproxy;
 
 use std::fmt;
 use std::sync::Arc;
@@ -150,6 +151,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         #[cfg(not(feature = "aws"))]
         Provider::AwsRoute53(_) | Provider::AwsZonalShift(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
+        Provider::Toxiproxy(settings) => Some(Arc::new(toxiproxy::Toxiproxy::new(spec, settings)?)),
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),

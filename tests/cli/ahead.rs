@@ -72,6 +72,34 @@ fn a_promise_that_cannot_be_kept_by_sampling_shows_before_the_drill() {
 }
 
 #[test]
+fn a_preview_says_what_is_cut_side_by_side_and_what_after_it() {
+    let home = Home::new();
+    let tool = |name: &str| {
+        let command = format!("[/bin/false, {name}]");
+        format!(
+            "  {name}: {{ exec: {{ inspect: {command}, cut: {command}, restore: {command}, modes: [reset] }} }}\n"
+        )
+    };
+    let traffic = format!("traffic:\n{}{}", tool("dns"), tool("edge"));
+    let plan = |through: &str| lab(&[("traffic:\n", &traffic), ("through: [wan]", through)]);
+    let steps = home.file("steps.yaml", plan("through: [wan, dns], then: [edge]"));
+    home.run(&["preview", steps]).says(
+        0,
+        &[
+            "cut 3 controls in 2 steps, one step after another",
+            "step 1 of 2, side by side wan",
+            "step 2 of 2 edge",
+        ],
+    );
+    let one = home.file("one.yaml", plan("through: [wan, dns, edge]"));
+    home.run(&["preview", one]).says(0, &["cut 3 controls side by side, each read back"]);
+    let ended = home.run(&["preview", steps, "--format", "json"]);
+    let preview: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let steps: Vec<_> = (0..3).map(|at| preview["controls"][at]["step"].clone()).collect();
+    assert_eq!(steps, [1, 1, 2]);
+}
+
+#[test]
 fn a_preview_for_programs_holds_the_same() {
     let home = Home::new().with_env("TOKEN", "hunter2");
     let plan = lab(&[(

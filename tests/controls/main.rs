@@ -16,4 +16,5 @@ mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
 mod rest;
+mod toxiproxy;
 mod world;

@@ -10,6 +10,7 @@ mod gcp;
 mod haproxy;
 mod kubernetes;
 mod proxy;
+mod toxiproxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
 pub use proxy::*;
+pub use toxiproxy::*;
 
 /// The providers and their settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +40,8 @@ pub enum Provider {
     Lab,
     /// Proxies that firedrill runs for the length of the drill.
     Proxy(ProxySettings),
+    /// A Toxiproxy, or `firedrill proxy`, through their API.
+    Toxiproxy(ToxiproxySettings),
     /// A HAProxy, through its runtime API.
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
@@ -162,6 +166,7 @@ impl Provider {
             Provider::AwsZonalShift(settings) => settings,
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
+            Provider::Toxiproxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
             Provider::Exec(settings) => settings,
@@ -177,6 +182,7 @@ impl Provider {
             Provider::AwsZonalShift(settings) => Some(settings),
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
+            Provider::Toxiproxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),

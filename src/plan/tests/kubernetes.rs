@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{broken, drawn, parsed_with};
 use crate::model::{
     DatacenterId, KubernetesAccess, KubernetesBackend, KubernetesBackends, KubernetesBy,
-    KubernetesNodes, KubernetesSettings, KubernetesZone, Provider,
+    KubernetesNodes, KubernetesPolicies, KubernetesSettings, KubernetesZone, Provider,
 };
 
 /// A good plan with a control of these settings too.
@@ -54,6 +54,13 @@ fn settings_mean_exactly_what_they_say() {
         namespaces: vec!["shop".into()],
         evict_within: Duration::from_secs(12),
     };
+    let policies = KubernetesPolicies {
+        label: nodes.label.clone(),
+        zones: nodes.zones.clone(),
+        namespaces: nodes.namespaces.clone(),
+    };
+    let text = "in_cluster: true, policies: { zones: { east: a, west: b }, namespaces: shop }";
+    assert_eq!(settings(text).by, KubernetesBy::Policies(policies));
     let expected = KubernetesSettings {
         access: KubernetesAccess::InCluster,
         server: None,
@@ -72,7 +79,7 @@ fn each_mistake_is_told_where_it_stands() {
         (format!("context: a, in_cluster: true, {nodes}"), "has `context` and `in_cluster`"),
         (format!("in_cluster: false, {nodes}"), "no cluster is named"),
         (format!("in_cluster: true, kubeconfig: /k, {nodes}"), "without a `kubeconfig`"),
-        ("context: a".to_owned(), "`kubernetes` needs one of `nodes`, `routes`"),
+        ("context: a".to_owned(), "`kubernetes` needs one of `nodes`, `routes`, `policies`"),
         (format!("context: a, {nodes}, server: api"), "a URL begins with"),
         (format!("context: a, {nodes}").replace("west: b", "west: a"), "are the zone `a`"),
         (format!("context: a, {nodes}").replace("west: b", "nort: b"), "nort"),
@@ -82,6 +89,11 @@ fn each_mistake_is_told_where_it_stands() {
         (
             format!("context: a, {nodes}").replace("shop }", "shop, evict_within: 13s }"),
             "is longer than 12 s",
+        ),
+        (
+            "context: a, policies: { zones: { east: a }, namespaces: [], evict_within: 1s }"
+                .to_owned(),
+            "no pod would be isolated",
         ),
         ("context: a, routes: { east: shop/web }".to_owned(), "is not `NAMESPACE/ROUTE/SERVICE`"),
         (

@@ -37,6 +37,19 @@ fn caddy() {
 }
 
 #[test]
+fn toxiproxy() {
+    refused(
+        "toxiproxy",
+        &[
+            "{}",
+            "{ url: 127.0.0.1:8474, proxies: { east: [] } }",
+            "{ proxies: { east: a/b, west: \"\" }, timeout: 0s }",
+            "{ proxies: { north: a }, tokn: x }",
+        ],
+    );
+}
+
+#[test]
 fn exec() {
     refused(
         "exec",

@@ -9,6 +9,7 @@ mod gcp;
 mod haproxy;
 mod kubernetes;
 mod proxy;
+mod toxiproxy;
 
 use std::collections::HashSet;
 
@@ -27,10 +28,12 @@ use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
+use self::toxiproxy::toxiproxy;
 
 const PROVIDERS: &[&str] = &[
     "lab",
     "proxy",
+    "toxiproxy",
     "haproxy",
     "caddy",
     "exec",
@@ -81,6 +84,7 @@ fn provider(
         "aws-route53" => route53(reader, chosen, datacenters).map(Provider::AwsRoute53),
         "aws-zonal-shift" => zonal_shift(reader, chosen, datacenters).map(Provider::AwsZonalShift),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
+        "toxiproxy" => toxiproxy(reader, chosen, datacenters).map(Provider::Toxiproxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),

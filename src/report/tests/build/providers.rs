@@ -43,10 +43,20 @@ pub fn every_provider() -> Vec<RunRecord> {
         datacenters: vec!["east".into()],
         timeout: ms(10_000),
     });
+    let mut toxiproxy = passed();
+    toxiproxy.controls[0].provider = Provider::Toxiproxy(ToxiproxySettings {
+        url: "http://127.0.0.1:8474".into(),
+        token: Some("t".into()),
+        proxies: vec![ToxiproxyProxies {
+            datacenter: DatacenterId(0),
+            patterns: vec!["east-*".into()],
+        }],
+        timeout: ms(5000),
+    });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
     let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
     let aws = [route53(), zonal_shift()];
-    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
+    [proxy, toxiproxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
 }
 
 /// Those of providers in the cloud.
@@ -69,6 +79,11 @@ fn clouds() -> Vec<RunRecord> {
         zones: vec![KubernetesZone { datacenter: DatacenterId(0), zone: "a".into() }],
         namespaces: vec!["shop".into()],
         evict_within: ms(12_000),
+    });
+    let policies = KubernetesBy::Policies(KubernetesPolicies {
+        label: "zone".into(),
+        zones: vec![KubernetesZone { datacenter: DatacenterId(0), zone: "a".into() }],
+        namespaces: vec!["shop".into()],
     });
     let context = KubernetesAccess::Context { name: "drill".into(), kubeconfig: None };
     let kubernetes = |access, by| {
@@ -94,9 +109,14 @@ fn clouds() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
-    let [cluster, pod] =
-        [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod]
+    let pod = || KubernetesAccess::InCluster;
+    vec![
+        cloud(Provider::Azure(azure)),
+        cloud(Provider::Gcp(gcp)),
+        kubernetes(context, routes),
+        kubernetes(pod(), nodes),
+        kubernetes(pod(), policies),
+    ]
 }
 
 fn route53() -> RunRecord {
