@@ -11,6 +11,7 @@ pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod command;
+pub mod daemon;
 pub mod drill;
 pub mod guard;
 pub mod init;

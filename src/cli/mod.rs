@@ -18,6 +18,7 @@ mod manual;
 mod notify;
 mod output;
 mod preview;
+mod proxy;
 mod reach;
 mod report;
 mod restore;
@@ -73,6 +74,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Whether the last drill of each plan lets a release go out
     Gate(gate::GateArgs),
+    /// The proxy as a daemon of its own, with Toxiproxy's HTTP API: cuts in it outlive a drill
+    Proxy(proxy::ProxyArgs),
     /// Write a commented plan to begin with; asks a few things on a terminal
     // Boxed, for it is far larger than the others.
     Init(Box<init::InitArgs>),
@@ -156,6 +159,7 @@ fn obey(command: Command) -> Exit {
         Command::Gate(args) => gate::gate(&args),
         Command::Report(args) => report::report(&args),
         Command::Notify(args) => notify::notify(&args),
+        Command::Proxy(args) => proxy::proxy(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Init(args) => init::init(&args),
         Command::Completions(args) => manual::completions(&args),

@@ -15,9 +15,9 @@ const PIECE: usize = 16 * 1024;
 /// A bandwidth limit shows in this many steps a second, where pieces can be made so small.
 const STEPS_PER_SECOND: u64 = 50;
 /// What may be under way in one direction. It limits the throughput to this much per latency.
-const UNDER_WAY: usize = 16 * 1024 * 1024;
+pub(super) const UNDER_WAY: usize = 16 * 1024 * 1024;
 /// What may wait for a receiver that does not read.
-const UNREAD: usize = 256 * 1024;
+pub(super) const UNREAD: usize = 256 * 1024;
 /// Linux's shortest and longest retransmission time-outs, and how often it tries.
 const RETRANSMIT_FIRST: Duration = Duration::from_millis(200);
 const RETRANSMIT_LAST: Duration = Duration::from_secs(120);
@@ -62,6 +62,12 @@ impl Schedule {
         self.last
     }
 
+    /// Forgets when it was made: what was sent before that is put on it next.
+    pub fn rewind(&mut self) {
+        let past = |at: Instant| at.checked_sub(FOR_EVER).unwrap_or(at);
+        (self.free, self.last) = (past(self.free), past(self.last));
+    }
+
     fn transmission(&self, bytes: usize) -> Duration {
         let Some(bandwidth) = self.how.bandwidth else { return Duration::ZERO };
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(bandwidth.max(1));
@@ -69,7 +75,7 @@ impl Schedule {
     }
 
     /// The size of a piece, so that a bandwidth limit is smooth.
-    fn piece(&self) -> usize {
+    pub fn piece(&self) -> usize {
         match self.how.bandwidth {
             Some(bandwidth) => (bandwidth / STEPS_PER_SECOND).clamp(1, PIECE as u64) as usize,
             None => PIECE,
@@ -77,7 +83,7 @@ impl Schedule {
     }
 
     /// How much may be under way without the limits of memory being what slows the flow.
-    fn under_way(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         let Some(bandwidth) = self.how.bandwidth else { return UNDER_WAY };
         let on_the_wire = self.how.latency.saturating_add(self.how.jitter).as_secs_f64();
         // `as` saturates.
@@ -95,7 +101,8 @@ impl MulSaturating for Duration {
     }
 }
 
-fn later(instant: Instant, by: Duration) -> Instant {
+/// The instant that is `by` after `instant`, or as good as never.
+pub(super) fn later(instant: Instant, by: Duration) -> Instant {
     instant.checked_add(by).unwrap_or(instant + FOR_EVER)
 }
 
@@ -125,6 +132,11 @@ impl Line {
     /// The oldest data, if there is any.
     pub fn front(&self) -> Option<&[u8]> {
         self.pieces.front().map(|piece| &piece.data[piece.written..])
+    }
+
+    /// All data, the oldest first.
+    pub fn into_data(self) -> impl Iterator<Item = Vec<u8>> {
+        self.pieces.into_iter().map(|mut piece| piece.data.split_off(piece.written))
     }
 
     /// The oldest data if it is due.

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use super::listener::{Door, Handle};
 use super::registry::Registry;
+use super::toxic::{Stream, Toxic, Toxics};
+use super::traffic::{Tally, Traffic};
 
 /// How a cut looks to a client.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,6 +109,18 @@ impl Gate {
         }
     }
 
+    /// Replaces the toxics, for new and for open connections: from here on no byte is read that they do not treat. Those
+    /// of the same id go on where they are; what one that is gone held back is let go, in order. They work in the order
+    /// of the list, and ids grow along it.
+    pub fn set_toxics(&self, toxics: Vec<Toxic>) {
+        self.shared.set_toxics(toxics);
+    }
+
+    /// What passed since the gate was made, whatever was in force.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.tally.read(self.shared.links.len() as u64)
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -126,10 +140,11 @@ impl std::fmt::Debug for Gate {
 
 /// The fault in force, and how many changes there were: a connection tells by it that what it
 /// scheduled belongs to an earlier fault.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct State {
     pub fault: Option<Fault>,
     pub epoch: u64,
+    pub toxics: Toxics,
 }
 
 /// What the gate, its listeners and its connections have in common.
@@ -142,6 +157,7 @@ pub(super) struct Shared {
     emptied: Notify,
     connections: AtomicU64,
     bytes: AtomicU64,
+    tally: Tally,
     /// All bytes that ever passed: shows a test whether one passed that should not have.
     #[cfg(test)]
     pub ever: AtomicU64,
@@ -150,13 +166,14 @@ pub(super) struct Shared {
 impl Shared {
     fn new() -> Shared {
         Shared {
-            state: RwLock::new(State { fault: None, epoch: 0 }),
+            state: RwLock::new(State { fault: None, epoch: 0, toxics: Toxics::default() }),
             changing: tokio::sync::Mutex::new(()),
             links: Registry::default(),
             listeners: Mutex::default(),
             emptied: Notify::new(),
             connections: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            tally: Tally::default(),
             #[cfg(test)]
             ever: AtomicU64::new(0),
         }
@@ -168,8 +185,14 @@ impl Shared {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts bytes that were read.
+    pub fn received(&self, stream: Stream, bytes: usize) {
+        self.tally.received(stream, bytes);
+    }
+
     /// Counts bytes that passed under `state`.
-    pub fn count(&self, state: &State, bytes: usize) {
+    pub fn count(&self, state: &State, stream: Stream, bytes: usize) {
+        self.tally.sent(stream, bytes);
         #[cfg(test)]
         self.ever.fetch_add(bytes as u64, Ordering::SeqCst);
         if state.fault.is_some() {
@@ -183,6 +206,7 @@ impl Shared {
         if state.fault.is_some() {
             self.connections.fetch_add(1, Ordering::Relaxed);
         }
+        self.tally.opened();
         self.links.insert()
     }
 
@@ -232,11 +256,17 @@ impl Shared {
     pub fn switch(&self, to: Option<Fault>) -> Option<Fault> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let before = state.fault;
-        *state = State { fault: to, epoch: state.epoch + 1 };
+        state.fault = to;
+        state.epoch += 1;
         if to.is_some() {
             self.connections.store(self.links.len() as u64, Ordering::Relaxed);
         }
         before
+    }
+
+    fn set_toxics(&self, toxics: Vec<Toxic>) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).toxics.replace(toxics);
+        self.links.wake_all();
     }
 
     async fn turn_listeners(&self, door: Door) -> io::Result<()> {

@@ -14,6 +14,7 @@ use super::flow::Flow;
 use super::gate::Fault;
 use super::listener::Origin;
 use super::socket;
+use super::toxic::Stream;
 
 /// Where connections lead.
 pub(super) enum Target {
@@ -72,6 +73,7 @@ struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.origin.shared.link_closed(self.slot);
+        self.origin.link_closed();
     }
 }
 
@@ -79,14 +81,15 @@ impl Link {
     /// Registers the connection at once, so that a cut that comes now already waits for it.
     pub fn new(client: TcpStream, origin: Arc<Origin>) -> Link {
         let slot = origin.shared.link_opened();
+        origin.link_opened();
         let to = Arc::clone(&origin);
         Link {
             ticket: Ticket { origin, slot },
             enlisted: false,
             client,
             server: Server::Connecting(Box::pin(async move { to.target.connect().await })),
-            up: Flow::default(),
-            down: Flow::default(),
+            up: Flow::new(Stream::Upstream),
+            down: Flow::new(Stream::Downstream),
         }
     }
 
@@ -107,9 +110,16 @@ impl Link {
             self.server = Server::Connected(std::task::ready!(connect.as_mut().poll(cx))?);
         }
         let Server::Connected(server) = &mut self.server else { return Poll::Pending };
-        let up = self.up.poll(cx, &mut self.client, server, shared, self.down.is_done())?;
-        let down = self.down.poll(cx, server, &mut self.client, shared, self.up.is_done())?;
-        if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let _ = self.up.poll(cx, &mut self.client, server, shared, self.down.is_done())?;
+        if !self.up.closes() {
+            let _ = self.down.poll(cx, server, &mut self.client, shared, self.up.is_done())?;
+        }
+        if self.up.closes() || self.down.closes() {
+            socket::close_gently(&self.client);
+            socket::close_gently(server);
+            return Poll::Ready(Ok(()));
+        }
+        if self.up.is_done() && self.down.is_done() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 

@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::gate::{Fault, Gate, Shared};
@@ -23,6 +23,7 @@ const OUT_OF_RESOURCES_PAUSE: Duration = Duration::from_millis(20);
 pub struct Proxy {
     gate: Gate,
     handle: Arc<Handle>,
+    origin: Arc<Origin>,
     address: SocketAddr,
 }
 
@@ -47,6 +48,8 @@ impl Proxy {
             shared: Arc::clone(gate.shared()),
             target,
             closed: AtomicBool::new(false),
+            links: AtomicUsize::new(0),
+            emptied: Notify::new(),
         });
         let acceptor = Acceptor {
             socket,
@@ -57,7 +60,7 @@ impl Proxy {
             origin: Arc::clone(&origin),
         };
         tokio::spawn(acceptor.run());
-        let proxy = Proxy { gate: gate.clone(), handle: Arc::clone(&handle), address };
+        let proxy = Proxy { gate: gate.clone(), handle: Arc::clone(&handle), origin, address };
         gate.shared().listener_opened(handle).await?;
         Ok(proxy)
     }
@@ -66,11 +69,20 @@ impl Proxy {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Closes it as dropping does, and returns when the port is free and the last connection is closed.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        if self.handle.orders.send(Order::Close(Some(done))).is_ok() {
+            let _ = closed.await;
+        }
+        self.origin.wait_until_empty().await;
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.handle.orders.send(Order::Close);
+        let _ = self.handle.orders.send(Order::Close(None));
         self.gate.shared().listener_closed(&self.handle);
     }
 }
@@ -101,7 +113,8 @@ impl Door {
 
 enum Order {
     Turn(Door, oneshot::Sender<io::Result<()>>),
-    Close,
+    /// Answered when the socket is closed.
+    Close(Option<oneshot::Sender<()>>),
 }
 
 /// The gate's end of a listener.
@@ -144,6 +157,38 @@ pub(super) struct Origin {
     pub target: Target,
     /// The listener is gone, and its connections are to follow.
     pub closed: AtomicBool,
+    links: AtomicUsize,
+    emptied: Notify,
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Origin").field("links", &self.links).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    pub fn link_opened(&self) {
+        self.links.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn link_closed(&self) {
+        if self.links.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    async fn wait_until_empty(&self) {
+        loop {
+            let notified = self.emptied.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.links.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
 }
 
 /// The task that owns the listening socket.
@@ -163,12 +208,13 @@ struct Acceptor {
 impl Acceptor {
     async fn run(mut self) {
         let mut rest_until = None;
-        loop {
+        let asked = loop {
             tokio::select! {
                 biased;
                 order = self.inbox.recv() => match order {
                     Some(Order::Turn(door, done)) => { let _ = done.send(self.turn(door)); }
-                    Some(Order::Close) | None => break,
+                    Some(Order::Close(done)) => break done,
+                    None => break None,
                 },
                 accepted = accept(self.live.as_ref(), rest_until) => {
                     rest_until = match accepted {
@@ -177,9 +223,13 @@ impl Acceptor {
                     };
                 }
             }
-        }
+        };
         self.origin.closed.store(true, Ordering::Release);
         self.origin.shared.links.wake_all();
+        drop((self.live, self.spare, self.socket));
+        if let Some(done) = asked {
+            let _ = done.send(());
+        }
     }
 
     fn serve(&self, client: TcpStream) {

@@ -16,6 +16,10 @@ mod registry;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod toxic;
+mod traffic;
 
 pub use gate::{Counters, Degradation, Fault, Gate};
 pub use listener::Proxy;
+pub use toxic::{Kind, Stream, Toxic};
+pub use traffic::{Passed, Traffic};

@@ -6,9 +6,12 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::TcpStream;
 
 /// Connections that the kernel keeps for us until we accept them; it lowers this to its own limit.
 const BACKLOG: i32 = 4096;
+/// How often received data is thrown away before a close; somebody who sends on for ever does not hold it up.
+const UNREAD_STEPS: u32 = 64;
 
 /// A socket bound to `address` that does not listen yet.
 ///
@@ -67,4 +70,16 @@ pub(super) fn appear(socket: &impl AsFd) -> io::Result<()> {
 pub(super) fn reset_on_close(socket: &impl AsFd) {
     // It fails only for a socket that is closed already, which is what we want.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Lets the close of `stream` send a FIN: what is unsent still goes, and what was received is thrown away, because with that
+/// unread the kernel would send a RST.
+pub(super) fn close_gently(stream: &TcpStream) {
+    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+    let mut unread = [0; 16 * 1024];
+    for _ in 0..UNREAD_STEPS {
+        if !matches!(stream.try_read(&mut unread), Ok(1..)) {
+            return;
+        }
+    }
 }

@@ -43,6 +43,8 @@ pub const ROOMS: &[Room] = &[
     Room { name: "command", imports: &["model"], never: NETWORK },
     Room { name: "traffic", imports: &["model", "proxy", "wire", "command"], never: &["std::fs"] },
     Room { name: "proxy", imports: &[], never: &["std::fs"] },
+    // The proxy on its own, behind an HTTP API; the command line reads its files.
+    Room { name: "daemon", imports: &["model", "proxy"], never: &["std::fs", "std::env"] },
     // Users and providers are asked by clients of their own: the way back owes nothing to what is measured. How a URL is
     // read and whom TLS trusts is the same for both.
     Room { name: "wire", imports: &["model"], never: IO },
@@ -102,6 +104,7 @@ pub const ROOMS: &[Room] = &[
             "screen",
             "init",
             "notify",
+            "daemon",
         ],
         never: NETWORK,
     },
@@ -177,19 +180,19 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         "tokio",
         &[
             "clock", "command", "traffic", "proxy", "probe", "guard", "lab", "restore", "drill",
-            "notify", "cli",
+            "notify", "daemon", "cli",
         ],
     ),
-    ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "cli"]),
+    ("futures_util", &["traffic", "proxy", "probe", "lab", "restore", "drill", "daemon", "cli"]),
     ("async_trait", &["traffic", "drill", "probe"]),
-    ("hyper", &["probe", "lab", "plan", "traffic", "wire"]),
-    ("hyper_util", &["probe", "lab", "traffic"]),
-    ("http_body_util", &["probe", "lab", "traffic"]),
-    ("bytes", &["probe", "lab", "traffic"]),
+    ("hyper", &["probe", "lab", "plan", "traffic", "wire", "daemon"]),
+    ("hyper_util", &["probe", "lab", "traffic", "daemon"]),
+    ("http_body_util", &["probe", "lab", "traffic", "daemon"]),
+    ("bytes", &["probe", "lab", "traffic", "daemon"]),
     ("rustls", &["probe", "traffic", "wire"]),
     ("tokio_rustls", &["probe", "traffic"]),
     ("tokio_postgres", &["probe"]),
-    ("percent_encoding", &["model"]),
+    ("percent_encoding", &["model", "daemon"]),
     ("rustls_native_certs", &["wire"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
@@ -207,7 +210,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         "serde_json",
         &[
             "model", "plan", "report", "past", "journal", "lease", "traffic", "probe", "guard",
-            "lab", "notify",
+            "lab", "notify", "daemon",
         ],
     ),
     // In traffic: the kubeconfig.

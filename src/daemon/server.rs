@@ -1,0 +1,128 @@
+//! The HTTP server of the API. Whatever callers do, time and memory stay within limits.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::answer::{Answer, ApiError};
+use super::patient::Patient;
+use super::proxies::Proxies;
+use super::routes;
+use super::token::Token;
+
+/// The largest body that is read, in bytes.
+const BODY: usize = 8 * 1024 * 1024;
+/// So many callers are served at once; others wait.
+const CALLERS: usize = 512;
+/// How long a caller may take for a head, for a body, or not to read on: a connection that is idle for longer is closed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait when no file descriptor is left for another caller.
+const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(20);
+
+/// The API, listening.
+pub struct Server {
+    listener: TcpListener,
+    proxies: Arc<Proxies>,
+    token: Option<Token>,
+}
+
+impl Server {
+    /// Listens at `address`. With a `token`, callers have to show it. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(
+        address: SocketAddr,
+        proxies: Arc<Proxies>,
+        token: Option<Token>,
+    ) -> io::Result<Server> {
+        Ok(Server { listener: TcpListener::bind(address).await?, proxies, token })
+    }
+
+    /// The address that it listens at.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves for ever. Dropping the future ends the callers' connections, but finishes what they had asked for.
+    pub async fn serve(self) {
+        let callers = Arc::new(Semaphore::new(CALLERS));
+        let service = Arc::new(Service { proxies: self.proxies, token: self.token });
+        let mut connections = JoinSet::new();
+        loop {
+            // It is never closed, so that there is a place in the end.
+            let place = Arc::clone(&callers).acquire_owned().await;
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((caller, _)) => {
+                        let service = Arc::clone(&service);
+                        connections.spawn(async move {
+                            converse(caller, service).await;
+                            drop(place);
+                        });
+                    }
+                    Err(_) => tokio::time::sleep(OUT_OF_DESCRIPTORS_PAUSE).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+struct Service {
+    proxies: Arc<Proxies>,
+    token: Option<Token>,
+}
+
+async fn converse(caller: TcpStream, service: Arc<Service>) {
+    // Without it small answers wait for acknowledgements; failing, they are merely late.
+    let _ = caller.set_nodelay(true);
+    let io = TokioIo::new(Patient::new(caller, PATIENCE));
+    let answer = service_fn(|request| {
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(obey(request, service).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    // A caller that breaks off is its own affair.
+    let _ = http.serve_connection(io, answer).await;
+}
+
+async fn obey(request: Request<Incoming>, service: Arc<Service>) -> Answer {
+    let (head, body) = request.into_parts();
+    if let Some(refused) = routes::refuse(&head, service.token.as_ref()) {
+        return refused;
+    }
+    let body = match tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let what = format!("no more than {BODY} bytes are read");
+            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, what).answer();
+        }
+        Ok(Err(error)) => return ApiError::body(error).answer(),
+        Err(_) => {
+            let what = "the body did not come in time";
+            return ApiError::new(StatusCode::REQUEST_TIMEOUT, what).answer();
+        }
+    };
+    // What was begun is finished, also when the caller goes away meanwhile: nothing stays half cut.
+    let work = tokio::spawn(async move {
+        routes::answer(&service.proxies, &head.method, head.uri.path(), &body).await
+    });
+    work.await.unwrap_or_else(|_| ApiError::machine("the request could not be finished").answer())
+}
