@@ -5,6 +5,7 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod exec;
+mod file;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -23,6 +24,7 @@ use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
 use self::exec::exec;
+use self::file::file;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
@@ -34,6 +36,7 @@ const PROVIDERS: &[&str] = &[
     "haproxy",
     "caddy",
     "exec",
+    "file",
     "azure",
     "gcp",
     "kubernetes",
@@ -83,6 +86,7 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "file" => file(reader, chosen, datacenters).map(Provider::File),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
