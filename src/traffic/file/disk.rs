@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::model::Text;
 use crate::traffic::ControlError;
 
 /// A file that is larger is none that people steer a server with.
@@ -20,6 +21,8 @@ const MOST: u64 = 1 << 20;
 
 /// A file as it was read.
 pub(super) struct Read {
+    /// As the plan has it: its path may hold secrets.
+    shown: String,
     /// Where it lies, without links.
     pub(super) real: PathBuf,
     pub(super) bytes: Vec<u8>,
@@ -28,7 +31,7 @@ pub(super) struct Read {
 }
 
 /// Reads the file at `path`.
-pub(super) async fn read(path: &str) -> Result<Read, ControlError> {
+pub(super) async fn read(path: &Text) -> Result<Read, ControlError> {
     let unreadable = |error: &dyn fmt::Display| ControlError {
         what: format!("the file {path} cannot be read: {error}"),
         hint: "see that it is there, and that whoever runs firedrill may read it".to_owned(),
@@ -53,12 +56,13 @@ pub(super) async fn read(path: &str) -> Result<Read, ControlError> {
             hint: "keep what steers traffic in a file of its own, and include that".to_owned(),
         });
     }
-    Ok(Read { real, bytes, owner: (about.uid(), about.gid()), links: about.nlink() })
+    let shown = path.to_string();
+    Ok(Read { shown, real, bytes, owner: (about.uid(), about.gid()), links: about.nlink() })
 }
 
 /// Where the file at `path` lies, without links.
-pub(super) async fn real(path: &str) -> Result<PathBuf, ControlError> {
-    fs::canonicalize(path).await.map_err(|error| ControlError {
+pub(super) async fn real(path: &Text) -> Result<PathBuf, ControlError> {
+    fs::canonicalize(path.reveal_plain()).await.map_err(|error| ControlError {
         what: format!("the file {path} cannot be found: {error}"),
         hint: "see that it is there, and that whoever runs firedrill may look into its directory"
             .to_owned(),
@@ -68,7 +72,7 @@ pub(super) async fn real(path: &str) -> Result<PathBuf, ControlError> {
 impl Read {
     /// Holds that it can be replaced, without trying.
     pub(super) fn prove(&self) -> Result<(), ControlError> {
-        let at = self.real.display();
+        let at = &self.shown;
         let refuse = |what: String, hint: &str| Err(ControlError { what, hint: hint.to_owned() });
         if self.links > 1 {
             let what = format!("the file {at} has {} names (hard links)", self.links);
@@ -97,7 +101,7 @@ impl Read {
         let staged = Staged { at: beside(&self.real) };
         let written = staged.write(self, bytes).await;
         written.map_err(|error| ControlError {
-            what: format!("no new file can be written beside {}: {error}", self.real.display()),
+            what: format!("no new file can be written beside {}: {error}", self.shown),
             hint: "nothing was changed; see the rights and the free space of its directory"
                 .to_owned(),
         })?;
@@ -136,7 +140,7 @@ impl Staged {
     pub(super) async fn commit(self, old: &Read) -> Result<bool, ControlError> {
         let failed = |error: &dyn fmt::Display| {
             ControlError {
-            what: format!("the file {} cannot be replaced: {error}", old.real.display()),
+            what: format!("the file {} cannot be replaced: {error}", old.shown),
             hint: "nothing was changed; a file that is mounted by itself cannot be: mount its directory"
                 .to_owned(),
         }

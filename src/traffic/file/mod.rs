@@ -2,8 +2,8 @@
 //!
 //! A cut puts other pieces of text into the places of those that lead to the datacenter, lets the server test the file, and
 //! tells it to reload; a restore undoes these edits where they stand, so that whatever else another hand wrote meanwhile
-//! stays. What the file says is not what the server does: it may ignore a reload. So a cut is in force only when users'
-//! requests, asked as the plan says, are answered by others and by nobody in the cut datacenter.
+//! stays. What the file says is not what the server does: it may ignore a reload. So a cut is in force only when nobody in
+//! the cut datacenter answers requests as users make them.
 
 mod disk;
 mod edits;
@@ -13,7 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,9 +22,9 @@ use async_trait::async_trait;
 
 use self::edits::{Stands, changed, doubt, stands};
 use self::notice::Notice;
-use self::served::Asker;
+use self::served::{Asker, Tally, serves};
 use super::exec::quoted;
-use super::log::Log;
+use super::log::{Asked, Log};
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, FileEdit, FileSettings,
@@ -34,11 +34,16 @@ use crate::model::{
 /// How often the file is read and replaced again when another hand changed it in between.
 const TRIES: u32 = 5;
 
+/// So long after it gave no answer a datacenter is asked for again, before it is said to be cut.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// For so long it has to give none where not everybody is answered by others.
+const LONG_QUIET: Duration = Duration::from_secs(3);
+
 /// A file as a traffic control. Its parts are pieces of it, named by what is found on an ordinary day.
 pub struct File {
     spec: ControlSpec,
     settings: FileSettings,
-    path: String,
     notice: Notice,
     asker: Asker,
     log: Log,
@@ -51,9 +56,10 @@ struct Known {
     /// Parts that were put back in the file, by a restore whose reload did not succeed: the server may go on as it was told
     /// before.
     due: BTreeSet<String>,
-    /// Datacenters whose cut was seen to be in force. From then on only an answer of theirs says otherwise: a request that
-    /// is lost on its way does not.
+    /// Datacenters whose cut was seen to be in force. From then on only an answer of theirs says otherwise.
     cut: BTreeSet<DatacenterId>,
+    /// Since when those that the file says are cut gave no answer.
+    quiet: BTreeMap<DatacenterId, Asked>,
 }
 
 impl File {
@@ -64,7 +70,6 @@ impl File {
     pub fn new(spec: &ControlSpec, settings: &FileSettings) -> Result<File, ControlError> {
         Ok(File {
             spec: spec.clone(),
-            path: settings.path.reveal_plain(),
             notice: Notice::new(settings),
             asker: Asker::new(&settings.read)?,
             settings: settings.clone(),
@@ -100,7 +105,7 @@ impl File {
         strict: bool,
     ) -> Result<Written, ControlError> {
         for _ in 0..TRIES {
-            let file = disk::read(&self.path).await?;
+            let file = disk::read(&self.settings.path).await?;
             let (text, strange) = changed(&file.bytes, edits.iter().copied(), wanted);
             if let (true, Some((edit, how))) = (strict, strange.first()) {
                 return Err(self.strange(edit, *how));
@@ -158,7 +163,7 @@ impl File {
 
     /// Lets the server test the file where it lies.
     async fn test_in_place(&self) -> Result<(), ControlError> {
-        let real = disk::real(&self.path).await?;
+        let real = disk::real(&self.settings.path).await?;
         self.notice.test(&real, &self.log).await
     }
 
@@ -179,6 +184,32 @@ impl File {
         let is_open = |edit: &&FileEdit| stands(text, edit) != Stands::Cut;
         let open: BTreeSet<_> = edits.iter().filter(is_open).map(|it| it.datacenter).collect();
         edits.iter().map(|it| it.datacenter).filter(|it| !open.contains(it)).collect()
+    }
+
+    /// Whether a datacenter of `cut` gave no answer for the first time.
+    fn would_be_news(&self, cut: &BTreeSet<DatacenterId>, tallies: &[Tally]) -> bool {
+        let known = self.known();
+        cut.iter().any(|it| !known.cut.contains(it) && !serves(*it, tallies))
+    }
+
+    /// Takes in who answered while the file says that `cut` is: everybody was answered by others, and all is clear; or
+    /// some were answered by nobody who can be named, and it is clear once that lasted. Others may only be on their
+    /// way to serve, so that it must not hang on them.
+    fn learn(&self, cut: &BTreeSet<DatacenterId>, tallies: &[Tally]) {
+        let all: Vec<_> = cut.iter().copied().collect();
+        let is_clear = tallies.iter().all(|it| it.is_by_others(&all));
+        let mut known = self.known();
+        for datacenter in all {
+            if serves(datacenter, tallies) {
+                known.cut.remove(&datacenter);
+                known.quiet.remove(&datacenter);
+                continue;
+            }
+            let since = *known.quiet.entry(datacenter).or_insert_with(|| self.log.ask());
+            if is_clear || since.elapsed() >= LONG_QUIET {
+                known.cut.insert(datacenter);
+            }
+        }
     }
 
     fn name(&self, datacenter: DatacenterId) -> &str {
@@ -275,11 +306,11 @@ impl TrafficControl for File {
 
     /// Several links may lead to one file.
     async fn identity(&self) -> Result<Option<String>, ControlError> {
-        Ok(Some(format!("file {}", disk::real(&self.path).await?.display())))
+        Ok(Some(format!("file {}", disk::real(&self.settings.path).await?.display())))
     }
 
     async fn preflight(&self) -> Result<(), ControlError> {
-        let file = disk::read(&self.path).await?;
+        let file = disk::read(&self.settings.path).await?;
         self.holds(&file.bytes)?;
         file.prove()?;
         self.notice.prove().await?;
@@ -315,22 +346,20 @@ impl TrafficControl for File {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let file = disk::read(&self.path).await?;
+        let file = disk::read(&self.settings.path).await?;
         let cut = self.wholly_cut(&file.bytes);
         if !cut.is_empty() {
-            let tallies = self.asker.ask(&self.log, &self.settings.datacenters).await;
-            let all: Vec<_> = cut.iter().copied().collect();
-            let mut known = self.known();
-            for datacenter in &cut {
-                if tallies.iter().any(|tally| tally.of(*datacenter) > 0) {
-                    known.cut.remove(datacenter);
-                } else if tallies.iter().all(|it| it.unanswered == 0 && it.others(&all) > 0) {
-                    known.cut.insert(*datacenter);
-                }
+            let mut tallies = self.asker.ask(&self.log, &self.settings.datacenters).await;
+            if self.would_be_news(&cut, &tallies) {
+                // Workers of before may take a connection yet: who is not busy now may be in a moment.
+                tokio::time::sleep(AGAIN).await;
+                tallies.extend(self.asker.ask(&self.log, &self.settings.datacenters).await);
             }
+            self.learn(&cut, &tallies);
         }
         let mut known = self.known();
         known.cut.retain(|datacenter| cut.contains(datacenter));
+        known.quiet.retain(|datacenter, _| cut.contains(datacenter));
         let part = |edit: &FileEdit| {
             let stands = stands(&file.bytes, edit);
             let in_force = !cut.contains(&edit.datacenter) || known.cut.contains(&edit.datacenter);
@@ -343,7 +372,7 @@ impl TrafficControl for File {
     /// Whoever else serves: by what the file says of the others, and by who answers now. Where only those to be lost answer,
     /// others may stand by, which nobody can tell.
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
-        let file = disk::read(&self.path).await?;
+        let file = disk::read(&self.settings.path).await?;
         let lost = &order.datacenters;
         let others = || self.settings.replace.iter().filter(|it| !lost.contains(&it.datacenter));
         let left = others().filter(|it| stands(&file.bytes, it) == Stands::Open).count();

@@ -9,6 +9,7 @@ use tokio::fs;
 use crate::command::{Ran, Words, run};
 use crate::model::{FileReload, FileSettings, FileSignal, Shown, Text};
 use crate::traffic::ControlError;
+use crate::traffic::api::mask::Mask;
 use crate::traffic::exec::quoted;
 use crate::traffic::log::Log;
 
@@ -24,6 +25,8 @@ pub(super) struct Notice {
     reload: FileReload,
     dir: Text,
     limit: Duration,
+    /// What servers say of their files may hold the secrets of a path.
+    mask: Mask,
 }
 
 impl Notice {
@@ -33,6 +36,7 @@ impl Notice {
             reload: settings.reload.clone(),
             dir: settings.dir.clone(),
             limit: settings.timeout,
+            mask: Mask::default().and(settings.path.secrets()).and(settings.dir.secrets()),
         }
     }
 
@@ -49,7 +53,7 @@ impl Notice {
         let at = at.display().to_string();
         let words: Vec<Text> =
             self.test.iter().map(|word| word.mapped(|text| text.replace(FILE, &at))).collect();
-        self.run(&words, "its own words say what it does not like", log).await
+        self.run((&words, &self.test), "its own words say what it does not like", log).await
     }
 
     /// Tells the server to take the file.
@@ -57,7 +61,8 @@ impl Notice {
         match &self.reload {
             FileReload::Watched => Ok(()),
             FileReload::Command(command) => {
-                self.run(command, "see whether the server runs, and took the file", log).await
+                self.run((command, command), "see whether the server runs, and took the file", log)
+                    .await
             }
             FileReload::Signal { pid_file, signal } => {
                 let (asked, sent) = (log.ask(), process(pid_file).await);
@@ -111,7 +116,13 @@ impl Notice {
         format!("cd {} && {line}", quoted(&self.dir.to_string()))
     }
 
-    async fn run(&self, command: &[Text], hint: &str, log: &Log) -> Result<(), ControlError> {
+    /// Runs a command, which is noted as the plan has it.
+    async fn run(
+        &self,
+        (command, planned): (&[Text], &[Text]),
+        hint: &str,
+        log: &Log,
+    ) -> Result<(), ControlError> {
         let error = |what: String, hint: &str| ControlError { what, hint: hint.to_owned() };
         let Some(words) = Words::new(command) else {
             return Err(error("a command of the plan is empty".to_owned(), "name a program"));
@@ -123,7 +134,7 @@ impl Notice {
         let ran = match tokio::time::timeout(self.limit, run(&mut program, b"", SAID.0)).await {
             Ok(Ok(ran)) if ran.status.success() => Ok(()),
             Ok(Ok(ran)) => {
-                let said = words.shown(&complaint(&ran));
+                let said = self.mask.hide(&words.shown(&complaint(&ran)));
                 Err(error(format!("the command `{name}` ended with {}: {said}", ran.status), hint))
             }
             Ok(Err(why)) => {
@@ -137,7 +148,7 @@ impl Notice {
                 Err(error(what, "see whether it hangs; what it began may have taken effect"))
             }
         };
-        let line: Vec<String> = command.iter().map(Text::to_string).collect();
+        let line: Vec<String> = planned.iter().map(Text::to_string).collect();
         let answer = ran.as_ref().err().map_or("it succeeded", |error| &error.what);
         log.answer(asked, &line.join(" "), answer);
         ran

@@ -14,6 +14,7 @@ use wildmatch::WildMatch;
 use crate::model::{DatacenterId, FileRead, FileServedBy, Name, Text};
 use crate::traffic::ControlError;
 use crate::traffic::api::line::Server;
+use crate::traffic::api::mask::Mask;
 use crate::traffic::api::{Reach, server};
 use crate::traffic::log::Log;
 use crate::wire::Url;
@@ -25,6 +26,7 @@ pub(super) struct Front {
     server: Server,
     authority: HeaderValue,
     path: Uri,
+    mask: Mask,
 }
 
 /// Whoever asks the fronts of a server.
@@ -104,7 +106,7 @@ impl Asker {
             (hyper::header::HeaderName::from_static(name), HeaderValue::from_static(value))
         }));
         let answered = front.server.ask(request, (self.limit, self.limit)).await;
-        let ((_, headers), body) = answered.map_err(|lost| lost.why)?;
+        let ((_, headers), body) = answered.map_err(|lost| front.mask.hide(&lost.why))?;
         Ok(self.datacenter(&headers, &body))
     }
 
@@ -142,6 +144,12 @@ impl Tally {
         self.served.keys().filter(|it| !lost.contains(it)).count()
     }
 
+    /// Whether everything that was asked was answered, and by other datacenters than `lost`.
+    pub(super) fn is_by_others(&self, lost: &[DatacenterId]) -> bool {
+        let silent = self.unnamed + self.unanswered;
+        silent == 0 && lost.iter().all(|it| self.of(*it) == 0)
+    }
+
     /// The same in words.
     pub(super) fn words(&self, names: &[Name]) -> String {
         let name = |id: &DatacenterId| names.get(id.index()).map_or("?", Name::as_str);
@@ -157,6 +165,11 @@ impl Tally {
     }
 }
 
+/// Whether `datacenter` answered anywhere.
+pub(super) fn serves(datacenter: DatacenterId, tallies: &[Tally]) -> bool {
+    tallies.iter().any(|tally| tally.of(datacenter) > 0)
+}
+
 fn front(text: &Text) -> Result<Front, ControlError> {
     let url = Url::parse(&text.reveal_plain(), text)?;
     let unusable = |_| ControlError {
@@ -167,6 +180,7 @@ fn front(text: &Text) -> Result<Front, ControlError> {
         url: text.clone(),
         authority: HeaderValue::from_str(&url.authority).map_err(unusable)?,
         path: url.path.clone(),
+        mask: Mask::default().and(text.secrets()),
         server: server(url, &Reach::default())?,
     })
 }

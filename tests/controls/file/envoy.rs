@@ -88,7 +88,7 @@ async fn a_cut_that_envoy_takes_for_panic_is_never_confirmed() {
     let snapshot = control.inspect().await.unwrap();
     let watch = world.watch();
     control.cut(&drain(), &snapshot).await.unwrap();
-    // Two of three drain: Envoy sends to all of them.
+    // Two of three are said to be ill: Envoy sends to all of them.
     for _ in 0..5 {
         watch.has_seen("a").await;
         let now = control.inspect().await.unwrap();

@@ -224,7 +224,7 @@ fn pieces(server: Server, at: SocketAddr, place: usize) -> (String, String) {
         Server::Nginx | Server::NginxStream => both("", " down", &|word| {
             format!("server {at} weight={} max_fails=0{word};", place + 1)
         }),
-        Server::Envoy | Server::EnvoyInPanic => both("HEALTHY", "DRAINING", &|word| {
+        Server::Envoy | Server::EnvoyInPanic => both("HEALTHY", envoys_word(server), &|word| {
             let endpoint = format!(
                 "endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }}",
                 at.ip(),
@@ -239,6 +239,11 @@ fn pieces(server: Server, at: SocketAddr, place: usize) -> (String, String) {
             both("1", "0", &|word| format!("- {{ name: server{place}, weight: {word} }}"))
         }
     }
+}
+
+/// Whoever drains is left alone even in panic.
+fn envoys_word(server: Server) -> &'static str {
+    if server == Server::EnvoyInPanic { "UNHEALTHY" } else { "DRAINING" }
 }
 
 /// An address of loopback that no other test's process has.
