@@ -6,6 +6,7 @@ pub mod aws;
 pub mod azure;
 pub mod caddy;
 pub mod exec;
+pub mod file;
 pub mod gates;
 pub mod gcp;
 pub mod haproxy;
@@ -154,6 +155,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Toxiproxy(settings) => Some(Arc::new(toxiproxy::Toxiproxy::new(spec, settings)?)),
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
+        Provider::File(settings) => Some(Arc::new(file::File::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),

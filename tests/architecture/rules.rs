@@ -196,7 +196,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["wire"]),
     ("hickory_resolver", &["probe"]),
     ("socket2", &["proxy", "probe"]),
-    ("rustix", &["proxy", "command", "probe", "lab", "clock", "lease", "screen", "cli"]),
+    ("rustix", &["traffic", "proxy", "command", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.
     (
         "serde",

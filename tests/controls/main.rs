@@ -9,6 +9,7 @@ mod azure;
 mod caddy;
 mod contract;
 mod exec;
+mod file;
 mod gates;
 mod gcp;
 mod haproxy;

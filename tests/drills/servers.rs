@@ -6,12 +6,14 @@ use std::process::Command;
 use super::world::alone;
 
 /// The servers, for as long as it lives. Their ports are those of the plans, so one at a time.
-struct Servers;
+struct Servers {
+    fixture: &'static str,
+}
 
 impl Servers {
-    fn up() -> Servers {
-        script("up.sh");
-        Servers
+    fn up(fixture: &'static str) -> Servers {
+        script(fixture, "up.sh");
+        Servers { fixture }
     }
 
     /// What HAProxy says of its servers, without what health checks change.
@@ -34,7 +36,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        script("down.sh");
+        script(self.fixture, "down.sh");
     }
 }
 
@@ -42,8 +44,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn script(name: &str) {
-    let path = root().join("tests/fixtures/haproxy").join(name);
+fn script(fixture: &str, name: &str) {
+    let path = root().join("tests/fixtures").join(fixture).join(name);
     let output = Command::new("sh").arg(&path).output().unwrap();
     assert!(output.status.success(), "{name}: {output:?}");
 }
@@ -65,7 +67,7 @@ fn run(name: &str) -> (Option<i32>, String, String) {
 #[test]
 fn a_datacenter_taken_out_of_haproxy_passes_and_everything_is_as_before() {
     let _alone = alone();
-    let servers = Servers::up();
+    let servers = Servers::up("haproxy");
     let before = servers.admin_states();
     assert_eq!(before.len(), 4, "{before:?}");
     // By its runtime API, and by a tool of ten lines.
@@ -81,10 +83,23 @@ fn a_datacenter_taken_out_of_haproxy_passes_and_everything_is_as_before() {
 #[test]
 fn a_datacenter_that_burns_behind_haproxy_is_found_by_its_health_checks() {
     let _alone = alone();
-    let _servers = Servers::up();
+    let _servers = Servers::up("haproxy");
     let (code, report, progress) = run("proxy");
     assert_eq!(code, Some(0), "{report}\n{progress}");
     assert!(report.starts_with("PASS"), "{report}");
     assert!(report.contains("0 bytes passed"), "{report}");
     assert!(report.contains("time-out"), "half of the users waited in vain: {report}");
+}
+
+#[test]
+fn a_datacenter_taken_out_of_a_file_of_nginx_passes_and_the_file_is_as_before() {
+    let _alone = alone();
+    let _servers = Servers::up("file");
+    let file = || std::fs::read(root().join("target/file-lab/front/app.upstream")).unwrap();
+    let before = file();
+    let (code, report, progress) = run("file");
+    assert_eq!(code, Some(0), "{report}\n{progress}");
+    assert!(report.starts_with("PASS"), "{report}");
+    assert!(report.contains("dc-a gave 5") && report.contains("0 % of"), "{report}");
+    assert_eq!(file(), before);
 }

@@ -6,6 +6,7 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod exec;
+mod file;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -26,6 +27,7 @@ pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
 pub use exec::*;
+pub use file::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
@@ -48,6 +50,8 @@ pub enum Provider {
     Caddy(CaddySettings),
     /// Commands of one's own.
     Exec(ExecSettings),
+    /// A server that is steered by a file.
+    File(FileSettings),
     /// Endpoints of an Azure Traffic Manager profile.
     Azure(AzureSettings),
     /// Backends of Google Cloud's load balancers.
@@ -170,6 +174,7 @@ impl Provider {
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
             Provider::Exec(settings) => settings,
+            Provider::File(settings) => settings,
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
@@ -186,6 +191,7 @@ impl Provider {
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
+            Provider::File(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),

@@ -62,6 +62,25 @@ fn exec() {
 }
 
 #[test]
+fn file() {
+    let read = "read: { url: \"http://a.example/\", served_by: { header: x-dc } }";
+    let with = |rest: &str| format!("{{ path: a, {read}, {rest} }}");
+    let edit = "{ datacenter: east, find: a, with: b }";
+    let settings = [
+        "{}".to_owned(),
+        "{ path: [a], replace: [], read: { url: [], served_by: {} } }".to_owned(),
+        "{ path: a, replace: east, read: { url: a.example, times: 0, served_by: { peer: { east: 10.0.0.0/8 } } } }".to_owned(),
+        with("replace: [{ datacenter: north, find: a }, { datacenter: east, find: \" \", with: a, sed: s/a/b/ }]"),
+        with("replace: [{ datacenter: east, find: a b, with: \"a  b\" }]"),
+        with(&format!("replace: [{edit}], reload: nginx, signal: {{ pid_file: a }}")),
+        with(&format!("replace: [{edit}], signal: {{ signal: KILL }}, test: [], modes: [blackhole]")),
+        with(&format!("replace: [{edit}], modes: [], timeout: 1m, find: a")),
+    ];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    refused("file", &settings);
+}
+
+#[test]
 fn aws_route53() {
     refused(
         "aws-route53",

@@ -5,6 +5,7 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod exec;
+mod file;
 mod gcp;
 mod haproxy;
 mod kubernetes;
@@ -24,6 +25,7 @@ use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
 use self::exec::exec;
+use self::file::file;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
@@ -37,6 +39,7 @@ const PROVIDERS: &[&str] = &[
     "haproxy",
     "caddy",
     "exec",
+    "file",
     "azure",
     "gcp",
     "kubernetes",
@@ -87,6 +90,7 @@ fn provider(
         "toxiproxy" => toxiproxy(reader, chosen, datacenters).map(Provider::Toxiproxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "file" => file(reader, chosen, datacenters).map(Provider::File),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),

@@ -280,7 +280,7 @@ fn told(request: &Request) -> String {
     }
 }
 
-fn server(url: Url, reach: &Reach<'_>) -> Result<Server, ControlError> {
+pub(in crate::traffic) fn server(url: Url, reach: &Reach<'_>) -> Result<Server, ControlError> {
     let host = url.host.trim_matches(['[', ']']).to_owned();
     let tls = match url.secure {
         true => {

@@ -131,7 +131,7 @@ impl Exec {
 }
 
 /// `word` for a shell.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&b);
     match !word.is_empty() && word.bytes().all(is_plain) {
         true => word.to_owned(),

@@ -57,6 +57,48 @@ pub fn every_provider() -> Vec<RunRecord> {
     let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
     let aws = [route53(), zonal_shift()];
     [proxy, toxiproxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
+    let [watched, told, signalled] = file();
+    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
+    let aws = [route53(), zonal_shift()];
+    let local = [proxy, caddy, exec, watched, told, signalled, tcp, unix];
+    local.into_iter().chain(clouds()).chain(aws).collect()
+}
+
+fn file() -> [RunRecord; 3] {
+    let told = |reload, by| {
+        let mut record = passed();
+        record.controls[0].provider = Provider::File(FileSettings {
+            path: "/etc/nginx/app.upstream".into(),
+            replace: vec![FileEdit {
+                datacenter: DatacenterId(0),
+                find: "server 10.1.0.1:80;".into(),
+                with: "server 10.1.0.1:80 down;".into(),
+            }],
+            test: vec!["nginx".into(), "-t".into()],
+            reload,
+            read: FileRead {
+                urls: vec!["http://127.0.0.1/".into()],
+                times: 20,
+                timeout: ms(2000),
+                by,
+                values: vec![FileServing {
+                    datacenter: DatacenterId(0),
+                    patterns: vec!["east".into()],
+                }],
+            },
+            modes: vec![ModeKind::Drain],
+            dir: "/srv".into(),
+            datacenters: vec!["east".into()],
+            timeout: ms(6000),
+        });
+        record
+    };
+    let header = || FileServedBy::Header("x-datacenter".into());
+    let command = FileReload::Command(vec!["nginx".into(), "-s".into(), "reload".into()]);
+    let signal = FileReload::Signal { pid_file: "/run/nginx.pid".into(), signal: FileSignal::Hup };
+    let json = FileServedBy::Json("/datacenter".into());
+    [told(FileReload::Watched, header()), told(command, header()), told(signal, json)]
 }
 
 /// Those of providers in the cloud.

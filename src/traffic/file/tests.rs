@@ -1,0 +1,68 @@
+//! Pieces of text, without a server.
+
+use super::edits::{Stands, changed, doubt, stands};
+use crate::model::{DatacenterId, FileEdit};
+
+fn edit(find: &str, with: &str) -> FileEdit {
+    FileEdit { datacenter: DatacenterId(0), find: find.to_owned(), with: with.to_owned() }
+}
+
+#[test]
+fn a_piece_stands_where_it_is_found_once_and_not_in_a_comment() {
+    let down = edit("server a:80", "server a:80 down");
+    for (text, wanted) in [
+        ("server a:80;\n", Stands::Open),
+        ("server a:80 down;\n", Stands::Cut),
+        ("server b:80;\n", Stands::Nowhere),
+        ("# server a:80;\n", Stands::Nowhere),
+        ("#server a:80 down;\nserver a:80;", Stands::Open),
+        ("server a:80; server a:80;", Stands::Repeatedly),
+        ("server a:80; server a:80 down;", Stands::Repeatedly),
+        ("server a:80 down; server a:80 down;", Stands::Repeatedly),
+        ("server b:80; # server a:80;\n", Stands::Nowhere),
+        ("", Stands::Nowhere),
+        ("s", Stands::Nowhere),
+    ] {
+        assert_eq!(stands(text.as_bytes(), &down), wanted, "{text}");
+    }
+    let shorter = edit("weight: 10", "weight: 1");
+    assert_eq!(stands(b"weight: 10", &shorter), Stands::Open);
+    assert_eq!(stands(b"weight: 1", &shorter), Stands::Cut);
+    let comment = edit("server a;", "# server a;");
+    assert_eq!(stands(b"  server a;\n", &comment), Stands::Open);
+    assert_eq!(stands(b"  # server a;\n", &comment), Stands::Cut);
+    assert_eq!(stands(b"  ## server a;\n", &comment), Stands::Nowhere);
+}
+
+#[test]
+fn what_another_hand_wrote_meanwhile_and_bytes_that_are_no_text_stay() {
+    let (a, b) = (edit("a 1\n", "a 0 # cut\n"), edit("b: x", "b: longer than before"));
+    let before = b"head \xff\xfe\na 1\nb: x\ntail";
+    let (cut, strange) = changed(before, [&a, &b], Stands::Cut);
+    assert_eq!(cut, b"head \xff\xfe\na 0 # cut\nb: longer than before\ntail");
+    assert!(strange.is_empty());
+    assert_eq!(changed(&cut, [&a, &b], Stands::Cut).0, cut, "cut twice");
+    let (back, _) = changed(&cut, [&a, &b], Stands::Open);
+    assert_eq!(back, before);
+    let others = [&b"new\n"[..], &cut, b" and more"].concat();
+    let (back, _) = changed(&others, [&a, &b], Stands::Open);
+    assert_eq!(back, [&b"new\n"[..], before, b" and more"].concat());
+    let theirs = b"a 7\nb: longer than before";
+    let (back, strange) = changed(theirs, [&a, &b], Stands::Open);
+    assert_eq!((&*back, strange), (&b"a 7\nb: x"[..], vec![(&a, Stands::Nowhere)]));
+}
+
+#[test]
+fn pieces_that_could_be_taken_for_each_other_are_doubted() {
+    let fine = [edit("one", "1"), edit("two", "2")];
+    assert_eq!(doubt(b"one two", &fine, &[&fine[0], &fine[1]]), None);
+    // Cut, the first looks like the second on an ordinary day.
+    let alike = [edit("one", "xtwo"), edit("two", "2")];
+    assert!(doubt(b"one two", &alike, &[&alike[0]]).is_some());
+    // Its neighbour's text completes what is looked for.
+    let joined = [edit("a", "b"), edit("bc", "d")];
+    assert!(doubt(b"ac bc", &joined, &[&joined[0]]).is_some());
+    // What is written brings a second one to be found.
+    let behind = [edit("x", "#"), edit("y", "z")];
+    assert!(doubt(b"x y", &behind, &[&behind[0]]).is_some());
+}
