@@ -5,6 +5,7 @@ mod aws_route53;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod cloudflare;
 mod exec;
 mod gcp;
 mod haproxy;
@@ -24,6 +25,7 @@ pub use aws_route53::*;
 pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
+pub use cloudflare::*;
 pub use exec::*;
 pub use gcp::*;
 pub use haproxy::*;
@@ -42,6 +44,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Records, or pools of load balancers, of Cloudflare.
+    Cloudflare(CloudflareSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// Endpoints of an Azure Traffic Manager profile.
@@ -164,6 +168,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Cloudflare(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
@@ -179,6 +184,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Cloudflare(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),

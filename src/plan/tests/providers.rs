@@ -37,6 +37,22 @@ fn caddy() {
 }
 
 #[test]
+fn cloudflare() {
+    refused(
+        "cloudflare",
+        &[
+            "{}",
+            "{ zone: shop.example, records: { east: www.shop.example } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, records: { east: [a.b/A/1.2.3.4, A.b./a/1.2.3.4, \"a.b/A/::1\", a.b/CNAME/c.d], west: [] } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: a } }",
+            "{ account: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: [a b, \"/o\", p/], north: x }, token: v1.0123456789abcdef }",
+            "{ account: \"${env:TOKEN}\", records: { east: a.b/A/1.2.3.4 }, endpoint: x, timeout: 0s }",
+            "{ zone: 1, records: {}, pools: {} }",
+        ],
+    );
+}
+
+#[test]
 fn exec() {
     refused(
         "exec",

@@ -4,6 +4,7 @@ mod aws;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod cloudflare;
 mod exec;
 mod gcp;
 mod haproxy;
@@ -22,6 +23,7 @@ use self::aws::route53;
 use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
+use self::cloudflare::cloudflare;
 use self::exec::exec;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
@@ -33,6 +35,7 @@ const PROVIDERS: &[&str] = &[
     "proxy",
     "haproxy",
     "caddy",
+    "cloudflare",
     "exec",
     "azure",
     "gcp",
@@ -83,6 +86,7 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),

@@ -94,9 +94,29 @@ fn clouds() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
+    let cloudflare = |by| {
+        let token = Some(Text::from("${env:TOKEN}"));
+        let endpoint = Some("https://cloudflare.example".into());
+        cloud(Provider::Cloudflare(CloudflareSettings { by, token, endpoint, timeout: ms(5000) }))
+    };
+    let [zone, account] = cloudflare_by().map(cloudflare);
     let [cluster, pod] =
         [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod]
+    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod, zone, account]
+}
+
+fn cloudflare_by() -> [CloudflareBy; 2] {
+    let record = CloudflareRecord {
+        name: "www.example".into(),
+        kind: "A".into(),
+        content: "192.0.2.1".into(),
+    };
+    let records = CloudflareRecords { datacenter: DatacenterId(0), records: vec![record] };
+    let pools = CloudflarePools { datacenter: DatacenterId(0), patterns: vec!["east".into()] };
+    [
+        CloudflareBy::Records { zone: "0".repeat(32), records: vec![records] },
+        CloudflareBy::Pools { account: "0".repeat(32), pools: vec![pools] },
+    ]
 }
 
 fn route53() -> RunRecord {
