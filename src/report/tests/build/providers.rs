@@ -83,17 +83,13 @@ fn clouds() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
-    let azure = AzureSettings {
-        subscription: "sub-1".into(),
-        resource_group: "shop".into(),
-        profile: "web".into(),
-        endpoints: vec![AzureEndpoints {
-            datacenter: DatacenterId(0),
-            patterns: vec!["a-*".into()],
-        }],
-        endpoint: None,
-        timeout: ms(5000),
+    let azure = |by| {
+        let (subscription, resource_group) = ("sub-1".into(), "shop".into());
+        let timeout = ms(5000);
+        let endpoint = None;
+        cloud(Provider::Azure(AzureSettings { subscription, resource_group, by, endpoint, timeout }))
     };
+    let [names, door] = azure_by().map(azure);
     let cloudflare = |by| {
         let token = Some(Text::from("${env:TOKEN}"));
         let endpoint = Some("https://cloudflare.example".into());
@@ -102,7 +98,16 @@ fn clouds() -> Vec<RunRecord> {
     let [zone, account] = cloudflare_by().map(cloudflare);
     let [cluster, pod] =
         [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    vec![cloud(Provider::Azure(azure)), cloud(Provider::Gcp(gcp)), cluster, pod, zone, account]
+    vec![names, door, cloud(Provider::Gcp(gcp)), cluster, pod, zone, account]
+}
+
+fn azure_by() -> [AzureBy; 2] {
+    let parts =
+        || vec![AzureParts { datacenter: DatacenterId(0), patterns: vec!["a-*".into()] }];
+    [
+        AzureBy::TrafficManager { profile: "web".into(), endpoints: parts() },
+        AzureBy::FrontDoor { profile: "web".into(), origins: parts() },
+    ]
 }
 
 fn cloudflare_by() -> [CloudflareBy; 2] {
