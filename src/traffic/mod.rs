@@ -5,6 +5,7 @@ pub mod api;
 pub mod aws;
 pub mod azure;
 pub mod caddy;
+pub mod cloudflare;
 pub mod exec;
 pub mod file;
 pub mod gates;
@@ -157,6 +158,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::File(settings) => Some(Arc::new(file::File::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
+        Provider::Cloudflare(_) => Some(Arc::new(cloudflare::Cloudflare::new(spec)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
         Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),

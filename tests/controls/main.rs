@@ -7,6 +7,7 @@ mod aws_route53;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod cloudflare;
 mod contract;
 mod exec;
 mod file;
@@ -16,6 +17,7 @@ mod haproxy;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
+mod published;
 mod rest;
 mod toxiproxy;
 mod world;

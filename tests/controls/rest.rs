@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +27,11 @@ pub type Said = (u16, Value);
 /// A world that answers.
 pub trait Answers: Send + 'static {
     fn answer(&mut self, asked: &Asked) -> Said;
+
+    /// What goes out in place of an answer, byte for byte, before the connection is closed.
+    fn instead(&mut self, _asked: &Asked) -> Option<String> {
+        None
+    }
 }
 
 /// Serves `state` on loopback, a request a connection.
@@ -64,10 +71,15 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<impl Answers>>) -> Option<()> 
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
     let (path, query) = (path.to_owned(), query.to_owned());
     let asked = Asked { method, path, query, kind, token, body };
+    let instead = state.lock().unwrap().instead(&asked);
+    if let Some(text) = instead {
+        return stream.write_all(text.as_bytes()).await.ok();
+    }
     let (code, said) = state.lock().unwrap().answer(&asked);
     let said = said.to_string();
+    let now = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).unwrap();
     let head = format!(
-        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ndate: {now}\r\ncontent-length: {}\r\n\r\n",
         said.len()
     );
     stream.write_all((head + &said).as_bytes()).await.ok()

@@ -1,4 +1,4 @@
-//! Settings of `azure`: endpoints of a Traffic Manager profile.
+//! Settings of `azure`: endpoints of a Traffic Manager profile, or origins of a Front Door profile.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,10 +16,8 @@ pub struct AzureSettings {
     pub subscription: String,
     /// The resource group.
     pub resource_group: String,
-    /// The Traffic Manager profile.
-    pub profile: String,
-    /// Which of its endpoints lead to which datacenter.
-    pub endpoints: Vec<AzureEndpoints>,
+    /// What is steered there.
+    pub by: AzureBy,
     /// The URL of Azure Resource Manager, instead of the public cloud's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Text>,
@@ -29,21 +27,72 @@ pub struct AzureSettings {
     pub timeout: Duration,
 }
 
-/// The endpoints of one datacenter.
+/// What a cut steers at Azure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AzureEndpoints {
+#[serde(rename_all = "kebab-case")]
+pub enum AzureBy {
+    /// Endpoints, which names lead to.
+    TrafficManager {
+        /// The Traffic Manager profile.
+        profile: String,
+        /// Which of its endpoints lead to which datacenter.
+        endpoints: Vec<AzureParts>,
+    },
+    /// Origins, which requests are sent to (Front Door Standard and Premium).
+    FrontDoor {
+        /// The Front Door profile.
+        profile: String,
+        /// Which of its origins lead to which datacenter, each `ORIGIN_GROUP/ORIGIN`.
+        origins: Vec<AzureParts>,
+    },
+}
+
+/// The endpoints or origins of one datacenter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AzureParts {
     /// Where they lead.
     pub datacenter: DatacenterId,
     /// Their names, where `*` and `?` may stand for other characters.
     pub patterns: Vec<String>,
 }
 
+impl AzureBy {
+    /// The profile's name.
+    pub fn profile(&self) -> &str {
+        match self {
+            AzureBy::TrafficManager { profile, .. } | AzureBy::FrontDoor { profile, .. } => profile,
+        }
+    }
+
+    /// What leads where.
+    pub fn parts(&self) -> &[AzureParts] {
+        match self {
+            AzureBy::TrafficManager { endpoints: parts, .. }
+            | AzureBy::FrontDoor { origins: parts, .. } => parts,
+        }
+    }
+
+    /// The key in the plan that they stand under.
+    pub fn key(&self) -> &'static str {
+        match self {
+            AzureBy::TrafficManager { .. } => "endpoints",
+            AzureBy::FrontDoor { .. } => "origins",
+        }
+    }
+}
+
 impl AzureSettings {
     /// The profile's path.
     pub fn path(&self) -> String {
+        let kind = match self.by {
+            AzureBy::TrafficManager { .. } => "Microsoft.Network/trafficmanagerprofiles",
+            AzureBy::FrontDoor { .. } => "Microsoft.Cdn/profiles",
+        };
         format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/trafficmanagerprofiles/{}",
-            self.subscription, self.resource_group, self.profile
+            "/subscriptions/{}/resourceGroups/{}/providers/{kind}/{}",
+            self.subscription,
+            self.resource_group,
+            self.by.profile()
         )
     }
 }
@@ -53,21 +102,25 @@ impl Settings for AzureSettings {
         "azure"
     }
 
-    /// Names lead elsewhere once clients look them up again.
+    /// Names lead elsewhere once clients look them up again, and requests once Front Door's servers know.
     fn modes(&self) -> &'static [ModeKind] {
         &[ModeKind::Drain]
     }
 
     fn parts(&self) -> &'static str {
-        "endpoints"
+        self.by.key()
     }
 
     fn datacenters(&self) -> Option<BTreeSet<DatacenterId>> {
-        Some(self.endpoints.iter().map(|it| it.datacenter).collect())
+        Some(self.by.parts().iter().map(|it| it.datacenter).collect())
     }
 
     fn place(&self) -> String {
-        format!("Azure Traffic Manager profile {} in {}", self.profile, self.resource_group)
+        let kind = match self.by {
+            AzureBy::TrafficManager { .. } => "Traffic Manager",
+            AzureBy::FrontDoor { .. } => "Front Door",
+        };
+        format!("Azure {kind} profile {} in {}", self.by.profile(), self.resource_group)
     }
 
     /// Azure's names are the same in small letters and in capitals.
@@ -76,21 +129,32 @@ impl Settings for AzureSettings {
     }
 
     fn needs(&self) -> Vec<String> {
-        [
-            "Microsoft.Network/trafficManagerProfiles/read",
-            "Microsoft.Network/trafficManagerProfiles/{azure,external,nested}Endpoints/write",
-            "Microsoft.Authorization/permissions/read",
-        ]
-        .map(|right| format!("{right} on the profile {}", self.profile))
-        .to_vec()
+        let rights: &[&str] = match self.by {
+            AzureBy::TrafficManager { .. } => &[
+                "Microsoft.Network/trafficManagerProfiles/read",
+                "Microsoft.Network/trafficManagerProfiles/{azure,external,nested}Endpoints/write",
+                "Microsoft.Authorization/permissions/read",
+            ],
+            AzureBy::FrontDoor { .. } => &[
+                "Microsoft.Cdn/profiles/originGroups/read",
+                "Microsoft.Cdn/profiles/originGroups/origins/{read,write}",
+                "Microsoft.Cdn/operationresults/profileresults/originGroupResults/originResults/read",
+                "Microsoft.Authorization/permissions/read",
+            ],
+        };
+        let on = |right: &&str| format!("{right} on the profile {}", self.by.profile());
+        rights.iter().map(on).collect()
     }
 
     fn texts_mut(&mut self) -> Vec<&mut Text> {
         self.endpoint.iter_mut().collect()
     }
 
-    /// Its resource manager answers before it is done.
+    /// Its resource manager answers before it is done, and Front Door's servers take minutes to hear of it.
     fn lag(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_secs(match self.by {
+            AzureBy::TrafficManager { .. } => 60,
+            AzureBy::FrontDoor { .. } => 300,
+        })
     }
 }

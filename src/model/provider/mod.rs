@@ -5,6 +5,7 @@ mod aws_route53;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod cloudflare;
 mod exec;
 mod file;
 mod gcp;
@@ -26,6 +27,7 @@ pub use aws_route53::*;
 pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
+pub use cloudflare::*;
 pub use exec::*;
 pub use file::*;
 pub use gcp::*;
@@ -48,6 +50,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Records, or pools of load balancers, of Cloudflare.
+    Cloudflare(CloudflareSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// A server that is steered by a file.
@@ -173,6 +177,7 @@ impl Provider {
             Provider::Toxiproxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Cloudflare(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::File(settings) => settings,
             Provider::Azure(settings) => settings,
@@ -190,6 +195,7 @@ impl Provider {
             Provider::Toxiproxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Cloudflare(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::File(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),

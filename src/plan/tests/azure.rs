@@ -1,9 +1,9 @@
-//! Plans with an Azure Traffic Manager profile.
+//! Plans with a profile of Azure's Traffic Manager or Front Door.
 
 use std::time::Duration;
 
 use super::{broken, drawn, parsed_with};
-use crate::model::{AzureEndpoints, AzureSettings, DatacenterId, Provider};
+use crate::model::{AzureBy, AzureParts, AzureSettings, DatacenterId, Provider};
 
 /// A good plan with a control of these settings too.
 fn with(settings: &str) -> String {
@@ -13,20 +13,56 @@ fn with(settings: &str) -> String {
 const GOOD: &str = "subscription: s-1, resource_group: shop, \
                     traffic_manager: { profile: web, endpoints: { east: 'e-*', west: [w-1, w-2] } }";
 
+const DOOR: &str = "subscription: s-1, resource_group: shop, \
+                    front_door: { profile: web, origins: { east: 'web/e-*', west: [web/w-1, api/w] } }";
+
+fn parts(number: u16, patterns: &[&str]) -> AzureParts {
+    AzureParts {
+        datacenter: DatacenterId(number),
+        patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
+    }
+}
+
+fn by(settings: &str) -> AzureBy {
+    let outcome = parsed_with(with(settings).as_bytes(), &[]);
+    let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
+    let names = plan.traffic.into_iter().find(|it| it.name.as_str() == "names").unwrap();
+    match names.provider {
+        Provider::Azure(AzureSettings { by, .. }) => by,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_profile_is_of_traffic_manager_or_of_front_door() {
+    let origins = vec![parts(0, &["web/e-*"]), parts(1, &["web/w-1", "api/w"])];
+    assert_eq!(by(DOOR), AzureBy::FrontDoor { profile: "web".into(), origins });
+    for (from, to, what) in [
+        ("web/e-*", "e-*", "is not `ORIGIN_GROUP/ORIGIN`"),
+        ("web/e-*", "web/", "is not `ORIGIN_GROUP/ORIGIN`"),
+        ("web/e-*", "a_b/c", "is not `ORIGIN_GROUP/ORIGIN`"),
+        ("'web/e-*'", "[]", "`east` has no origins"),
+        ("profile: web", "profile: a_b", "is not the name of a profile"),
+        ("front_door:", "traffic_manager: {}, front_door:", "`traffic_manager` and `front_door`"),
+        ("front_door: {", "x: {", "needs one of `traffic_manager`, `front_door`"),
+    ] {
+        let drawn = drawn(with(&DOOR.replacen(from, to, 1)).as_bytes());
+        assert!(drawn.contains(what) && drawn.contains("drill.yaml:"), "{to}: {drawn}");
+    }
+}
+
 #[test]
 fn settings_mean_exactly_what_they_say() {
     let outcome = parsed_with(with(GOOD).as_bytes(), &[]);
     let plan = outcome.plan.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
     let names = plan.traffic.into_iter().find(|it| it.name.as_str() == "names").unwrap();
-    let endpoints = |number, patterns: &[&str]| AzureEndpoints {
-        datacenter: DatacenterId(number),
-        patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
-    };
     let expected = AzureSettings {
         subscription: "s-1".into(),
         resource_group: "shop".into(),
-        profile: "web".into(),
-        endpoints: vec![endpoints(0, &["e-*"]), endpoints(1, &["w-1", "w-2"])],
+        by: AzureBy::TrafficManager {
+            profile: "web".into(),
+            endpoints: vec![parts(0, &["e-*"]), parts(1, &["w-1", "w-2"])],
+        },
         endpoint: None,
         timeout: Duration::from_secs(5),
     };

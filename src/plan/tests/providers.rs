@@ -45,6 +45,17 @@ fn toxiproxy() {
             "{ url: 127.0.0.1:8474, proxies: { east: [] } }",
             "{ proxies: { east: a/b, west: \"\" }, timeout: 0s }",
             "{ proxies: { north: a }, tokn: x }",
+fn cloudflare() {
+    refused(
+        "cloudflare",
+        &[
+            "{}",
+            "{ zone: shop.example, records: { east: www.shop.example } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, records: { east: [a.b/A/1.2.3.4, A.b./a/1.2.3.4, \"a.b/A/::1\", a.b/CNAME/c.d], west: [] } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: a } }",
+            "{ account: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: [a b, \"/o\", p/], north: x }, token: v1.0123456789abcdef }",
+            "{ account: \"${env:TOKEN}\", records: { east: a.b/A/1.2.3.4 }, endpoint: x, timeout: 0s }",
+            "{ zone: 1, records: {}, pools: {} }",
         ],
     );
 }

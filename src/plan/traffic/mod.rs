@@ -4,6 +4,7 @@ mod aws;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod cloudflare;
 mod exec;
 mod file;
 mod gcp;
@@ -24,6 +25,7 @@ use self::aws::route53;
 use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
+use self::cloudflare::cloudflare;
 use self::exec::exec;
 use self::file::file;
 use self::gcp::gcp;
@@ -38,6 +40,7 @@ const PROVIDERS: &[&str] = &[
     "toxiproxy",
     "haproxy",
     "caddy",
+    "cloudflare",
     "exec",
     "file",
     "azure",
@@ -91,6 +94,7 @@ fn provider(
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "file" => file(reader, chosen, datacenters).map(Provider::File),
+        "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),

@@ -66,6 +66,11 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// How long the provider wants to be left alone, if it says so.
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        super::pause::wait(self)
+    }
+
     /// Its body as text.
     ///
     /// # Errors
@@ -125,10 +130,12 @@ impl Answer {
     }
 }
 
-/// What a body of JSON says to people: Kubernetes has a `message`, Google and Azure one of an `error`.
+/// What a body of JSON says to people: Kubernetes has a `message`, Google and Azure one of an `error`, Cloudflare one of the
+/// first of its `errors`.
 fn message(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let text = body.pointer("/error/message").or_else(|| body.get("message"))?.as_str()?;
+    let places = ["/error/message", "/message", "/errors/0/message"];
+    let text = places.iter().find_map(|place| body.pointer(place))?.as_str()?;
     (!text.trim().is_empty()).then(|| text.to_owned())
 }
 

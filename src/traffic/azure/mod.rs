@@ -1,99 +1,53 @@
-//! Azure Traffic Manager: an endpoint that is disabled is no longer in its answers to look-ups.
+//! Azure: an endpoint of Traffic Manager that is disabled is no longer in its answers to look-ups, and an origin of Front Door
+//! that is disabled gets no more requests.
 //!
-//! An endpoint is patched in the one field that is steered, so that what others write beside it stays.
+//! Each is patched in the one field that is steered, so that what others write beside it stays.
 
+mod front_door;
+mod rights;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traffic_manager;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::OnceCell;
 use wildmatch::WildMatch;
 
-use super::api::{Api, Method, Reach, Request, Signed, Tokens};
+use super::api::{Api, Reach, Signed, Tokens};
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
-    AzureSettings, ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, PartState,
-    Passage, Provider, Text,
+    AzureBy, AzureSettings, ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange,
+    PartState, Passage, Provider, Text,
 };
 
 const MANAGER: &str = "https://management.azure.com";
-const VERSION: &str = "?api-version=2022-04-01";
 
-/// Key of [`PartState::settings`], and of an endpoint's `properties`.
-const STATUS: &str = "endpointStatus";
+/// The two words that an endpoint or an origin can be set to.
+const ENABLED: &str = "Enabled";
+const DISABLED: &str = "Disabled";
 
-/// A Traffic Manager profile as a traffic control. Its parts are endpoints, named `TYPE/NAME`.
+/// Azure as a traffic control. Its parts are endpoints of a Traffic Manager profile, `TYPE/NAME`, or origins of a Front Door
+/// profile, `ORIGIN_GROUP/NAME`.
 pub struct Azure {
     spec: ControlSpec,
     settings: AzureSettings,
     manager: OnceCell<Signed>,
 }
 
-#[derive(Deserialize)]
-struct Profile {
-    properties: ProfileProperties,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProfileProperties {
-    #[serde(default)]
-    profile_status: String,
-    #[serde(default)]
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Deserialize)]
-struct Endpoint {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    properties: EndpointProperties,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EndpointProperties {
-    #[serde(default)]
-    endpoint_status: String,
-    #[serde(default)]
-    endpoint_monitor_status: String,
-}
-
-/// What we may do, as Azure says it: with `*` for anything.
-#[derive(Deserialize)]
-struct Permissions {
-    value: Vec<Permission>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Permission {
-    #[serde(default)]
-    actions: Vec<String>,
-    #[serde(default)]
-    not_actions: Vec<String>,
-}
-
-impl Endpoint {
-    fn part(&self) -> String {
-        let kind = self.kind.rsplit('/').next().unwrap_or_default();
-        format!("{kind}/{}", self.name)
-    }
-
-    fn is_open(&self) -> bool {
-        !self.properties.endpoint_status.eq_ignore_ascii_case("disabled")
-    }
-
-    /// Whether names lead to it now.
-    fn serves(&self) -> bool {
-        self.is_open() && self.properties.endpoint_monitor_status.eq_ignore_ascii_case("online")
-    }
+/// An endpoint or an origin as it was read.
+struct Read {
+    part: String,
+    /// Those that stand in for each other.
+    group: String,
+    datacenter: Option<DatacenterId>,
+    is_enabled: bool,
+    /// Whether Azure has done what it was last told.
+    is_done: bool,
+    /// Whether it is up by Azure's own probes, as far as Azure tells.
+    is_up: bool,
 }
 
 impl Azure {
@@ -134,50 +88,54 @@ impl Azure {
         self.manager.get_or_try_init(open).await
     }
 
-    async fn profile(&self) -> Result<ProfileProperties, ControlError> {
-        let request = Request::get(self.settings.path() + VERSION);
-        let profile: Profile = self.manager().await?.json(&request).await?;
-        Ok(profile.properties)
+    /// Everything of the profile that could be a part.
+    async fn read(&self) -> Result<Vec<Read>, ControlError> {
+        match self.settings.by {
+            AzureBy::TrafficManager { .. } => self.endpoints().await,
+            AzureBy::FrontDoor { .. } => self.origins().await,
+        }
     }
 
-    /// The datacenter that an endpoint leads to by the plan.
-    fn datacenter(&self, endpoint: &Endpoint) -> Result<Option<DatacenterId>, ControlError> {
-        let matches = |pattern: &String| WildMatch::new(pattern).matches(&endpoint.name);
-        let mut at = self.settings.endpoints.iter().filter(|it| it.patterns.iter().any(matches));
+    /// The field that is steered, and its key in [`PartState::settings`].
+    fn field(&self) -> &'static str {
+        match self.settings.by {
+            AzureBy::TrafficManager { .. } => traffic_manager::STATUS,
+            AzureBy::FrontDoor { .. } => front_door::STATE,
+        }
+    }
+
+    /// The datacenter that `name` leads to by the plan.
+    fn datacenter(&self, name: &str) -> Result<Option<DatacenterId>, ControlError> {
+        let matches = |pattern: &String| WildMatch::new(pattern).matches(name);
+        let parts = self.settings.by.parts();
+        let mut at = parts.iter().filter(|it| it.patterns.iter().any(matches));
         let (first, other) = (at.next().map(|it| it.datacenter), at.next());
         match other {
             None => Ok(first),
             Some(_) => Err(ControlError {
-                what: format!("{} leads to two datacenters by the plan's patterns", endpoint.name),
-                hint: "make the patterns under `endpoints` narrower".into(),
+                what: format!("{name} leads to two datacenters by the plan's patterns"),
+                hint: format!("make the patterns under `{}` narrower", self.settings.by.key()),
             }),
         }
     }
 
-    async fn set(&self, part: &str, status: &str) -> Result<(), ControlError> {
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        let (kind, name) = part.split_once('/').unwrap_or_default();
-        let plain =
-            |text: &str| !text.is_empty() && !text.starts_with('.') && text.bytes().all(is_plain);
-        if !plain(kind) || !plain(name) || !plain(status) {
-            return Err(ControlError {
-                what: format!("`{}` is no endpoint", crate::model::printable(part)),
-                hint: "see whether the journal was changed by hand".into(),
-            });
-        }
-        let path = format!("{}/{kind}/{name}{VERSION}", self.settings.path());
-        let body = json!({ "properties": { STATUS: status } });
-        let request = Request::repeatable(Method::PATCH, path).json(&body);
-        self.manager().await?.good(&request).await.map(drop)
-    }
-
-    /// Sets the status of every part; goes on after a refusal.
+    /// Sets every part to what `state` says; goes on after a refusal.
     async fn set_all(&self, state: &ControlState, problem: &str) -> Result<(), ControlError> {
-        let mut errors = Vec::new();
+        let (mut wanted, mut errors) = (Vec::new(), Vec::new());
         for (part, is) in &state.parts {
-            let status = is.settings.get(STATUS).map_or("", String::as_str);
-            errors.extend(self.set(part, status).await.err());
+            let word = is.settings.get(self.field()).map_or("", String::as_str);
+            match two(part).filter(|_| [ENABLED, DISABLED].contains(&word)) {
+                Some(names) => wanted.push((names, word)),
+                None => errors.push(ControlError {
+                    what: format!("`{}` is no {}", crate::model::printable(part), self.one()),
+                    hint: "see whether the journal was changed by hand".into(),
+                }),
+            }
         }
+        errors.extend(match self.settings.by {
+            AzureBy::TrafficManager { .. } => self.set_endpoints(&wanted).await,
+            AzureBy::FrontDoor { .. } => self.set_origins(&wanted).await,
+        });
         let Some(first) = errors.first() else { return Ok(()) };
         let all: Vec<&str> = errors.iter().map(|error| error.what.as_str()).collect();
         Err(ControlError {
@@ -186,38 +144,25 @@ impl Azure {
         })
     }
 
-    /// Holds that we may change endpoints of these kinds.
-    async fn may_change(&self, kinds: &[&str]) -> Result<(), ControlError> {
-        let path = format!(
-            "{}/providers/Microsoft.Authorization/permissions{VERSION}",
-            self.settings.path()
-        );
-        let had: Permissions = self.manager().await?.json(&Request::get(path)).await?;
-        let covers = |patterns: &[String], right: &str| {
-            let right = right.to_ascii_lowercase();
-            patterns.iter().any(|it| WildMatch::new(&it.to_ascii_lowercase()).matches(&right))
-        };
-        let may = |right: &str| {
-            let mut all = had.value.iter();
-            all.any(|it| covers(&it.actions, right) && !covers(&it.not_actions, right))
-        };
-        let right = |kind: &&str| format!("Microsoft.Network/trafficManagerProfiles/{kind}/write");
-        let missing: Vec<String> = kinds.iter().map(right).filter(|right| !may(right)).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ControlError {
-                what: format!("Azure does not give us {}", missing.join(" and ")),
-                hint:
-                    "give a role that has it, such as `Traffic Manager Contributor`, on the profile"
-                        .into(),
-            }),
-        }
+    fn one(&self) -> &'static str {
+        self.settings.by.key().trim_end_matches('s')
+    }
+
+    /// In words, what becomes of a part.
+    fn told(&self, part: &str, word: &str) -> String {
+        format!("PATCH {part}: {} {word}", self.field())
     }
 }
 
-/// In words, what becomes of a part.
-fn told(part: &str, status: &str) -> String {
-    format!("PATCH {part}: {STATUS} {status}")
+/// The names of a part and of what it stands in, and the word that it is to be set to.
+type Wanted<'w> = ((&'w str, &'w str), &'w str);
+
+/// The two names of a part, if they are such as Azure gives.
+fn two(part: &str) -> Option<(&str, &str)> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let plain =
+        |text: &str| !text.is_empty() && !text.starts_with('.') && text.bytes().all(is_plain);
+    part.split_once('/').filter(|(first, second)| plain(first) && plain(second))
 }
 
 #[async_trait]
@@ -227,63 +172,58 @@ impl TrafficControl for Azure {
     }
 
     async fn preflight(&self) -> Result<(), ControlError> {
-        let profile = self.profile().await?;
-        if profile.profile_status.eq_ignore_ascii_case("disabled") {
-            return Err(ControlError {
-                what: format!(
-                    "the profile {} is disabled and steers nothing",
-                    self.settings.profile
-                ),
-                hint: "enable it, or leave it out of the plan".into(),
-            });
+        if let AzureBy::TrafficManager { .. } = self.settings.by {
+            self.is_in_use().await?;
         }
-        for endpoints in &self.settings.endpoints {
-            let at = Some(endpoints.datacenter);
-            let found: Result<Vec<_>, _> =
-                profile.endpoints.iter().map(|it| self.datacenter(it)).collect();
-            if !found?.contains(&at) {
+        let read = self.read().await?;
+        for named in self.settings.by.parts() {
+            if !read.iter().any(|it| it.datacenter == Some(named.datacenter)) {
+                let (one, key) = (self.one(), self.settings.by.key());
                 return Err(ControlError {
-                    what: format!("no endpoint has the name `{}`", endpoints.patterns.join("`, `")),
-                    hint: "see `endpoints` in the plan, and the profile".into(),
+                    what: format!("no {one} has the name `{}`", named.patterns.join("`, `")),
+                    hint: format!("see `{key}` in the plan, and the profile"),
                 });
             }
         }
-        let mut kinds: Vec<&str> =
-            profile.endpoints.iter().filter_map(|it| it.kind.rsplit('/').next()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        self.may_change(&kinds).await
+        self.may_change(&read).await
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
-        for endpoint in self.profile().await?.endpoints {
-            let Some(datacenter) = self.datacenter(&endpoint)? else { continue };
-            let (passage, status) = match endpoint.is_open() {
-                true => (Passage::Open, "Enabled"),
-                false => (Passage::Closed, "Disabled"),
+        for it in self.read().await? {
+            let Some(datacenter) = it.datacenter else { continue };
+            let word = if it.is_enabled { ENABLED } else { DISABLED };
+            // What was accepted and is not done yet is not in force.
+            let passage = match !it.is_enabled && it.is_done {
+                true => Passage::Closed,
+                false => Passage::Open,
             };
-            let settings = [(STATUS.to_owned(), status.to_owned())].into();
-            state.parts.insert(endpoint.part(), PartState { datacenter, passage, settings });
+            let settings = [(self.field().to_owned(), word.to_owned())].into();
+            state.parts.insert(it.part, PartState { datacenter, passage, settings });
         }
         Ok(state)
     }
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
-        let mut left = 0;
-        for endpoint in self.profile().await?.endpoints {
-            let at = self.datacenter(&endpoint)?;
-            let is_lost = at.is_some_and(|at| order.datacenters.contains(&at));
-            left += usize::from(!is_lost && endpoint.serves());
+        let read = self.read().await?;
+        let is_lost = |it: &Read| it.datacenter.is_some_and(|at| order.datacenters.contains(&at));
+        let mut survivors: Vec<Survivors> = Vec::new();
+        for lost in read.iter().filter(|it| is_lost(it)) {
+            if survivors.iter().any(|it| it.group == lost.group) {
+                continue;
+            }
+            let beside = read.iter().filter(|it| it.group == lost.group && !is_lost(it));
+            let left = beside.filter(|it| it.is_enabled && it.is_up).count();
+            survivors.push(Survivors { group: lost.group.clone(), left });
         }
-        Ok(vec![Survivors { group: self.settings.profile.clone(), left }])
+        Ok(survivors)
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
         let mode = order.mode.kind();
         if !self.spec.provider.modes().contains(&mode) {
             return Err(ControlError {
-                what: format!("Azure Traffic Manager cannot cut in mode `{mode}`"),
+                what: format!("Azure cannot cut in mode `{mode}`"),
                 hint: "take `drain`".into(),
             });
         }
@@ -292,8 +232,8 @@ impl TrafficControl for Azure {
 
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
         let call = |(part, is): (&String, &PartState)| CutCall {
-            call: told(part, "Disabled"),
-            undone_by: is.settings.get(STATUS).map(|status| told(part, status)),
+            call: self.told(part, DISABLED),
+            undone_by: is.settings.get(self.field()).map(|word| self.told(part, word)),
         };
         snapshot.cuttable(order).parts.iter().map(call).collect()
     }
@@ -302,7 +242,7 @@ impl TrafficControl for Azure {
         let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             part.passage = Passage::Closed;
-            part.settings.insert(STATUS.to_owned(), "Disabled".to_owned());
+            part.settings.insert(self.field().to_owned(), DISABLED.to_owned());
         }
         state
     }
@@ -312,14 +252,20 @@ impl TrafficControl for Azure {
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
-        let AzureSettings { subscription, resource_group, profile, .. } = &self.settings;
+        let AzureSettings { subscription, resource_group, by, .. } = &self.settings;
         let command = |(part, is): (&String, &PartState)| {
-            let ((kind, name), status) = (part.split_once('/')?, is.settings.get(STATUS)?);
-            Some(format!(
-                "az network traffic-manager endpoint update --subscription {subscription} \
-                 --resource-group '{resource_group}' --profile-name {profile} --type {kind} --name {name} \
-                 --endpoint-status {status}"
-            ))
+            let ((first, name), word) = (part.split_once('/')?, is.settings.get(self.field())?);
+            let at = format!("--subscription {subscription} --resource-group '{resource_group}'");
+            Some(match by {
+                AzureBy::TrafficManager { profile, .. } => format!(
+                    "az network traffic-manager endpoint update {at} --profile-name {profile} \
+                     --type {first} --name {name} --endpoint-status {word}"
+                ),
+                AzureBy::FrontDoor { profile, .. } => format!(
+                    "az afd origin update {at} --profile-name {profile} --origin-group-name {first} \
+                     --origin-name {name} --enabled-state {word}"
+                ),
+            })
         };
         snapshot.parts.iter().filter_map(command).collect()
     }

@@ -140,16 +140,11 @@ fn clouds() -> Vec<RunRecord> {
         endpoint: None,
         timeout: ms(5000),
     };
-    let azure = AzureSettings {
-        subscription: "sub-1".into(),
-        resource_group: "shop".into(),
-        profile: "web".into(),
-        endpoints: vec![AzureEndpoints {
-            datacenter: DatacenterId(0),
-            patterns: vec!["a-*".into()],
-        }],
-        endpoint: None,
-        timeout: ms(5000),
+    let azure = |by| {
+        let (subscription, resource_group) = ("sub-1".into(), "shop".into());
+        let timeout = ms(5000);
+        let endpoint = None;
+        cloud(Provider::Azure(AzureSettings { subscription, resource_group, by, endpoint, timeout }))
     };
     let pod = || KubernetesAccess::InCluster;
     vec![
@@ -158,6 +153,38 @@ fn clouds() -> Vec<RunRecord> {
         kubernetes(context, routes),
         kubernetes(pod(), nodes),
         kubernetes(pod(), policies),
+    let [names, door] = azure_by().map(azure);
+    let cloudflare = |by| {
+        let token = Some(Text::from("${env:TOKEN}"));
+        let endpoint = Some("https://cloudflare.example".into());
+        cloud(Provider::Cloudflare(CloudflareSettings { by, token, endpoint, timeout: ms(5000) }))
+    };
+    let [zone, account] = cloudflare_by().map(cloudflare);
+    let [cluster, pod] =
+        [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
+    vec![names, door, cloud(Provider::Gcp(gcp)), cluster, pod, zone, account]
+}
+
+fn azure_by() -> [AzureBy; 2] {
+    let parts =
+        || vec![AzureParts { datacenter: DatacenterId(0), patterns: vec!["a-*".into()] }];
+    [
+        AzureBy::TrafficManager { profile: "web".into(), endpoints: parts() },
+        AzureBy::FrontDoor { profile: "web".into(), origins: parts() },
+    ]
+}
+
+fn cloudflare_by() -> [CloudflareBy; 2] {
+    let record = CloudflareRecord {
+        name: "www.example".into(),
+        kind: "A".into(),
+        content: "192.0.2.1".into(),
+    };
+    let records = CloudflareRecords { datacenter: DatacenterId(0), records: vec![record] };
+    let pools = CloudflarePools { datacenter: DatacenterId(0), patterns: vec!["east".into()] };
+    [
+        CloudflareBy::Records { zone: "0".repeat(32), records: vec![records] },
+        CloudflareBy::Pools { account: "0".repeat(32), pools: vec![pools] },
     ]
 }
 

@@ -1,12 +1,14 @@
-//! The `azure` control against a double of Azure Resource Manager, which takes no call, field or word that Azure's own client
+//! The `azure` control: endpoints of Traffic Manager here, origins of Front Door beside it, against a double of Azure Resource Manager, which takes no call, field or word that Azure's own client
 //! for Python does not have.
+
+mod front_door;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use firedrill::model::{
-    AzureEndpoints, AzureSettings, ControlSpec, CutOrder, Mode, Provider, Text,
+    AzureBy, AzureParts, AzureSettings, ControlSpec, CutOrder, Mode, Provider, Text,
 };
 use firedrill::traffic::api::Tokens;
 use firedrill::traffic::azure::Azure;
@@ -127,12 +129,14 @@ impl World {
 
 fn control(at: std::net::SocketAddr, token: &'static str, timeout: Duration) -> Azure {
     let endpoints =
-        |datacenter, pattern: &str| AzureEndpoints { datacenter, patterns: vec![pattern.into()] };
+        |datacenter, pattern: &str| AzureParts { datacenter, patterns: vec![pattern.into()] };
     let provider = Provider::Azure(AzureSettings {
         subscription: "sub-1".into(),
         resource_group: "shop".into(),
-        profile: "web".into(),
-        endpoints: vec![endpoints(A, "a-*"), endpoints(B, "b-*")],
+        by: AzureBy::TrafficManager {
+            profile: "web".into(),
+            endpoints: vec![endpoints(A, "a-*"), endpoints(B, "b-*")],
+        },
         endpoint: Some(Text::from(&*format!("http://{at}"))),
         timeout,
     });

@@ -1,0 +1,246 @@
+//! Origins of a Front Door profile (Standard and Premium).
+//!
+//! A change is an operation that takes Azure seconds to minutes. It is waited for within limits, and what takes longer shows
+//! in the readings: an origin that is still being updated is not cut yet.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use wildmatch::WildMatch;
+
+use super::{Azure, DISABLED, ENABLED, Read, Wanted};
+use crate::model::AzureBy;
+use crate::traffic::ControlError;
+use crate::traffic::api::{Answer, Method, Request};
+
+const VERSION: &str = "api-version=2026-10-01";
+
+/// The field of an origin's `properties` that is steered.
+pub(super) const STATE: &str = "enabledState";
+
+/// For so long all changes of a cut or a restore are waited for, and the pause between two looks where Azure names none.
+const OPERATIONS: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(1));
+
+/// So often a change is asked for while Azure is busy with another one of the same profile.
+const TRIES: usize = 4;
+
+/// So many pages are read of one list.
+const PAGES: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    #[serde(default = "Vec::new")]
+    value: Vec<T>,
+    next_link: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Origin {
+    name: String,
+    properties: OriginProperties,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginProperties {
+    #[serde(default)]
+    enabled_state: Option<String>,
+    #[serde(default)]
+    provisioning_state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    status: String,
+    error: Option<OperationError>,
+}
+
+#[derive(Deserialize)]
+struct OperationError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// A change that was accepted, and where to look how it goes.
+struct Accepted {
+    origin: String,
+    /// With a status in its body; or else one that is answered by 202 until it is done.
+    tells: bool,
+    at: String,
+}
+
+impl Azure {
+    async fn list<T: DeserializeOwned>(&self, path: String) -> Result<Vec<T>, ControlError> {
+        let (mut all, mut next) = (Vec::new(), Some(format!("{path}?{VERSION}")));
+        for _ in 0..PAGES {
+            let Some(path) = next else { return Ok(all) };
+            let page: Page<T> = self.manager().await?.json(&Request::get(path)).await?;
+            all.extend(page.value);
+            next = page.next_link.filter(|it| !it.is_empty());
+        }
+        Err(ControlError {
+            what: format!("{path} has more pages than firedrill reads"),
+            hint: "see the profile in Azure's portal".to_owned(),
+        })
+    }
+
+    /// The origins of every group that the plan means.
+    pub(super) async fn origins(&self) -> Result<Vec<Read>, ControlError> {
+        let AzureBy::FrontDoor { profile, origins } = &self.settings.by else {
+            return Ok(Vec::new());
+        };
+        let patterns = || origins.iter().flat_map(|it| &it.patterns);
+        let is_meant = |group: &str| {
+            let mut groups = patterns().filter_map(|it| Some(it.split_once('/')?.0));
+            groups.any(|pattern| WildMatch::new(pattern).matches(group))
+        };
+        let base = format!("{}/originGroups", self.settings.path());
+        let groups: Vec<Named> = self.list(base.clone()).await?;
+        let mut all = Vec::new();
+        for Named { name: group } in groups.into_iter().filter(|it| is_meant(&it.name)) {
+            let origins: Vec<Origin> = self.list(format!("{base}/{group}/origins")).await?;
+            for Origin { name, properties } in origins {
+                let part = format!("{group}/{name}");
+                let is = |word: &Option<String>, due: &str| {
+                    word.as_deref().is_none_or(|word| word.eq_ignore_ascii_case(due))
+                };
+                all.push(Read {
+                    datacenter: self.datacenter(&part)?,
+                    part,
+                    group: format!("origin group {group} of {profile}"),
+                    is_enabled: is(&properties.enabled_state, ENABLED),
+                    is_done: is(&properties.provisioning_state, "Succeeded"),
+                    // Azure tells the health of origins only in its metrics.
+                    is_up: true,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn set_origins(&self, wanted: &[Wanted<'_>]) -> Vec<ControlError> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let read = match self.origins().await {
+            Ok(read) => read,
+            Err(error) => return vec![error],
+        };
+        let (mut accepted, mut errors) = (Vec::new(), Vec::new());
+        for ((group, name), word) in wanted {
+            let part = format!("{group}/{name}");
+            let Some(is) = read.iter().find(|it| it.part == part && it.datacenter.is_some()) else {
+                errors.push(ControlError {
+                    what: format!("{part} is no longer there"),
+                    hint: "it was there before: see who changed the profile".to_owned(),
+                });
+                continue;
+            };
+            if is.is_done && is.is_enabled != (*word == DISABLED) {
+                continue;
+            }
+            match self.set_origin(group, name, word).await {
+                Ok(operation) => accepted.extend(operation),
+                Err(error) => errors.push(error),
+            }
+        }
+        let wait = async {
+            for operation in accepted {
+                errors.extend(self.done(&operation).await.err());
+            }
+        };
+        // What is not done yet was accepted: readings say when it is in force.
+        timeout(OPERATIONS.0, wait).await.unwrap_or(());
+        errors
+    }
+
+    async fn set_origin(
+        &self,
+        group: &str,
+        name: &str,
+        word: &str,
+    ) -> Result<Option<Accepted>, ControlError> {
+        let manager = self.manager().await?;
+        let path = format!("{}/originGroups/{group}/origins/{name}?{VERSION}", self.settings.path());
+        let body = json!({ "properties": { STATE: word } });
+        let request = Request::repeatable(Method::PATCH, path).json(&body);
+        let mut tries = 0;
+        loop {
+            let answer = manager.ask(&request).await?;
+            tries += 1;
+            match answer.status() {
+                202 => {}
+                409 if tries < TRIES => {
+                    sleep(pause(&answer)).await;
+                    continue;
+                }
+                _ if answer.is_good() => return Ok(None),
+                _ => return Err(manager.refused(&request, &answer)),
+            }
+            let at = |name: &str| answer.header(name).map(str::to_owned);
+            let origin = format!("{group}/{name}");
+            return Ok(match (at("azure-asyncoperation"), at("location")) {
+                (Some(at), _) => Some(Accepted { origin, tells: true, at }),
+                (None, Some(at)) => Some(Accepted { origin, tells: false, at }),
+                (None, None) => None,
+            });
+        }
+    }
+
+    /// Waits until an operation is done.
+    async fn done(&self, accepted: &Accepted) -> Result<(), ControlError> {
+        let manager = self.manager().await?;
+        let request = Request::get(&*accepted.at);
+        loop {
+            let answer = manager.ask(&request).await?;
+            if !answer.is_good() {
+                return Err(manager.refused(&request, &answer));
+            }
+            let is_under_way = match accepted.tells {
+                false => answer.status() == 202,
+                true => {
+                    let operation: Operation =
+                        answer.json().map_err(|why| manager.senseless(&request, &why))?;
+                    match operation.status.to_ascii_lowercase().as_str() {
+                        "succeeded" => false,
+                        "failed" | "canceled" => return Err(failed(&accepted.origin, &operation)),
+                        _ => true,
+                    }
+                }
+            };
+            if !is_under_way {
+                return Ok(());
+            }
+            sleep(pause(&answer)).await;
+        }
+    }
+}
+
+/// How long Azure wants to be left alone, but never so long that nothing else can be done.
+fn pause(answer: &Answer) -> Duration {
+    answer.retry_after().unwrap_or(OPERATIONS.1).min(OPERATIONS.0 / 2)
+}
+
+fn failed(origin: &str, operation: &Operation) -> ControlError {
+    let why = operation.error.as_ref().map_or_else(
+        || operation.status.clone(),
+        |error| format!("{} {}", error.code, error.message),
+    );
+    ControlError {
+        what: crate::model::printable(&format!(
+            "Azure took the change of {origin} and could not make it: {why}"
+        )),
+        hint: "see the activity log of the profile".to_owned(),
+    }
+}
