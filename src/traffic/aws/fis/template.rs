@@ -119,7 +119,7 @@ mod tests {
         let row = || vec![("b", net("PT5M", &["a"])), ("a", net("PT10M", &[])), ("c", net("PT12M", &[]))];
         assert_eq!(said(row(), 15 * 60), None);
         let error = said(row(), 16 * 60).unwrap();
-        assert!(error.contains("after 15m") && error.contains("cut for 16m"), "{error}");
+        assert!(error.contains("after 15 min") && error.contains("cut for 16 min"), "{error}");
         assert_eq!(said(vec![("a", net("PT1H30M", &[]))], 90 * 60), None);
         let circle = vec![("a", net("PT1M", &["b"])), ("b", net("PT1M", &["a"]))];
         assert!(said(circle, 3600).is_some(), "it comes to an end");
