@@ -45,10 +45,11 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
     let datacenters = datacenters(reader, &top);
     let lab = top.get("lab").and_then(|value| lab::read(reader, value, &datacenters));
     let timing = timing(reader, &top);
-    let traffic = top
+    let mut traffic = top
         .need(reader, "traffic", "{ wan: { lab: {} } }")
         .map(|value| traffic::controls(reader, value, &datacenters))
         .unwrap_or_default();
+    traffic::mind_the_length(&mut traffic, timing.timing.at_most);
     let before = reader.findings.errors();
     let services_value = top.need(reader, "services", "{ NAME: { probes: …, promises: … } }");
     let (mut services, all_named) = match services_value {

@@ -150,6 +150,20 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::AwsRoute53(settings) => Some(Arc::new(aws::Route53::new(spec, settings))),
         #[cfg(feature = "aws")]
         Provider::AwsZonalShift(settings) => Some(Arc::new(aws::ZonalShift::new(spec, settings))),
+        #[cfg(feature = "aws-routing-control")]
+        Provider::AwsRoutingControl(settings) => {
+            Some(Arc::new(aws::RoutingControl::new(spec, settings)))
+        }
+        #[cfg(not(feature = "aws-routing-control"))]
+        Provider::AwsRoutingControl(_) => return Err(left_out(spec, "aws-routing-control")),
+        #[cfg(feature = "aws-elb")]
+        Provider::AwsElb(settings) => Some(Arc::new(aws::Elb::new(spec, settings))),
+        #[cfg(not(feature = "aws-elb"))]
+        Provider::AwsElb(_) => return Err(left_out(spec, "aws-elb")),
+        #[cfg(feature = "aws-fis")]
+        Provider::AwsFis(settings) => Some(Arc::new(aws::Fis::new(spec, settings))),
+        #[cfg(not(feature = "aws-fis"))]
+        Provider::AwsFis(_) => return Err(left_out(spec, "aws-fis")),
         #[cfg(not(feature = "aws"))]
         Provider::AwsRoute53(_) | Provider::AwsZonalShift(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
@@ -166,10 +180,15 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
 }
 
 /// That this build leaves the provider of `spec` out.
-#[cfg(not(feature = "aws"))]
+#[cfg(not(all(
+    feature = "aws",
+    feature = "aws-elb",
+    feature = "aws-fis",
+    feature = "aws-routing-control"
+)))]
 fn left_out(spec: &ControlSpec, feature: &str) -> ControlError {
     ControlError {
         what: format!("this firedrill was built without `{}`", spec.provider.key()),
-        hint: format!("take a released one, or build it with `--features {feature}`"),
+        hint: format!("take a released one, or build it with `--features {feature}` (`all-providers` for all)"),
     }
 }

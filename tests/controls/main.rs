@@ -1,8 +1,16 @@
 //! Traffic controls against what they steer: real HAProxies, real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(any(feature = "aws-fis", feature = "aws-routing-control"))]
+mod aws_double;
+#[cfg(feature = "aws-elb")]
+mod aws_elb;
+#[cfg(feature = "aws-fis")]
+mod aws_fis;
 #[cfg(feature = "aws")]
 mod aws_route53;
+#[cfg(feature = "aws-routing-control")]
+mod aws_routing_control;
 #[cfg(feature = "aws")]
 mod aws_zonal_shift;
 mod azure;

@@ -1,7 +1,10 @@
 //! The providers of traffic controls and their settings: one file a provider.
 
 mod aws;
+mod aws_elb;
+mod aws_fis;
 mod aws_route53;
+mod aws_routing_control;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
@@ -23,7 +26,10 @@ use serde::{Deserialize, Serialize};
 use super::{DatacenterId, ModeKind, Text};
 
 pub use aws::*;
+pub use aws_elb::*;
+pub use aws_fis::*;
 pub use aws_route53::*;
+pub use aws_routing_control::*;
 pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
@@ -66,6 +72,12 @@ pub enum Provider {
     AwsRoute53(Route53Settings),
     /// Resources that AWS shifts away from a zone.
     AwsZonalShift(ZonalShiftSettings),
+    /// Routing controls of an AWS ARC cluster.
+    AwsRoutingControl(RoutingControlSettings),
+    /// Targets or zones of AWS's load balancers.
+    AwsElb(ElbSettings),
+    /// Experiment templates of AWS FIS.
+    AwsFis(FisSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -172,6 +184,9 @@ impl Provider {
         match self {
             Provider::AwsRoute53(settings) => settings,
             Provider::AwsZonalShift(settings) => settings,
+            Provider::AwsRoutingControl(settings) => settings,
+            Provider::AwsElb(settings) => settings,
+            Provider::AwsFis(settings) => settings,
             Provider::Lab => &(),
             Provider::Proxy(settings) => settings,
             Provider::Toxiproxy(settings) => settings,
@@ -190,6 +205,9 @@ impl Provider {
         match self {
             Provider::AwsRoute53(settings) => Some(settings),
             Provider::AwsZonalShift(settings) => Some(settings),
+            Provider::AwsRoutingControl(settings) => Some(settings),
+            Provider::AwsElb(settings) => Some(settings),
+            Provider::AwsFis(settings) => Some(settings),
             Provider::Lab => None,
             Provider::Proxy(settings) => Some(settings),
             Provider::Toxiproxy(settings) => Some(settings),

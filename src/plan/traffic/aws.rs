@@ -73,7 +73,7 @@ pub(super) fn route53(
 }
 
 /// One or more of something for each datacenter; what stands in two is reported.
-fn by_datacenter<T: PartialEq>(
+pub(super) fn by_datacenter<T: PartialEq>(
     reader: &mut Reader,
     value: Value,
     datacenters: &Datacenters,
@@ -138,4 +138,43 @@ pub(super) fn plain(
     let what = format!("{} is not {wanted}", quote(&text));
     reader.findings.error("bad-value", value.span(), what, format!("write it as `{example}`"));
     None
+}
+
+/// The name of a region, which becomes part of a host's name.
+pub(super) fn is_region(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 32
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// An ARN of `service` whose resource begins with `kind`.
+pub(super) fn arn(
+    reader: &mut Reader,
+    value: Value,
+    (service, kind): (&str, &str),
+    example: &str,
+) -> Option<String> {
+    let text = reader.shown(value, "an ARN")?;
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b":./_-".contains(&b);
+    let whole = parts.len() == 6
+        && parts[0] == "arn"
+        && parts[2] == service
+        && parts[5].starts_with(kind)
+        && parts[5].len() > kind.len();
+    if whole && text.len() <= 255 && text.bytes().all(fits) {
+        return Some(text.into_owned());
+    }
+    let what = format!("{} is no ARN of `{service}` with `{kind}`", quote(&text));
+    let hint = format!("write it whole, as AWS shows it: `{example}`");
+    reader.findings.error("bad-value", value.span(), what, hint);
+    None
+}
+
+/// Reports what stands twice in a list.
+pub(super) fn once<T: PartialEq>(reader: &mut Reader, value: Value, all: &[T], it: &T) {
+    if all.contains(it) {
+        let what = "this stands here twice";
+        reader.findings.error("impossible", value.span(), what, "keep one of the two");
+    }
 }

@@ -38,13 +38,13 @@ pub(super) fn exec(
     })
 }
 
-fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {
+pub(super) fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {
     let words = ModeKind::ALL.map(|kind| (kind.to_string(), kind));
     let choices: Vec<(&str, ModeKind)> =
         words.iter().map(|(word, kind)| (&**word, *kind)).collect();
     let items = reader.one_or_more(value);
     if items.is_empty() {
-        let hint = "name those that the commands can do, such as `[drain]`";
+        let hint = "name those that it can do, such as `[drain]`";
         reader.findings.error("missing-key", value.at, "`modes` names none", hint);
     }
     items.into_iter().filter_map(|item| reader.choice(item, &choices)).collect()

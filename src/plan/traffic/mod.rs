@@ -1,6 +1,9 @@
 //! Traffic controls: each names one provider and holds its settings, one file a provider.
 
 mod aws;
+mod aws_elb;
+mod aws_fis;
+mod aws_routing_control;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
@@ -14,6 +17,7 @@ mod proxy;
 mod toxiproxy;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::model::{ControlSpec, Provider, Text};
 
@@ -22,6 +26,9 @@ use super::draft::{ControlDraft, Datacenters};
 use super::read::{Label, Reader, Value};
 
 use self::aws::route53;
+use self::aws_elb::elb;
+use self::aws_fis::fis;
+use self::aws_routing_control::routing_control;
 use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
@@ -48,6 +55,9 @@ const PROVIDERS: &[&str] = &[
     "kubernetes",
     "aws-route53",
     "aws-zonal-shift",
+    "aws-routing-control",
+    "aws-elb",
+    "aws-fis",
 ];
 
 /// Reads all traffic controls.
@@ -77,6 +87,15 @@ pub(super) fn controls(
     controls
 }
 
+/// Tells the controls that must know it how long the drill may cut.
+pub(super) fn mind_the_length(controls: &mut [ControlDraft], at_most: Duration) {
+    for control in controls {
+        if let Provider::AwsFis(settings) = &mut control.spec.provider {
+            settings.at_most = at_most;
+        }
+    }
+}
+
 fn provider(
     reader: &mut Reader,
     value: Value,
@@ -89,6 +108,11 @@ fn provider(
         "lab" => reader.fields(chosen, Label("", "lab"), &[]).map(|_| Provider::Lab),
         "aws-route53" => route53(reader, chosen, datacenters).map(Provider::AwsRoute53),
         "aws-zonal-shift" => zonal_shift(reader, chosen, datacenters).map(Provider::AwsZonalShift),
+        "aws-routing-control" => {
+            routing_control(reader, chosen, datacenters).map(Provider::AwsRoutingControl)
+        }
+        "aws-elb" => elb(reader, chosen, datacenters).map(Provider::AwsElb),
+        "aws-fis" => fis(reader, chosen, datacenters).map(Provider::AwsFis),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "toxiproxy" => toxiproxy(reader, chosen, datacenters).map(Provider::Toxiproxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),

@@ -97,10 +97,8 @@ fn unanswered<E>(call: &str, error: &SdkError<E, HttpResponse>) -> ControlError
 where
     E: Error + 'static,
 {
-    let causes = causes(error);
-    let why = causes.last().cloned().unwrap_or_default();
-    // The SDK has no type of error for it that could be asked.
-    if causes.iter().any(|cause| cause.contains("credentials") || cause.contains("profile")) {
+    let why = causes(error).last().cloned().unwrap_or_default();
+    if lacks_credentials(error) {
         return ControlError {
             what: format!("there are no credentials of AWS for `{call}`: {why}"),
             hint: "name a `profile`, set AWS's variables, or log in: `aws sts get-caller-identity` must work"
@@ -113,6 +111,12 @@ where
             "see whether it can be reached from here, and that an `endpoint` in the plan is right"
                 .to_owned(),
     }
+}
+
+/// Whether nobody is known who could ask. The SDK has no type of error for it that could be asked.
+pub(super) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let causes = causes(error);
+    causes.iter().any(|cause| cause.contains("credentials") || cause.contains("profile"))
 }
 
 /// What an error says and what each of its causes says, the innermost last.

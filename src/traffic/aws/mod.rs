@@ -3,8 +3,14 @@
 //! The SDK signs, finds credentials, and repeats what failed on the way or was throttled. The connections are our own
 //! (`wire`), as for every other provider: one a request, bounded, to nobody else than was asked, and noted.
 
+#[cfg(feature = "aws-elb")]
+mod elb;
 mod failed;
+#[cfg(feature = "aws-fis")]
+mod fis;
 mod route53;
+#[cfg(feature = "aws-routing-control")]
+mod routing_control;
 mod wire;
 mod zonal_shift;
 
@@ -22,7 +28,13 @@ use self::wire::Wire;
 use super::ControlError;
 use crate::model::{AwsReach, ControlSpec, Exchange};
 
+#[cfg(feature = "aws-elb")]
+pub use elb::Elb;
+#[cfg(feature = "aws-fis")]
+pub use fis::Fis;
 pub use route53::Route53;
+#[cfg(feature = "aws-routing-control")]
+pub use routing_control::RoutingControl;
 pub use zonal_shift::ZonalShift;
 
 /// So often one thing is asked, at most.

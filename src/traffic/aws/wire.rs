@@ -50,6 +50,12 @@ impl Wire {
         Wire { private: true, ..self.clone() }
     }
 
+    /// The same, waiting for no answer longer than `limit`.
+    #[cfg(feature = "aws-routing-control")]
+    pub(super) fn within(&self, limit: Duration) -> Wire {
+        Wire { limit, ..self.clone() }
+    }
+
     /// What was asked since this was last called, and what was answered.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         self.log.take()

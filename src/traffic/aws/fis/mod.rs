@@ -1,0 +1,385 @@
+//! FIS: experiments that take a datacenter down, by templates that somebody wrote and answers for.
+//!
+//! A cut starts the experiment of a template, a restore stops it and waits until it has ended: what its actions did they
+//! undo themselves, as long as each of them has an end ([`template`]). If nobody stops it, it ends when its time is up.
+//!
+//! Ours are told from others by a tag. While the same template runs by another hand, none is started.
+
+mod template;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_fis::Client;
+use aws_sdk_fis::types::{
+    Experiment, ExperimentActionStatus as ActionStatus, ExperimentStatus as Status,
+};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::failed::failed;
+use super::{Session, all_of, quoted};
+use crate::model::{
+    ControlSpec, ControlState, CutCall, CutOrder, Exchange, FisSettings, FisTemplate, PartState,
+    Passage,
+};
+use crate::traffic::{ControlError, TrafficControl};
+
+/// The setting of a part: whose experiment is under way.
+const EXPERIMENT: &str = "experiment";
+/// There is none.
+const NONE: &str = "none";
+/// Ours; and the tag that ours have.
+const OURS: &str = "firedrill";
+/// An API that is asked by few, with a limit on calls.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The action that does nothing.
+const WAIT: &str = "aws:fis:wait";
+
+/// Experiment templates of FIS as a traffic control. Its parts are named by the templates' ids.
+#[derive(Debug)]
+pub struct Fis {
+    spec: ControlSpec,
+    settings: FisSettings,
+    session: Session,
+    client: OnceCell<Client>,
+    pause: Duration,
+    /// What was asked to be started by this process, by template: a list may not show it yet.
+    asked: Mutex<BTreeMap<String, Asked>>,
+}
+
+/// An experiment that was asked for.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// Who asks twice with it gets one experiment. It is another for each cut.
+    token: String,
+    /// Its id, once it is known.
+    id: Option<String>,
+}
+
+impl Fis {
+    /// The templates of `settings`. Nothing is connected yet.
+    pub fn new(spec: &ControlSpec, settings: &FisSettings) -> Fis {
+        Fis {
+            spec: spec.clone(),
+            settings: settings.clone(),
+            session: Session::new(spec, &settings.reach, &settings.region),
+            client: OnceCell::new(),
+            pause: PAUSE,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// The same, with so long between two readings.
+    pub fn pausing(self, pause: Duration) -> Fis {
+        Fis { pause, ..self }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(async || Client::new(self.session.config().await)).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn experiment(&self, id: &str) -> Result<Experiment, ControlError> {
+        let answer = self.client().await.get_experiment().id(id).send().await;
+        let answer = answer.map_err(|error| failed("fis:GetExperiment", &error))?;
+        answer.experiment.ok_or_else(|| ControlError {
+            what: format!("FIS told nothing of the experiment {id}"),
+            hint: "see that the endpoint is that of FIS".to_owned(),
+        })
+    }
+
+    /// The experiments of a template that have not ended.
+    async fn under_way(&self, template: &str) -> Result<Vec<Experiment>, ControlError> {
+        let mut ids: Vec<String> =
+            self.asked().get(template).and_then(|it| it.id.clone()).into_iter().collect();
+        let mut page = None;
+        loop {
+            let call = self.client().await.list_experiments().experiment_template_id(template);
+            let answer = call.max_results(100).set_next_token(page).send().await;
+            let answer = answer.map_err(|error| failed("fis:ListExperiments", &error))?;
+            let found = answer.experiments.unwrap_or_default().into_iter();
+            let found = found.filter(|it| {
+                let of_it = it.experiment_template_id.as_deref() == Some(template);
+                of_it && !has_ended(it.state.as_ref().and_then(|it| it.status.as_ref()))
+            });
+            ids.extend(found.filter_map(|it| it.id));
+            page = answer.next_token;
+            if page.is_none() {
+                break;
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let mut experiments = Vec::new();
+        for id in ids {
+            experiments.push(self.experiment(&id).await?);
+        }
+        experiments.retain(|it| !has_ended(status(it)));
+        Ok(experiments)
+    }
+
+    async fn start(&self, template: &str, deadline: Instant) -> Result<(), ControlError> {
+        let under_way = self.under_way(template).await?;
+        if let Some(other) = under_way.iter().find(|it| !is_ours(it)) {
+            return Err(runs_already(template, other));
+        }
+        let id = match under_way.into_iter().find_map(|it| it.id) {
+            Some(id) => id,
+            None => self.start_one(template).await?,
+        };
+        loop {
+            let experiment = self.experiment(&id).await?;
+            let is_early = matches!(status(&experiment), Some(Status::Pending | Status::Initiating));
+            if has_ended(status(&experiment)) {
+                self.asked().remove(template);
+                return Err(ControlError {
+                    what: format!("the experiment {id} of {template} ended at once: {}", how_it_is(&experiment)),
+                    hint: "see the role of the template, and whether its targets are there: `aws fis get-experiment`"
+                        .to_owned(),
+                });
+            }
+            if !is_early || Instant::now() >= deadline {
+                return Ok(());
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+
+    async fn start_one(&self, template: &str) -> Result<String, ControlError> {
+        let token = {
+            let mut asked = self.asked();
+            let fresh = || Asked { token: format!("firedrill-{:032x}", fastrand::u128(..)), id: None };
+            asked.entry(template.to_owned()).or_insert_with(fresh).token.clone()
+        };
+        let call = self.client().await.start_experiment().experiment_template_id(template);
+        let call = call.client_token(&token).tags(OURS, self.spec.name.as_str());
+        let answer = call.tags("Name", format!("firedrill {}", self.spec.name)).send().await;
+        let answer = answer.map_err(|error| failed("fis:StartExperiment", &error))?;
+        let id = answer.experiment.and_then(|it| it.id).ok_or_else(|| ControlError {
+            what: format!("FIS started {template} and does not say as which experiment"),
+            hint: "see `aws fis list-experiments`".to_owned(),
+        })?;
+        self.asked().insert(template.to_owned(), Asked { token, id: Some(id.clone()) });
+        Ok(id)
+    }
+
+    /// Stops ours, or whatever runs if none is: it was decided then that it has to.
+    async fn stop(&self, template: &str, deadline: Instant) -> Result<(), ControlError> {
+        let mut under_way = self.under_way(template).await?;
+        if under_way.iter().any(is_ours) {
+            under_way.retain(is_ours);
+        }
+        for experiment in &under_way {
+            if let Some(id) = experiment.id.as_deref()
+                && status(experiment) != Some(&Status::Stopping)
+            {
+                self.stop_one(id).await?;
+            }
+        }
+        for id in under_way.into_iter().filter_map(|it| it.id) {
+            loop {
+                let experiment = self.experiment(&id).await?;
+                if has_ended(status(&experiment)) {
+                    break;
+                }
+                if Instant::now() >= deadline {
+                    return Err(ControlError {
+                        what: format!("the experiment {id} of {template} is still {}", how_it_is(&experiment)),
+                        hint: "FIS undoes what its actions did before it ends: wait for it".to_owned(),
+                    });
+                }
+                tokio::time::sleep(self.pause).await;
+            }
+        }
+        self.asked().remove(template);
+        Ok(())
+    }
+
+    /// One that ended by itself meanwhile need not be stopped.
+    async fn stop_one(&self, id: &str) -> Result<(), ControlError> {
+        let answer = self.client().await.stop_experiment().id(id).send().await;
+        let Err(error) = answer else { return Ok(()) };
+        match self.experiment(id).await {
+            Ok(experiment) if has_ended(status(&experiment)) => Ok(()),
+            Ok(experiment) if status(&experiment) == Some(&Status::Stopping) => Ok(()),
+            _ => Err(failed("fis:StopExperiment", &error)),
+        }
+    }
+
+    fn template(&self, part: &str) -> Result<&FisTemplate, ControlError> {
+        let found = self.settings.templates.iter().find(|it| it.id == part);
+        found.ok_or_else(|| ControlError {
+            what: format!("`{part}` is none of the parts of this control"),
+            hint: "see whether the journal was changed by hand".to_owned(),
+        })
+    }
+
+    /// By when a call has to be done that may have begun some time ago.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.reach.timeout
+    }
+
+    /// `aws fis …`, as a person types it.
+    fn command(&self, call: &str) -> String {
+        let command = self.session.command("fis", call);
+        format!("{command} --region {}", quoted(&self.settings.region))
+    }
+}
+
+fn status(experiment: &Experiment) -> Option<&Status> {
+    experiment.state.as_ref().and_then(|it| it.status.as_ref())
+}
+
+/// What has no status is not known to have ended.
+fn has_ended(status: Option<&Status>) -> bool {
+    let ends = [Status::Completed, Status::Stopped, Status::Failed, Status::Cancelled];
+    status.is_some_and(|status| ends.contains(status))
+}
+
+fn is_ours(experiment: &Experiment) -> bool {
+    experiment.tags.as_ref().is_some_and(|tags| tags.contains_key(OURS))
+}
+
+/// `failed (no targets were found)`.
+fn how_it_is(experiment: &Experiment) -> String {
+    let status = status(experiment).map_or("in no known state", Status::as_str);
+    let reason = experiment.state.as_ref().and_then(|it| it.reason.as_deref());
+    match reason.filter(|it| !it.is_empty()) {
+        Some(reason) => format!("{status} ({})", crate::model::printable(reason)),
+        None => status.to_owned(),
+    }
+}
+
+fn runs_already(template: &str, experiment: &Experiment) -> ControlError {
+    let id = experiment.id.as_deref().unwrap_or_default();
+    ControlError {
+        what: format!("the template {template} runs already: {id} is {}", how_it_is(experiment)),
+        hint: format!("wait until it ends, or stop it if it is a left-over: `aws fis stop-experiment --id {id}`"),
+    }
+}
+
+/// Whether anything is down by it: an action is under way that does more than wait.
+fn is_in_effect(experiment: &Experiment) -> bool {
+    let at_work = [ActionStatus::Running, ActionStatus::Stopping];
+    let actions = experiment.actions.iter().flat_map(|actions| actions.values());
+    let mut acting = actions.filter(|it| it.action_id.as_deref() != Some(WAIT));
+    acting.any(|it| {
+        let status = it.state.as_ref().and_then(|it| it.status.as_ref());
+        status.is_some_and(|status| at_work.contains(status))
+    })
+}
+
+fn part(template: &FisTemplate, under_way: &[Experiment]) -> PartState {
+    let whose = match under_way {
+        [] => NONE,
+        all if all.iter().any(is_ours) => OURS,
+        [other, ..] => other.id.as_deref().unwrap_or("another"),
+    };
+    PartState {
+        datacenter: template.datacenter,
+        passage: match under_way.iter().any(is_in_effect) {
+            true => Passage::Closed,
+            false => Passage::Open,
+        },
+        settings: [(EXPERIMENT.to_owned(), whose.to_owned())].into(),
+    }
+}
+
+fn open(state: &ControlState) -> impl Iterator<Item = &String> {
+    let open = state.parts.iter().filter(|(_, part)| part.passage != Passage::Closed);
+    open.map(|(name, _)| name)
+}
+
+#[async_trait]
+impl TrafficControl for Fis {
+    fn spec(&self) -> &ControlSpec {
+        &self.spec
+    }
+
+    async fn preflight(&self) -> Result<(), ControlError> {
+        let mut failures = Vec::new();
+        for FisTemplate { id, .. } in &self.settings.templates {
+            let answer = self.client().await.get_experiment_template().id(id).send().await;
+            let answer = answer.map_err(|error| failed("fis:GetExperimentTemplate", &error))?;
+            let actions = answer.experiment_template.and_then(|it| it.actions);
+            let actions = actions.unwrap_or_default();
+            failures.extend(template::judged(id, &actions, self.settings.at_most).err());
+            let under_way = self.under_way(id).await?;
+            failures.extend(under_way.first().map(|it| runs_already(id, it)));
+        }
+        all_of("AWS FIS", failures)
+    }
+
+    async fn inspect(&self) -> Result<ControlState, ControlError> {
+        let mut parts = BTreeMap::new();
+        for template in &self.settings.templates {
+            let under_way = self.under_way(&template.id).await?;
+            parts.insert(template.id.clone(), part(template, &under_way));
+        }
+        Ok(ControlState { parts })
+    }
+
+    async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
+        let (deadline, mut failures) = (self.deadline(), Vec::new());
+        for name in open(&snapshot.cuttable(order)) {
+            failures.extend(match self.template(name) {
+                Ok(template) => self.start(&template.id, deadline).await.err(),
+                Err(failure) => Some(failure),
+            });
+        }
+        all_of("not cut", failures)
+    }
+
+    fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
+        let ours = snapshot.cuttable(order);
+        let calls = open(&ours).map(|name| CutCall {
+            call: format!("StartExperiment {name}"),
+            undone_by: Some(format!("StopExperiment, of the experiment of {name}")),
+        });
+        calls.collect()
+    }
+
+    fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
+        let mut state = snapshot.cuttable(order);
+        for part in state.parts.values_mut() {
+            part.passage = Passage::Closed;
+            part.settings.insert(EXPERIMENT.to_owned(), OURS.to_owned());
+        }
+        state
+    }
+
+    /// Goes on after a refusal, so that one template that is gone keeps no other cut.
+    async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
+        let (deadline, mut failures) = (self.deadline(), Vec::new());
+        for name in open(snapshot) {
+            failures.extend(match self.template(name) {
+                Ok(template) => self.stop(&template.id, deadline).await.err(),
+                Err(failure) => Some(failure),
+            });
+        }
+        all_of("not put back", failures)
+    }
+
+    fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
+        let lines = open(snapshot).flat_map(|name| {
+            let list = format!("list-experiments --experiment-template-id {}", quoted(name));
+            let stop = self.command("stop-experiment --id ID");
+            [self.command(&list), format!("{stop}   # ID: the one with the tag `{OURS}`")]
+        });
+        lines.collect()
+    }
+
+    fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        self.session.exchanges()
+    }
+}
