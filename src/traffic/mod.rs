@@ -5,12 +5,15 @@ pub mod api;
 pub mod aws;
 pub mod azure;
 pub mod caddy;
+mod dns;
+pub mod dns_update;
 pub mod exec;
 pub mod gates;
 pub mod gcp;
 pub mod haproxy;
 pub mod kubernetes;
 mod log;
+pub mod powerdns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -155,6 +158,8 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
+        Provider::Powerdns(settings) => Some(Arc::new(powerdns::Powerdns::new(spec, settings))),
+        Provider::DnsUpdate(settings) => Some(Arc::new(dns_update::DnsUpdate::new(spec, settings))),
         Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })
 }

@@ -5,10 +5,13 @@ mod aws_route53;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod dns;
+mod dns_update;
 mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod powerdns;
 mod proxy;
 
 use std::collections::BTreeSet;
@@ -24,10 +27,13 @@ pub use aws_route53::*;
 pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
+pub use dns::*;
+pub use dns_update::*;
 pub use exec::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
+pub use powerdns::*;
 pub use proxy::*;
 
 /// The providers and their settings.
@@ -54,6 +60,10 @@ pub enum Provider {
     AwsRoute53(Route53Settings),
     /// Resources that AWS shifts away from a zone.
     AwsZonalShift(ZonalShiftSettings),
+    /// Records of a zone, through PowerDNS's API.
+    Powerdns(PowerdnsSettings),
+    /// Records of a zone, by dynamic updates.
+    DnsUpdate(DnsUpdateSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -168,6 +178,8 @@ impl Provider {
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
+            Provider::Powerdns(settings) => settings,
+            Provider::DnsUpdate(settings) => settings,
         }
     }
 
@@ -183,6 +195,8 @@ impl Provider {
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
+            Provider::Powerdns(settings) => Some(settings),
+            Provider::DnsUpdate(settings) => Some(settings),
         }
     }
 

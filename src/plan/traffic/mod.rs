@@ -4,10 +4,13 @@ mod aws;
 mod aws_zonal_shift;
 mod azure;
 mod caddy;
+mod dns;
+mod dns_update;
 mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod powerdns;
 mod proxy;
 
 use std::collections::HashSet;
@@ -22,10 +25,12 @@ use self::aws::route53;
 use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
+use self::dns_update::dns_update;
 use self::exec::exec;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
+use self::powerdns::powerdns;
 use self::proxy::{Listens, proxy};
 
 const PROVIDERS: &[&str] = &[
@@ -39,6 +44,8 @@ const PROVIDERS: &[&str] = &[
     "kubernetes",
     "aws-route53",
     "aws-zonal-shift",
+    "powerdns",
+    "dns-update",
 ];
 
 /// Reads all traffic controls.
@@ -85,6 +92,8 @@ fn provider(
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
+        "powerdns" => powerdns(reader, chosen, datacenters).map(Provider::Powerdns),
+        "dns-update" => dns_update(reader, chosen, datacenters).map(Provider::DnsUpdate),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }

@@ -1,0 +1,1 @@
+//! What a real name server does not do on demand.

@@ -1,0 +1,1 @@
+//! What a real PowerDNS does not do on demand.
