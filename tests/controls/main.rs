@@ -8,6 +8,8 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod contract;
+mod dns;
+mod dns_update;
 mod exec;
 mod gates;
 mod gcp;
@@ -15,5 +17,6 @@ mod haproxy;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
+mod powerdns;
 mod rest;
 mod world;

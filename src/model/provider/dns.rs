@@ -64,7 +64,3 @@ pub(super) fn places(whose: &str, records: &[DnsRecords]) -> Vec<String> {
     let sets: BTreeSet<String> = all_records(records).map(|(_, it)| it.set()).collect();
     sets.into_iter().map(|set| format!("{whose} {set}")).collect()
 }
-
-/// For how long clients keep what they were told, said where what is needed is said.
-pub(super) const CLIENTS: &str =
-    "patience: clients and resolvers keep an address until its TTL has passed, which the calls name";

@@ -115,7 +115,6 @@ impl Settings for DnsUpdateSettings {
         vec![
             format!("query {zone} at {} over TCP, signed with {by}", self.server),
             format!("update {sets} in {zone} with {by}"),
-            dns::CLIENTS.to_owned(),
         ]
     }
 

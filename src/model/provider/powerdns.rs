@@ -69,15 +69,13 @@ impl Settings for PowerdnsSettings {
 
     fn places(&self) -> Vec<String> {
         let url = self.url.reveal_plain();
-        let whose =
-            format!("powerdns {} {} {}", url.trim_end_matches('/'), self.server, self.zone);
+        let whose = format!("powerdns {} {} {}", url.trim_end_matches('/'), self.server, self.zone);
         dns::places(&whose, &self.records)
     }
 
     fn needs(&self) -> Vec<String> {
         let PowerdnsSettings { url, server, zone, .. } = self;
-        let at = format!("GET and PATCH {url}/api/v1/servers/{server}/zones/{zone}.");
-        vec![at, dns::CLIENTS.to_owned()]
+        vec![format!("GET and PATCH {url}/api/v1/servers/{server}/zones/{zone}.")]
     }
 
     fn texts_mut(&mut self) -> Vec<&mut Text> {

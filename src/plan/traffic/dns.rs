@@ -16,8 +16,7 @@ const FOLLOW: Duration = Duration::from_secs(5 * 60);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Records as an example.
-const EXAMPLE: &str =
-    "{ east: app.example.org/A/192.0.2.1, west: app.example.org/A/198.51.100.1 }";
+const EXAMPLE: &str = "{ east: app.example.org/A/192.0.2.1, west: app.example.org/A/198.51.100.1 }";
 
 /// What all of them have.
 pub(super) struct Common {
@@ -162,7 +161,9 @@ fn parse(text: &str) -> Result<DnsRecord, String> {
     let record = DnsRecord { name, address };
     match record.kind() == kind {
         true => Ok(record),
-        false => Err(format!("an address of this kind stands in a record of type {}", record.kind())),
+        false => {
+            Err(format!("an address of this kind stands in a record of type {}", record.kind()))
+        }
     }
 }
 

@@ -12,16 +12,8 @@ pub(super) fn dns_update(
     value: Value,
     datacenters: &Datacenters,
 ) -> Option<DnsUpdateSettings> {
-    const KEYS: &[&str] = &[
-        "server",
-        "zone",
-        "key",
-        "key_file",
-        "records",
-        "resolvers",
-        "follow_within",
-        "timeout",
-    ];
+    const KEYS: &[&str] =
+        &["server", "zone", "key", "key_file", "records", "resolvers", "follow_within", "timeout"];
     let fields = reader.fields(value, Label("", "dns-update"), KEYS)?;
     let server = fields.need(reader, "server", "\"10.0.0.53:53\"");
     let server = server.and_then(|value| target(reader, value));
@@ -49,7 +41,12 @@ fn key(reader: &mut Reader, value: Value) -> Option<DnsKey> {
         let name = dns::name(&text);
         if name.is_none() {
             let what = format!("{} is no name of a key", quote(&text));
-            reader.findings.error("bad-value", value.span(), what, "write it as the name server does");
+            reader.findings.error(
+                "bad-value",
+                value.span(),
+                what,
+                "write it as the name server does",
+            );
         }
         name
     });

@@ -71,10 +71,7 @@ pub(in crate::traffic) fn answers(answer: &Message, asked: &Message) -> Result<(
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = io::Result<T>>,
-) -> Result<T, Lost> {
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, Lost> {
     match timeout(limit, work).await {
         Ok(done) => done.map_err(lost),
         Err(_) => {

@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 
 use super::line::{Line, answers};
 use super::{address, kind, listed, name, question};
-use crate::model::{DnsRecord, Passage, PartState, Shown, Text};
+use crate::model::{DnsRecord, PartState, Passage, Shown, Text};
 use crate::traffic::ControlError;
 use crate::traffic::log::Log;
 
@@ -119,7 +119,8 @@ impl Resolvers {
                         "the resolver {at} gives {} for {set}, where {address} {is} in force at the authority",
                         listed(given)
                     ),
-                    hint: "wait until its answers have expired, or see what it answers from".to_owned(),
+                    hint: "wait until its answers have expired, or see what it answers from"
+                        .to_owned(),
                 });
             }
         }

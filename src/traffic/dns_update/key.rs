@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use hickory_proto::rr::TSigner;
+use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 
 use crate::model::{DnsKey, DnsKeyAlgorithm, Text};
 use crate::traffic::ControlError;
@@ -15,22 +15,23 @@ const FUDGE: u16 = 300;
 /// The key that `key` says, read from its file if it is in one.
 pub(super) async fn signer(key: &DnsKey) -> Result<TSigner, ControlError> {
     match key {
-        DnsKey::Given { name, algorithm, secret } => {
-            made(name, *algorithm, &secret.reveal_plain()).map_err(|why| ControlError {
+        DnsKey::Given { name, algorithm, secret } => made(name, *algorithm, &secret.reveal_plain())
+            .map_err(|why| ControlError {
                 what: format!("the key {name} cannot be used: {why}"),
                 hint: "see where the plan has its secret from: base64, as the name server has it"
                     .to_owned(),
-            })
-        }
+            }),
         DnsKey::File(path) => in_file(path).await,
     }
 }
 
 async fn in_file(path: &Text) -> Result<TSigner, ControlError> {
-    let unusable = |why: &str| ControlError {
+    let unusable = |why: &str| {
+        ControlError {
         what: format!("the key in {path} cannot be used: {why}"),
         hint: "see that the file is there, can be read, and is as `tsig-keygen` or `keymgr -t` made it"
             .to_owned(),
+    }
     };
     let text = tokio::fs::read_to_string(path.reveal_plain()).await;
     let text = text.map_err(|error| unusable(&error.to_string()))?;
@@ -73,7 +74,8 @@ fn parse(text: &str) -> Result<(String, DnsKeyAlgorithm, String), &'static str> 
         names = behind("key");
     }
     let Some(name) = names.first() else { return Err("it does not name its key") };
-    let known = DnsKeyAlgorithm::ALL.into_iter().find(|it| it.name() == algorithm.trim_end_matches('.'));
+    let known =
+        DnsKeyAlgorithm::ALL.into_iter().find(|it| it.name() == algorithm.trim_end_matches('.'));
     let algorithm = known.ok_or("its algorithm is not hmac-sha256, hmac-sha384 or hmac-sha512")?;
     Ok(((*name).to_owned(), algorithm, secret.to_owned()))
 }
@@ -82,13 +84,15 @@ fn parse(text: &str) -> Result<(String, DnsKeyAlgorithm, String), &'static str> 
 mod tests {
     use super::*;
 
-    const BIND: &str = "// ours\nkey \"firedrill.\" {\n\talgorithm hmac-sha256;\n\tsecret \"q+/1//==\";\n};\n";
-    const KNOT: &str =
-        "# hmac-sha512:drills:aGk=\nkey:\n  - id: drills\n    algorithm: hmac-sha512\n    secret: aGk=\n";
+    const BIND: &str =
+        "// ours\nkey \"firedrill.\" {\n\talgorithm hmac-sha256;\n\tsecret \"q+/1//==\";\n};\n";
+    const KNOT: &str = "# hmac-sha512:drills:aGk=\nkey:\n  - id: drills\n    algorithm: hmac-sha512\n    secret: aGk=\n";
 
     #[test]
     fn the_files_of_both_makers_of_keys_are_read() {
-        let key = |name: &str, algorithm, secret: &str| Ok((name.to_owned(), algorithm, secret.to_owned()));
+        let key = |name: &str, algorithm, secret: &str| {
+            Ok((name.to_owned(), algorithm, secret.to_owned()))
+        };
         assert_eq!(parse(BIND), key("firedrill.", DnsKeyAlgorithm::HmacSha256, "q+/1//=="));
         assert_eq!(parse(KNOT), key("drills", DnsKeyAlgorithm::HmacSha512, "aGk="));
     }
@@ -105,7 +109,7 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(why) && !error.contains("hush"), "{text}: {error}");
         }
-        let error = made("a", DnsKeyAlgorithm::HmacSha256, "no!base64").unwrap_err();
+        let error = made("a", DnsKeyAlgorithm::HmacSha256, "no!base64").err().unwrap();
         assert_eq!(error, "its secret is no base64");
     }
 }

@@ -201,7 +201,11 @@ fn changes<'a>(
             less: Vec::new(),
             more: Vec::new(),
         });
-        if *list { change.more.push(record.address) } else { change.less.push(record.address) }
+        if *list {
+            change.more.push(record.address)
+        } else {
+            change.less.push(record.address)
+        }
         if change.less.len() == was.addresses.len() {
             failures.push(last(record));
         }

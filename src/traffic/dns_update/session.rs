@@ -187,10 +187,12 @@ impl<'a> Session<'a> {
     async fn signed(&mut self, mut message: Message, what: &str) -> Result<Message, Failed> {
         // Whoever verifies a signature compares its time with a clock of the world.
         let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-        let bug = |error: hickory_proto::ProtoError| Failed::For(ControlError {
-            what: format!("the question could not be written down: {error}"),
-            hint: "please report this".to_owned(),
-        });
+        let bug = |error: hickory_proto::ProtoError| {
+            Failed::For(ControlError {
+                what: format!("the question could not be written down: {error}"),
+                hint: "please report this".to_owned(),
+            })
+        };
         let verifier = message.finalize(self.signer, now).map_err(bug)?;
         let bytes = message.to_vec().map_err(bug)?;
         let answer = self.line.ask(&bytes).await.map_err(|lost| self.lost(what, &lost))?;
@@ -215,7 +217,10 @@ impl<'a> Session<'a> {
             return Err(match answer.response_code {
                 ResponseCode::NoError | ResponseCode::NXDomain => ControlError {
                     what: format!("{} answered {what} without a signature", self.server),
-                    hint: format!("see that it knows the key {}; somebody else may have answered", self.key),
+                    hint: format!(
+                        "see that it knows the key {}; somebody else may have answered",
+                        self.key
+                    ),
                 },
                 code => refused(&self.asked(what), code, false),
             });
@@ -226,8 +231,12 @@ impl<'a> Session<'a> {
         }
         let verified = verifier.is_some_and(|mut it| it.verify(bytes).is_ok());
         verified.then_some(answer).ok_or_else(|| ControlError {
-            what: format!("the answer of {} to {what} is signed by nobody who has the key {}", self.server, self.key),
-            hint: "see who answers there, and that the secret is the one that the name server has".to_owned(),
+            what: format!(
+                "the answer of {} to {what} is signed by nobody who has the key {}",
+                self.server, self.key
+            ),
+            hint: "see who answers there, and that the secret is the one that the name server has"
+                .to_owned(),
         })
     }
 

@@ -66,7 +66,9 @@ pub(super) fn refused(asked: &Asked<'_>, code: ResponseCode, signed: bool) -> Co
         ),
         ResponseCode::Refused => (
             "REFUSED",
-            format!("see that it has the zone {zone}, and that the key {key} may ask and update it"),
+            format!(
+                "see that it has the zone {zone}, and that the key {key} may ask and update it"
+            ),
         ),
         ResponseCode::ServFail => (
             "SERVFAIL",
@@ -74,7 +76,8 @@ pub(super) fn refused(asked: &Asked<'_>, code: ResponseCode, signed: bool) -> Co
         ),
         ResponseCode::NotImp => (
             "NOTIMP",
-            "it takes no dynamic updates: see its documentation, or steer it another way".to_owned(),
+            "it takes no dynamic updates: see its documentation, or steer it another way"
+                .to_owned(),
         ),
         ResponseCode::NotZone => {
             ("NOTZONE", format!("see that the records are in the zone {zone}"))
@@ -95,8 +98,12 @@ mod tests {
 
     use super::*;
 
-    const ASKED: Asked<'_> =
-        Asked { server: "ns:53", zone: "drill.test", key: "ours", what: "the update of drill.test" };
+    const ASKED: Asked<'_> = Asked {
+        server: "ns:53",
+        zone: "drill.test",
+        key: "ours",
+        what: "the update of drill.test",
+    };
 
     fn tsig(error: u16, other: &[u8]) -> TSIG {
         let algorithm = TsigAlgorithm::HmacSha256;
@@ -107,9 +114,24 @@ mod tests {
     fn each_way_to_be_distrusted_says_what_to_do() {
         for (error, other, what, hint) in [
             (16, &[][..], "does not take the signature of the key ours (BADSIG)", "the secret"),
-            (17, &[], "does not know the key ours, or does not let it do this (BADKEY)", "access rules"),
-            (18, &[0, 0, 0, 0, 0x17, 0x70], "another time than we do: 1 h 23 min later (BADTIME)", "NTP"),
-            (18, &[0, 0, 0, 0, 0, 0], "another time than we do: 16 min 40 s earlier (BADTIME)", "NTP"),
+            (
+                17,
+                &[],
+                "does not know the key ours, or does not let it do this (BADKEY)",
+                "access rules",
+            ),
+            (
+                18,
+                &[0, 0, 0, 0, 0x17, 0x70],
+                "another time than we do: 1 h 23 min later (BADTIME)",
+                "NTP",
+            ),
+            (
+                18,
+                &[0, 0, 0, 0, 0, 0],
+                "another time than we do: 16 min 40 s earlier (BADTIME)",
+                "NTP",
+            ),
             (18, &[], "another time than we do (BADTIME)", "NTP"),
             (22, &[], "longer signatures (BADTRUNC)", "settings of this key"),
             (99, &[], "TSIG error 99", "log"),
@@ -125,8 +147,16 @@ mod tests {
     #[test]
     fn each_way_to_say_no_says_what_to_do() {
         for (code, what, hint) in [
-            (ResponseCode::NotAuth, "ns:53 said NOTAUTH to the update of drill.test", "the primary"),
-            (ResponseCode::Refused, "said REFUSED", "has the zone drill.test, and that the key ours"),
+            (
+                ResponseCode::NotAuth,
+                "ns:53 said NOTAUTH to the update of drill.test",
+                "the primary",
+            ),
+            (
+                ResponseCode::Refused,
+                "said REFUSED",
+                "has the zone drill.test, and that the key ours",
+            ),
             (ResponseCode::ServFail, "said SERVFAIL", "cannot write its zone"),
             (ResponseCode::NotImp, "said NOTIMP", "takes no dynamic updates"),
             (ResponseCode::NotZone, "said NOTZONE", "in the zone"),

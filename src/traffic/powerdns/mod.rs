@@ -114,11 +114,13 @@ impl Powerdns {
         match answer.status() {
             401 => ControlError {
                 what: format!("PowerDNS at {url} does not take the API key"),
-                hint: "see `api-key` in its pdns.conf, and where the plan has the key from".to_owned(),
+                hint: "see `api-key` in its pdns.conf, and where the plan has the key from"
+                    .to_owned(),
             },
             404 => ControlError {
                 what: format!("the server {server} of PowerDNS at {url} has no zone {zone}"),
-                hint: "see `pdnsutil list-all-zones`, and whether the server's id is `localhost`".to_owned(),
+                hint: "see `pdnsutil list-all-zones`, and whether the server's id is `localhost`"
+                    .to_owned(),
             },
             _ => api.refused(request, answer),
         }
@@ -168,7 +170,9 @@ impl Powerdns {
                 "zone {}: PowerDNS accepts the change, and does not have it when it is read again",
                 self.settings.zone
             ),
-            hint: "see who else changes these records, or whether its database is a copy of another".to_owned(),
+            hint:
+                "see who else changes these records, or whether its database is a copy of another"
+                    .to_owned(),
         })
     }
 
