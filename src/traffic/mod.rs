@@ -6,6 +6,8 @@ pub mod aws;
 pub mod azure;
 pub mod caddy;
 pub mod cloudflare;
+mod dns;
+pub mod dns_update;
 pub mod exec;
 pub mod file;
 pub mod gates;
@@ -14,6 +16,7 @@ pub mod haproxy;
 pub mod kubernetes;
 mod log;
 pub mod toxiproxy;
+pub mod powerdns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -175,6 +178,8 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Cloudflare(_) => Some(Arc::new(cloudflare::Cloudflare::new(spec)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),
+        Provider::Powerdns(settings) => Some(Arc::new(powerdns::Powerdns::new(spec, settings))),
+        Provider::DnsUpdate(settings) => Some(Arc::new(dns_update::DnsUpdate::new(spec, settings))),
         Provider::Kubernetes(_) => Some(Arc::new(kubernetes::Kubernetes::new(spec)?)),
     })
 }

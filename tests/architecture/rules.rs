@@ -129,12 +129,13 @@ pub const ONLY: &[Only] = &[
     Only { what: "SystemTime::now", places: &["src/clock.rs"], why: "take a `Clock`" },
     Only {
         what: "Timestamp::now",
-        // A signed request for a token says when it was made.
+        // A signed request for a token says when it was made, and so does a signed update of a zone.
         places: &[
             "src/drill/conductor.rs",
             "src/drill/setup.rs",
             "src/cli/state.rs",
             "src/traffic/gcp/token.rs",
+            "src/traffic/dns_update/session.rs",
         ],
         why: "wall time is stored once a run, for display",
     },
@@ -198,6 +199,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["model", "daemon"]),
     ("rustls_native_certs", &["wire"]),
     ("hickory_resolver", &["probe"]),
+    // Messages to a zone's primary and to the resolvers of its users, by a client of the controls' own.
+    ("hickory_proto", &["traffic"]),
     ("socket2", &["proxy", "probe"]),
     ("rustix", &["traffic", "proxy", "command", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.

@@ -17,6 +17,8 @@ mod azure;
 mod caddy;
 mod cloudflare;
 mod contract;
+mod dns;
+mod dns_update;
 mod exec;
 mod file;
 mod gates;
@@ -26,6 +28,7 @@ mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
 mod published;
+mod powerdns;
 mod rest;
 mod toxiproxy;
 mod world;

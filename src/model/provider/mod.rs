@@ -9,11 +9,14 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod cloudflare;
+mod dns;
+mod dns_update;
 mod exec;
 mod file;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod powerdns;
 mod proxy;
 mod toxiproxy;
 
@@ -34,11 +37,14 @@ pub use aws_zonal_shift::*;
 pub use azure::*;
 pub use caddy::*;
 pub use cloudflare::*;
+pub use dns::*;
+pub use dns_update::*;
 pub use exec::*;
 pub use file::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
+pub use powerdns::*;
 pub use proxy::*;
 pub use toxiproxy::*;
 
@@ -78,6 +84,10 @@ pub enum Provider {
     AwsElb(ElbSettings),
     /// Experiment templates of AWS FIS.
     AwsFis(FisSettings),
+    /// Records of a zone, through PowerDNS's API.
+    Powerdns(PowerdnsSettings),
+    /// Records of a zone, by dynamic updates.
+    DnsUpdate(DnsUpdateSettings),
 }
 
 /// What the settings of any provider tell, so that nobody else has to know them all.
@@ -198,6 +208,8 @@ impl Provider {
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
             Provider::Kubernetes(settings) => settings,
+            Provider::Powerdns(settings) => settings,
+            Provider::DnsUpdate(settings) => settings,
         }
     }
 
@@ -219,6 +231,8 @@ impl Provider {
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),
             Provider::Kubernetes(settings) => Some(settings),
+            Provider::Powerdns(settings) => Some(settings),
+            Provider::DnsUpdate(settings) => Some(settings),
         }
     }
 

@@ -120,3 +120,32 @@ fn aws_zonal_shift() {
         ],
     );
 }
+
+#[test]
+fn powerdns() {
+    refused(
+        "powerdns",
+        &[
+            "{}",
+            "{ url: 127.0.0.1:8081, api_key: hunter2hunter2, zone: \"a b\", records: { east: app/CNAME/b } }",
+            "{ url: \"http://a.example\", api_key: \"${env:TOKEN}\", api_key_file: k, zone: a.example, records: { east: [] } }",
+            "{ url: \"http://a.example\", api_key_file: \"\", zone: a.example, records: { east: app.b.example/A/192.0.2.1, west: app.a.example/LUA/x } }",
+            "{ url: \"http://a.example\", api_key_file: k, zone: a.example, server: a/b, records: { east: A.example./a/192.0.2.1, west: a.example/A/192.0.2.1 } }",
+            "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/2001:db8::1 }, follow_within: 1m }",
+            "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/192.0.2 }, resolvers: [10.0.0.1], timeout: 0s }",
+        ],
+    );
+}
+
+#[test]
+fn dns_update() {
+    refused(
+        "dns-update",
+        &[
+            "{}",
+            "{ server: ns.example, key: { name: a, secret: hunter2hunter2 }, zone: a.example, records: { north: a.example/A/192.0.2.1 } }",
+            "{ server: \"ns.example:53\", key: { name: a/b, algorithm: hmac-md5, secret: \"x${env:TOKEN}\" }, zone: a.example, records: a.example/A/192.0.2.1 }",
+            "{ server: \"ns.example:53\", key: {}, key_file: k, zone: a.example, records: {} }",
+        ],
+    );
+}

@@ -8,11 +8,14 @@ mod aws_zonal_shift;
 mod azure;
 mod caddy;
 mod cloudflare;
+mod dns;
+mod dns_update;
 mod exec;
 mod file;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod powerdns;
 mod proxy;
 mod toxiproxy;
 
@@ -33,11 +36,13 @@ use self::aws_zonal_shift::zonal_shift;
 use self::azure::azure;
 use self::caddy::caddy;
 use self::cloudflare::cloudflare;
+use self::dns_update::dns_update;
 use self::exec::exec;
 use self::file::file;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
+use self::powerdns::powerdns;
 use self::proxy::{Listens, proxy};
 use self::toxiproxy::toxiproxy;
 
@@ -58,6 +63,8 @@ const PROVIDERS: &[&str] = &[
     "aws-routing-control",
     "aws-elb",
     "aws-fis",
+    "powerdns",
+    "dns-update",
 ];
 
 /// Reads all traffic controls.
@@ -121,6 +128,8 @@ fn provider(
         "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
+        "powerdns" => powerdns(reader, chosen, datacenters).map(Provider::Powerdns),
+        "dns-update" => dns_update(reader, chosen, datacenters).map(Provider::DnsUpdate),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => exec(reader, chosen, datacenters).map(Provider::Exec),
     }

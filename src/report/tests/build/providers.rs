@@ -99,6 +99,54 @@ fn file() -> [RunRecord; 3] {
     let signal = FileReload::Signal { pid_file: "/run/nginx.pid".into(), signal: FileSignal::Hup };
     let json = FileServedBy::Json("/datacenter".into());
     [told(FileReload::Watched, header()), told(command, header()), told(signal, json)]
+    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).chain(names()).collect()
+}
+
+/// Those of zones in DNS.
+fn names() -> Vec<RunRecord> {
+    let records = || {
+        let address = "192.0.2.1".parse().unwrap();
+        let record = DnsRecord { name: "app.example.org".into(), address };
+        vec![DnsRecords { datacenter: DatacenterId(0), records: vec![record] }]
+    };
+    let powerdns = |api_key| {
+        let mut record = passed();
+        record.controls[0].provider = Provider::Powerdns(PowerdnsSettings {
+            url: "http://127.0.0.1:8081".into(),
+            api_key,
+            server: "localhost".into(),
+            zone: "example.org".into(),
+            records: records(),
+            resolvers: vec!["10.0.0.53:53".into()],
+            follow_within: ms(120_000),
+            timeout: ms(5000),
+        });
+        record
+    };
+    let update = |key| {
+        let mut record = passed();
+        record.controls[0].provider = Provider::DnsUpdate(DnsUpdateSettings {
+            server: "10.0.0.53:53".into(),
+            zone: "example.org".into(),
+            key,
+            records: records(),
+            resolvers: Vec::new(),
+            follow_within: ms(120_000),
+            timeout: ms(5000),
+        });
+        record
+    };
+    let given = DnsKey::Given {
+        name: "firedrill".into(),
+        algorithm: DnsKeyAlgorithm::HmacSha256,
+        secret: "${env:TSIG_SECRET}".into(),
+    };
+    vec![
+        powerdns(PowerdnsKey::Given("${env:PDNS_API_KEY}".into())),
+        powerdns(PowerdnsKey::File("/etc/firedrill/pdns.key".into())),
+        update(given),
+        update(DnsKey::File("/etc/firedrill/tsig.key".into())),
+    ]
 }
 
 /// Those of providers in the cloud.
