@@ -48,7 +48,7 @@ impl Conductor {
 
     /// Cuts the controls at `places` at once. Each is looked at before the first is cut, and each that is intended to be
     /// cut is in the journal by then.
-    async fn cut_step(&mut self, places: &[usize]) -> Result<(), Why> {
+    pub(super) async fn cut_step(&mut self, places: &[usize]) -> Result<(), Why> {
         for place in places {
             self.look_before_the_cut(*place).await?;
         }
@@ -144,11 +144,11 @@ async fn cut_one(
             note(read.call);
             return cut;
         }
+        clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
         if clock.now() >= give_up {
             let text = format!("{name} accepted the cut but does not say that it is cut");
             cut.result = Err(Why::new("cut-not-confirmed", text));
             return cut;
         }
-        clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
     }
 }
