@@ -9,6 +9,7 @@ pub mod exec;
 pub mod gates;
 pub mod gcp;
 pub mod haproxy;
+pub mod http;
 pub mod kubernetes;
 mod log;
 
@@ -151,6 +152,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::AwsRoute53(_) | Provider::AwsZonalShift(_) => return Err(left_out(spec, "aws")),
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Http(settings) => Some(Arc::new(http::Http::new(spec, settings)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),

@@ -94,12 +94,12 @@ Options:
       --state-dir <DIR>   Where journals and run records are kept [default: firedrill in the XDG
                           state directory] [env: FIREDRILL_STATE_DIR=]
       --ascii             Draw tables in ASCII, as on a terminal whose locale is not UTF-8
-  -h, --help              Print help
+  -h, --help              Print help (see more with '--help')
 ";
 
 #[test]
 fn the_help_of_provider_test_lists_every_option() {
-    Home::new().run(&["provider-test", "--help"]).is(0, TEST_HELP, "");
+    Home::new().run(&["provider-test", "-h"]).is(0, TEST_HELP, "");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod exec;
 mod gates;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;

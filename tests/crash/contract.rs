@@ -41,22 +41,31 @@ esac
     })
 }
 
-/// What comes of a test of the tool, and its parts afterwards.
-fn test(changed: &[(&str, &str)], at_most: &str, args: &[&str]) -> (Ended, String) {
+/// A home with the tool, and a plan of it.
+fn with_tool(changed: &[(&str, &str)], at_most: &str, timeout: &str) -> Home {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new().with_env("PATH", &std::env::var("PATH").unwrap());
-    home.file("parts", "east-1 open 10\neast-2 open 10\nwest-1 open 7\n");
+    home.file("parts", WHOLE);
     home.file("tool.sh", tool(changed));
     let mode = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(home.path("tool.sh"), mode).unwrap();
     let act = "[./tool.sh]";
     let provider = format!(
-        "{{ exec: {{ inspect: {act}, cut: {act}, restore: {act}, modes: [reset], timeout: 2s }} }}"
+        "{{ exec: {{ inspect: {act}, cut: {act}, restore: {act}, modes: [reset], timeout: {timeout} }} }}"
     );
     home.file("plan.yaml", plan(&provider, "127.0.0.1:9".parse().unwrap(), at_most));
-    let args = [&["provider-test", "plan.yaml", "--yes"], args].concat();
-    let ended = home.run(&args);
-    (ended, std::fs::read_to_string(home.path("parts")).unwrap())
+    home
+}
+
+fn parts(home: &Home) -> String {
+    std::fs::read_to_string(home.path("parts")).unwrap()
+}
+
+/// What comes of a test of the tool, and its parts afterwards.
+fn test(changed: &[(&str, &str)], at_most: &str) -> (Ended, String) {
+    let home = with_tool(changed, at_most, "2s");
+    let ended = home.run(&["provider-test", "plan.yaml", "--yes"]);
+    (ended, parts(&home))
 }
 
 const WHOLE: &str = "east-1 open 10\neast-2 open 10\nwest-1 open 7\n";
@@ -114,17 +123,28 @@ fn nobody_is_cut_off_without_being_asked_nor_without_a_provider() {
     assert!(site.is_whole());
 }
 
+/// A tool whose second cut waits for a file that nobody writes.
+const WAITS: (&str, &str) =
+    ("  cut) for", "  cut) test -e once && while ! test -e go; do sleep 0.02; done; : >once; for");
+
+/// A test that has cut both parts of east, and stays at that.
+fn cut() -> (Home, Running) {
+    let home = with_tool(&[WAITS], "60s", "1m");
+    let mut test = Running::start(&home, &["provider-test", "plan.yaml", "--yes"]);
+    test.until("wan: kept: cut, it reads as foretold");
+    assert_eq!(parts(&home), "east-1 closed\neast-2 closed\nwest-1 open 7\n");
+    (home, test)
+}
+
 #[test]
 fn killed_in_mid_cut_its_traffic_is_put_back_by_its_watchdog() {
-    let (home, site, mut test) = cut();
-    let _ = &mut test;
+    let (home, test) = cut();
     test.signal("KILL");
-    site.resume();
-    site.becomes_whole();
     let said = test.rest();
     for text in ["the drill died", "puts the traffic to east back", "wan: restored"] {
         assert!(said.contains(text), "{said}");
     }
+    assert_eq!(parts(&home), WHOLE);
     let wan = &Run::read(home.journal().as_bytes()).unwrap().controls[0];
     assert_eq!((wan.last, wan.by), (Last::RestoreConfirmed, Some(Hand::Watchdog)));
     home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
@@ -132,56 +152,43 @@ fn killed_in_mid_cut_its_traffic_is_put_back_by_its_watchdog() {
 
 #[test]
 fn killed_with_its_watchdog_it_is_found_by_status_and_put_back_by_restore() {
-    let (home, site, test) = cut();
-    let watchdog = test.watchdog();
+    let (home, test) = cut();
+    let watchdog = test.watchdog_among_others();
     kill("STOP", &watchdog);
     test.signal("KILL");
     kill("KILL", &watchdog);
-    site.resume();
     until("both are gone", Duration::from_secs(30), || home.run(&["status"]).code == 6);
-    assert!(!site.is_whole());
-    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT", "-provider-test", "plan own"]);
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT", "-provider-test", "plan own", "wan: cut; "]);
     home.run(&["provider-test", "plan.yaml", "--yes"]).has(3, &["an earlier run left traffic cut"]);
+    assert_ne!(parts(&home), WHOLE);
     home.run(&["restore"]).has(0, &["wan: restored: read back as it was before the drill"]);
-    assert!(site.is_whole());
+    assert_eq!(parts(&home), WHOLE);
     home.run(&["status"]).has(0, &["nothing is cut by the "]);
 }
 
 #[test]
 fn a_signal_in_mid_cut_puts_traffic_back_at_once() {
     for name in ["INT", "TERM", "HUP"] {
-        let (home, site, test) = cut();
+        let (home, test) = cut();
         test.signal(name);
-        site.resume();
         let ended = test.end();
         let why = format!("SIG{name} was received");
         ended.has(5, &["STOPPED  own: stopped in reset of east; traffic is back.", &why]);
-        assert!(site.is_whole());
+        assert_eq!(parts(&home), WHOLE);
         home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
     }
 }
 
-/// A test that has cut its site, which stands still since.
-fn cut() -> (Home, Site, Running) {
-    let (home, site) = site();
-    let mut test = Running::start(&home, &["provider-test", "plan.yaml", "--yes"]);
-    test.until("wan: cutting");
-    until("it is cut", Duration::from_secs(30), || !site.is_whole());
-    // So that the cut is not over before something happens to it.
-    site.pause();
-    (home, site, test)
-}
-
 #[test]
 fn a_tool_that_keeps_every_rule_is_told_so() {
-    let (ended, parts) = test(&[], "20s", &[]);
+    let (ended, parts) = test(&[], "20s");
     ended.has(0, &["wan: kept: a second restore changes nothing: reads as before\n", "PASS  own: "]);
     assert_eq!(parts, WHOLE);
 }
 
 #[test]
 fn a_tool_that_accepts_and_does_nothing() {
-    let (ended, parts) = test(&[("do set_to $part closed; done", "do :; done")], "2s", &[]);
+    let (ended, parts) = test(&[("do set_to $part closed; done", "do :; done")], "2s");
     ended.has(
         1,
         &[
@@ -197,7 +204,7 @@ fn a_tool_that_accepts_and_does_nothing() {
 #[test]
 fn a_tool_that_changes_another_part() {
     let changed = [("  cut) for", "  cut) set_to west-1 closed; for")];
-    let (ended, parts) = test(&changed, "20s", &[]);
+    let (ended, parts) = test(&changed, "20s");
     ended.has(
         6,
         &[
@@ -216,7 +223,7 @@ fn a_tool_that_changes_another_part() {
 fn a_tool_that_restores_wrong() {
     let changed = [("open $(was $part)", "open 1")];
     // What was never cut is told from what was: it is caught before anything is cut.
-    let (ended, parts) = test(&changed, "20s", &[]);
+    let (ended, parts) = test(&changed, "20s");
     ended.has(6, &["wan: BROKEN: a restore of what was never cut changes nothing: wan: east-1 was open with weight 10, the cut makes it "]);
     assert!(!ended.stderr.contains("cutting"), "{ended}");
     assert_eq!(parts, WHOLE.replace("open 10", "open 1"));
@@ -224,7 +231,7 @@ fn a_tool_that_restores_wrong() {
         ("set_to $part closed", "set_to $part closed; : >cut"),
         ("open $(was $part)", "open $(test -e cut && echo 1 || was $part)"),
     ];
-    let (ended, parts) = test(&changed, "20s", &[]);
+    let (ended, parts) = test(&changed, "20s");
     ended.has(
         6,
         &[
@@ -240,11 +247,11 @@ fn a_tool_that_restores_wrong() {
 #[test]
 fn a_tool_that_hangs() {
     let changed = [("  cut) for", "  cut) test -e once && sleep 100; : >once; for")];
-    let (ended, parts) = test(&changed, "20s", &[]);
+    let (ended, parts) = test(&changed, "20s");
     ended.has(1, &["wan: BROKEN: a second cut changes nothing: ", "did not end within 2 s"]);
     assert_eq!(parts, WHOLE);
-    let (ended, parts) = test(&[("  inspect) jq", "  inspect) sleep 100; jq")], "20s", &[]);
-    ended.has(3, &["wan: REFUSED: read twice, it says the same: ", "NOT STARTED  own: nothing was cut.\n"]);
+    let (ended, parts) = test(&[("  inspect) jq", "  inspect) sleep 100; jq")], "20s");
+    ended.has(3, &["the command `./tool.sh` did not end within 2 s", "NOT STARTED  own: nothing was cut.\n"]);
     assert_eq!(parts, WHOLE);
 }
 
@@ -252,7 +259,7 @@ fn a_tool_that_hangs() {
 fn a_tool_that_toggles() {
     let toggle = "if grep -q \"^$part open\" parts; then set_to $part closed; else set_to $part \"open 10\"; fi";
     let changed = [("set_to $part \"open $(was $part)\"", toggle)];
-    let (ended, parts) = test(&changed, "20s", &[]);
+    let (ended, parts) = test(&changed, "20s");
     ended.has(1, &["wan: BROKEN: a restore of what was never cut changes nothing: after the first one it did not read as before; it did after 2\n"]);
     assert!(!ended.stderr.contains("cutting"), "{ended}");
     assert_eq!(parts, WHOLE);

@@ -9,7 +9,7 @@ use super::super::controls::Held;
 use super::Conductor;
 use crate::clock::Clock;
 use crate::journal::{Last, Record};
-use crate::model::{Act, ControlCall, ControlState, CutOrder, Offset, Stage, Why};
+use crate::model::{Act, ControlCall, ControlState, CutOrder, Name, Offset, Stage, Why};
 use crate::restore::call_within;
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
@@ -134,7 +134,11 @@ async fn cut_one(
             Ok(state) => state,
             Err(error) => {
                 note(read.call);
-                cut.result = Err(Why::new("cut-not-read-back", error.to_string()));
+                // A reading that had too little time left says less than the one before it.
+                cut.result = Err(match cut.state.is_some() && clock.now() >= give_up {
+                    true => not_confirmed(name),
+                    false => Why::new("cut-not-read-back", error.to_string()),
+                });
                 return cut;
             }
         };
@@ -146,9 +150,13 @@ async fn cut_one(
         }
         clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
         if clock.now() >= give_up {
-            let text = format!("{name} accepted the cut but does not say that it is cut");
-            cut.result = Err(Why::new("cut-not-confirmed", text));
+            cut.result = Err(not_confirmed(name));
             return cut;
         }
     }
+}
+
+fn not_confirmed(name: &Name) -> Why {
+    let text = format!("{name} accepted the cut but does not say that it is cut");
+    Why::new("cut-not-confirmed", text)
 }

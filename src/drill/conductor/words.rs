@@ -54,8 +54,9 @@ fn part(part: Option<&PartState>) -> String {
         Passage::Degraded => "degraded",
         Passage::Closed => "closed",
     };
-    let settings: Vec<String> =
-        part.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    // Some controls say it in a setting as well.
+    let settings = part.settings.iter().filter(|(_, value)| value.as_str() != passage);
+    let settings: Vec<String> = settings.map(|(name, value)| format!("{name} {value}")).collect();
     match settings.is_empty() {
         true => passage.to_owned(),
         false => format!("{passage} with {}", settings.join(", ")),

@@ -8,6 +8,7 @@ mod caddy;
 mod exec;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 mod proxy;
 
@@ -27,6 +28,7 @@ pub use caddy::*;
 pub use exec::*;
 pub use gcp::*;
 pub use haproxy::*;
+pub use http::*;
 pub use kubernetes::*;
 pub use proxy::*;
 
@@ -42,6 +44,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Requests of one's own to any API.
+    Http(HttpSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// Endpoints of an Azure Traffic Manager profile.
@@ -164,6 +168,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Http(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
@@ -179,6 +184,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Http(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),

@@ -73,7 +73,7 @@ pub(super) fn route53(
 }
 
 /// One or more of something for each datacenter; what stands in two is reported.
-fn by_datacenter<T: PartialEq>(
+pub(super) fn by_datacenter<T: PartialEq>(
     reader: &mut Reader,
     value: Value,
     datacenters: &Datacenters,

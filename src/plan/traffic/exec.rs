@@ -38,7 +38,7 @@ pub(super) fn exec(
     })
 }
 
-fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {
+pub(super) fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {
     let words = ModeKind::ALL.map(|kind| (kind.to_string(), kind));
     let choices: Vec<(&str, ModeKind)> =
         words.iter().map(|(word, kind)| (&**word, *kind)).collect();

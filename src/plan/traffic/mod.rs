@@ -7,6 +7,7 @@ mod caddy;
 mod exec;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 mod proxy;
 
@@ -25,6 +26,7 @@ use self::caddy::caddy;
 use self::exec::exec;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
+use self::http::http;
 use self::kubernetes::kubernetes;
 use self::proxy::{Listens, proxy};
 
@@ -34,6 +36,7 @@ const PROVIDERS: &[&str] = &[
     "haproxy",
     "caddy",
     "exec",
+    "http",
     "azure",
     "gcp",
     "kubernetes",
@@ -82,6 +85,7 @@ fn provider(
         "aws-zonal-shift" => zonal_shift(reader, chosen, datacenters).map(Provider::AwsZonalShift),
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        "http" => http(reader, chosen, datacenters).map(Provider::Http),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
