@@ -4,6 +4,8 @@
 
 #[path = "crash/beside.rs"]
 mod beside;
+#[path = "crash/contract.rs"]
+mod contract;
 #[path = "cli/home.rs"]
 mod home;
 #[path = "cli/inbox.rs"]

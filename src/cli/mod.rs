@@ -10,6 +10,7 @@ mod exit;
 mod form;
 mod gate;
 mod github;
+mod ground;
 mod history;
 mod init;
 mod input;
@@ -18,6 +19,7 @@ mod manual;
 mod notify;
 mod output;
 mod preview;
+mod provider_test;
 mod proxy;
 mod reach;
 mod report;
@@ -62,6 +64,8 @@ enum Command {
     Check(check::CheckArgs),
     /// What the drill would call, in order, and how each call is undone; only reads
     Preview(preview::PreviewArgs),
+    /// Put the plan's controls to the test: cuts real traffic through one after another, and puts it back
+    ProviderTest(provider_test::ProviderTestArgs),
     /// Put traffic back from the journal
     Restore(restore::RestoreArgs),
     /// What is cut right now, and by which run
@@ -119,8 +123,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     // By itself it would be written at once, and wait for a stderr that stands still.
     std::panic::set_hook(Box::new(|panic| output::say_lines(format_args!("firedrill {panic}"))));
-    // A drill and its watchdog have traffic to put back while they talk.
-    if !matches!(cli.command, Command::Run(_) | Command::Watchdog(_)) {
+    // A drill, a test and their watchdog have traffic to put back while they talk.
+    if !matches!(cli.command, Command::Run(_) | Command::ProviderTest(_) | Command::Watchdog(_)) {
         output::be_patient();
     }
     if cli.ascii {
@@ -152,6 +156,7 @@ fn obey(command: Command) -> Exit {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Preview(args) => preview::preview(&args),
+        Command::ProviderTest(args) => provider_test::provider_test(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Status(args) => status::status(&args),
         Command::History(args) => history::history(&args),

@@ -210,6 +210,9 @@ fn stamp(file: &File) -> io::Result<Stamp> {
 
 /// What is to be said of a run without a summary; nothing of a directory that is none of ours.
 fn lost(directory: &Path, without: Without) -> Option<LostRun> {
+    if state::is_test(&id(directory)) {
+        return None;
+    }
     let journal = state::find(&directory.join(journal::FILE)).ok();
     let live = journal.as_ref().is_some_and(|found| found.live);
     let opened = match &journal {

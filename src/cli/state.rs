@@ -342,6 +342,19 @@ pub(super) fn run_id() -> String {
     format!("{now}-{:04x}", fastrand::u16(..))
 }
 
+/// What the id of a run ends with that is a test of controls, and no drill.
+const TEST: &str = "-provider-test";
+
+/// A new id for a test of controls.
+pub(super) fn test_id() -> String {
+    run_id() + TEST
+}
+
+/// Whether the run of this id is no drill, but a test of controls.
+pub(super) fn is_test(id: &str) -> bool {
+    id.ends_with(TEST)
+}
+
 /// The time by the wall clock, for what depends on how long ago a drill was.
 pub(super) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()

@@ -1,10 +1,12 @@
 //! The stages, in order.
 
+mod contract;
 mod cut;
 mod finish;
 mod preflight;
 mod read_back;
 mod way_back;
+mod words;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -50,6 +50,12 @@ impl Guards {
         Ok(Guards { ready })
     }
 
+    /// Only those that are read from outside, where no samples are taken.
+    pub(super) fn from_outside(mut self) -> Self {
+        self.ready.retain(|(_, reader)| reader.is_some());
+        self
+    }
+
     /// Begins to read. The receiver says when the drill has to stop: for `stop` or for a guardrail,
     /// whichever comes first.
     pub(super) fn start(

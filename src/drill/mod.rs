@@ -15,6 +15,7 @@ mod guards;
 mod path;
 mod probing;
 mod setup;
+mod trial;
 mod watch;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use escalation::{Escalation, Step};
 pub use guards::Guards;
 pub use probing::{Probes, Probing};
 pub use setup::{Charge, closed_now, conduct, not_started};
+pub use trial::{keep_contract, not_tested};
 
 /// A call at a control that takes longer than this has failed, whatever the control's own limits.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);

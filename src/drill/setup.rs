@@ -140,7 +140,7 @@ async fn start_lab(
 }
 
 /// What comes of `work`, or why the drill has to stop before it is done.
-async fn unless_stopped<T>(
+pub(super) async fn unless_stopped<T>(
     mut stop: watch::Receiver<Option<Why>>,
     work: impl Future<Output = Result<T, Why>>,
 ) -> Result<T, Why> {
@@ -160,7 +160,7 @@ async fn unless_stopped<T>(
 }
 
 /// The controls that the plan cuts through, in its order.
-async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
+pub(super) async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
     let mut controls = Vec::new();
     for spec in plan.cut_through() {
         let control = control(spec, lab)
@@ -199,8 +199,13 @@ pub fn closed_now(plan: &Plan) -> Option<Why> {
     closed(&plan.calendar, jiff::Timestamp::now())
 }
 
+/// The time by the wall clock, for a record's head.
+pub(super) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// Whatever forbids a drill before anything is opened: the calendar, then the kill switch.
-async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
+pub(super) async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
     if let Some(why) = closed_now(plan) {
         return Some(why);
     }
@@ -208,7 +213,7 @@ async fn may_not_begin(plan: &Plan, clock: Clock) -> Option<Why> {
     kill_switch(plan, clock, connector().ok()?).await
 }
 
-fn connector() -> Result<Arc<dyn Connector>, Why> {
+pub(super) fn connector() -> Result<Arc<dyn Connector>, Why> {
     let refused = |error| Why::new("probe-not-ready", format!("{error}"));
     let connector = SystemConnector::from_system();
     connector

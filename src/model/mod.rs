@@ -5,6 +5,7 @@
 
 mod ascii;
 mod calendar;
+mod contract;
 mod control;
 mod course;
 mod environment;
@@ -37,6 +38,7 @@ mod topology;
 
 pub use ascii::*;
 pub use calendar::*;
+pub use contract::*;
 pub use control::*;
 pub use course::*;
 pub use environment::*;

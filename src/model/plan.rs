@@ -274,13 +274,15 @@ impl HttpProbe {
 }
 
 /// The answer that a user would call right. All of it must hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct HttpExpect {
     /// Status codes, as ranges with both ends included. Not empty.
     pub status: Vec<(u16, u16)>,
     /// Text that the body must contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Text>,
     /// Values that a JSON body must hold, by JSON pointer (RFC 6901).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub json: Vec<(String, serde_json::Value)>,
 }
 

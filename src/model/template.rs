@@ -5,6 +5,7 @@
 //! one: `{"text": {{title}}, "note": "drill of {{plan}}"}`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::{Part, Text, printable};
 
@@ -39,7 +40,7 @@ pub const TEMPLATE_VALUES: [&str; 11] = [
 ];
 
 /// A body with places for values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Template {
     pieces: Vec<Piece>,
 }
@@ -76,10 +77,21 @@ impl Template {
     /// # Errors
     /// The first that is wrong with it.
     pub fn parse(text: &Text) -> Result<Template, NotATemplate> {
+        Template::parse_naming(text, &|name| TEMPLATE_VALUES.contains(&name))
+    }
+
+    /// As [`Template::parse`], with places for the values that `is_known` knows.
+    ///
+    /// # Errors
+    /// The first that is wrong with it.
+    pub fn parse_naming(
+        text: &Text,
+        is_known: &dyn Fn(&str) -> bool,
+    ) -> Result<Template, NotATemplate> {
         let mut pieces = Vec::new();
         for part in text.parts() {
             match part {
-                Part::Plain(plain) => split(plain, &mut pieces)?,
+                Part::Plain(plain) => split(plain, is_known, &mut pieces)?,
                 Part::Secret { value, .. } => pieces.push(Piece::Fixed(value.clone())),
                 Part::Lab(_) => pieces.push(Piece::Fixed(part.to_string())),
             }
@@ -89,6 +101,20 @@ impl Template {
 
     /// The body, each place filled with what `value` gives for its name; nothing is `null` in JSON, and empty elsewhere.
     pub fn fill(&self, form: Form, value: &dyn Fn(&str) -> Option<String>) -> String {
+        self.fill_with(form, &|name| value(name).map(Value::from))
+    }
+
+    /// The text, each place filled with what `value` gives for its name, as it is.
+    pub fn fill_raw(&self, value: &dyn Fn(&str) -> Option<String>) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Fixed(text) => text.clone(),
+            Piece::Value(name) => value(name).unwrap_or_default(),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+
+    /// As [`Template::fill`], with values of JSON: one that is no string stands in JSON as it is, and as its JSON elsewhere.
+    pub fn fill_with(&self, form: Form, value: &dyn Fn(&str) -> Option<Value>) -> String {
         let mut body = String::new();
         let mut json = InJson::default();
         for piece in &self.pieces {
@@ -104,7 +130,11 @@ impl Template {
     }
 }
 
-fn split(plain: &str, pieces: &mut Vec<Piece>) -> Result<(), NotATemplate> {
+fn split(
+    plain: &str,
+    is_known: &dyn Fn(&str) -> bool,
+    pieces: &mut Vec<Piece>,
+) -> Result<(), NotATemplate> {
     let mut rest = plain;
     while let Some((before, behind)) = rest.split_once("{{") {
         let (name, after) = behind.split_once("}}").ok_or(NotATemplate::Open)?;
@@ -114,7 +144,7 @@ fn split(plain: &str, pieces: &mut Vec<Piece>) -> Result<(), NotATemplate> {
             None => (name, ""),
         };
         let name = name.trim();
-        if !TEMPLATE_VALUES.contains(&name) {
+        if !is_known(name) {
             return Err(NotATemplate::Unknown(name.to_owned()));
         }
         pieces.push(Piece::Fixed(format!("{before}{brace}")));
@@ -125,15 +155,18 @@ fn split(plain: &str, pieces: &mut Vec<Piece>) -> Result<(), NotATemplate> {
     Ok(())
 }
 
-fn escaped(form: Form, in_string: bool, value: Option<String>) -> String {
+fn escaped(form: Form, in_string: bool, value: Option<Value>) -> String {
+    let value = match (form, value) {
+        (Form::Json, Some(value)) if !in_string => return value.to_string(),
+        (_, Some(Value::String(text))) => Some(text),
+        (_, Some(value)) => Some(value.to_string()),
+        (_, None) => None,
+    };
     match (form, value) {
         (Form::Json, None) => if in_string { "" } else { "null" }.to_owned(),
         (Form::Json, Some(value)) => {
-            let quoted = serde_json::Value::from(value).to_string();
-            match in_string {
-                true => quoted[1..quoted.len() - 1].to_owned(),
-                false => quoted,
-            }
+            let quoted = Value::from(value).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
         }
         (_, None) => String::new(),
         (Form::Fields, Some(value)) => query_value(&value),
@@ -172,7 +205,7 @@ impl InJson {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -214,6 +247,22 @@ mod tests {
         let template = Template::parse(&text).unwrap();
         assert_eq!(template.fill(Form::Json, &|_| None), "\"{{run}} {{nothing}}\"");
         assert!(!format!("{template:?}").contains("nothing"));
+    }
+
+    #[test]
+    fn a_value_of_json_stands_as_it_is_and_breaks_out_of_no_string() {
+        let is_known = |name: &str| name == "v";
+        let fill = |form, text: &str, value: Value| {
+            let template = Template::parse_naming(&Text::from(text), &is_known).unwrap();
+            template.fill_with(form, &|_| Some(value.clone()))
+        };
+        let list = json!([{ "a": "\"" }]);
+        assert_eq!(fill(Form::Json, "{{v}}", list.clone()), list.to_string());
+        let inside = fill(Form::Json, r#""w-{{v}}""#, list.clone());
+        assert_eq!(serde_json::from_str::<Value>(&inside).unwrap(), format!("w-{list}"));
+        assert_eq!(fill(Form::Json, r#""w-{{v}}""#, json!(10)), r#""w-10""#);
+        assert_eq!(fill(Form::Fields, "a={{v}}", json!("b/c d")), "a=b%2Fc%20d");
+        assert_eq!(fill(Form::Fields, "a={{v}}", json!(true)), "a=true");
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub(super) fn path(reader: &mut Reader, value: Value) -> Option<PathBuf> {
     Some(PathBuf::from(filled.real.into_owned()))
 }
 
-fn method(reader: &mut Reader, value: Value) -> Option<String> {
+pub(super) fn method(reader: &mut Reader, value: Value) -> Option<String> {
     let text = reader.shown(value, "an HTTP method")?;
     let hint = match &*text {
         text if !is_token(text) => "write `GET`, `POST`, `PUT`, `DELETE`, …",
@@ -173,7 +173,7 @@ pub(super) fn headers(reader: &mut Reader, value: Value) -> Vec<(String, Text)> 
     headers
 }
 
-fn expect(reader: &mut Reader, value: Value) -> Option<HttpExpect> {
+pub(super) fn expect(reader: &mut Reader, value: Value) -> Option<HttpExpect> {
     let fields = reader.fields(value, Label("", "expect"), &["status", "body", "json"])?;
     let status = match fields.get("status") {
         Some(value) => {
@@ -251,7 +251,7 @@ pub(super) fn is_pointer(text: &str) -> bool {
 }
 
 /// A value of the plan as JSON: unquoted numbers, switches and `null` are what they look like.
-fn json_value(reader: &mut Reader, value: Value) -> Option<serde_json::Value> {
+pub(super) fn json_value(reader: &mut Reader, value: Value) -> Option<serde_json::Value> {
     let inner = |node| Value { key: value.key, at: value.at, node };
     match &value.node.resolve().kind {
         Kind::Scalar(_) if value.node.is_empty() => Some(serde_json::Value::Null),

@@ -2,6 +2,7 @@
 
 mod check;
 mod comparison;
+mod contract;
 mod csv;
 mod environment;
 mod events;
@@ -35,6 +36,7 @@ mod words;
 use crate::model::RunRecord;
 pub use check::{Previewed, checks, placement, preview, preview_json};
 pub use comparison::comparison;
+pub use contract::{contract, contract_event};
 pub use csv::Csv;
 pub use events::{event_line, left_out_line};
 pub use gate::gate;

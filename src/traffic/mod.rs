@@ -13,6 +13,7 @@ pub mod file;
 pub mod gates;
 pub mod gcp;
 pub mod haproxy;
+pub mod http;
 pub mod kubernetes;
 mod log;
 pub mod toxiproxy;
@@ -172,6 +173,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Toxiproxy(settings) => Some(Arc::new(toxiproxy::Toxiproxy::new(spec, settings)?)),
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
+        Provider::Http(settings) => Some(Arc::new(http::Http::new(spec, settings)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::File(settings) => Some(Arc::new(file::File::new(spec, settings)?)),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),

@@ -306,6 +306,18 @@ impl Running {
         watchdog.to_owned()
     }
 
+    /// The process of its watchdog, where it has started others too.
+    #[track_caller]
+    pub fn watchdog_among_others(&self) -> String {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let children = fs::read_to_string(children).unwrap();
+        let is_watchdog = |pid: &&str| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            words.split(|byte| *byte == 0).any(|word| word == b"watchdog")
+        };
+        children.split_whitespace().find(is_watchdog).unwrap().to_owned()
+    }
+
     /// Goes away as a reader of its stdout.
     pub fn close_stdout(&mut self) {
         drop(self.child.stdout.take());

@@ -9,23 +9,26 @@ traffic back, and say PASS or FAIL with the evidence
 Usage: firedrill [OPTIONS] <COMMAND>
 
 Commands:
-  run          Run the drill: the report on stdout, progress on stderr
-  check        Print every finding of every plan, and what is lost with each datacenter; touches
-               nothing
-  preview      What the drill would call, in order, and how each call is undone; only reads
-  restore      Put traffic back from the journal
-  status       What is cut right now, and by which run
-  report       Draw a past run again, in any format
-  history      Past runs, the latest first, and how their recovery times went
-  compare      What got slower or faster from one run to another, and what was not measured
-  gate         Whether the last drill of each plan lets a release go out
-  proxy        The proxy as a daemon of its own, with Toxiproxy's HTTP API: cuts in it outlive a drill
-  init         Write a commented plan to begin with; asks a few things on a terminal
-  notify       Send those whom the plan's `notify` names a message that is marked as a test
-  schema       Print the JSON Schema of a plan or a run record
-  completions  Print the script that completes commands in a shell
-  man          Print the man page, or write one for each command
-  help         Print this message or the help of the given subcommand(s)
+  run            Run the drill: the report on stdout, progress on stderr
+  check          Print every finding of every plan, and what is lost with each datacenter; touches
+                 nothing
+  preview        What the drill would call, in order, and how each call is undone; only reads
+  provider-test  Put the plan's controls to the test: cuts real traffic through one after another,
+                 and puts it back
+  restore        Put traffic back from the journal
+  status         What is cut right now, and by which run
+  report         Draw a past run again, in any format
+  history        Past runs, the latest first, and how their recovery times went
+  compare        What got slower or faster from one run to another, and what was not measured
+  gate           Whether the last drill of each plan lets a release go out
+  proxy          The proxy as a daemon of its own, with Toxiproxy's HTTP API: cuts in it outlive a
+                 drill
+  init           Write a commented plan to begin with; asks a few things on a terminal
+  notify         Send those whom the plan's `notify` names a message that is marked as a test
+  schema         Print the JSON Schema of a plan or a run record
+  completions    Print the script that completes commands in a shell
+  man            Print the man page, or write one for each command
+  help           Print this message or the help of the given subcommand(s)
 
 Options:
       --ascii    Draw tables in ASCII, as on a terminal whose locale is not UTF-8
@@ -74,6 +77,31 @@ fn the_help_lists_every_command_and_every_exit_code() {
 #[test]
 fn the_help_of_run_lists_every_option() {
     Home::new().run(&["run", "--help"]).is(0, RUN_HELP, "");
+}
+
+const TEST_HELP: &str = "\
+Put the plan's controls to the test: cuts real traffic through one after another, and puts it back
+
+Usage: firedrill provider-test [OPTIONS] <PLAN>
+
+Arguments:
+  <PLAN>  The plan
+
+Options:
+      --control <NAME>    Only this one of the controls that the plan cuts through; repeatable
+      --format <FORMAT>   How stdout is written [default: table] [possible values: table, json]
+      --yes               Cut without asking; needed without a terminal
+  -q, --quiet             Show no progress
+      --var <NAME=VALUE>  Fill in ${var:NAME}; repeatable
+      --state-dir <DIR>   Where journals and run records are kept [default: firedrill in the XDG
+                          state directory] [env: FIREDRILL_STATE_DIR=]
+      --ascii             Draw tables in ASCII, as on a terminal whose locale is not UTF-8
+  -h, --help              Print help (see more with '--help')
+";
+
+#[test]
+fn the_help_of_provider_test_lists_every_option() {
+    Home::new().run(&["provider-test", "-h"]).is(0, TEST_HELP, "");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod file;
 mod gates;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;

@@ -9,7 +9,7 @@ use super::super::controls::Held;
 use super::Conductor;
 use crate::clock::Clock;
 use crate::journal::{Last, Record};
-use crate::model::{Act, ControlCall, ControlState, CutOrder, Offset, Stage, Why};
+use crate::model::{Act, ControlCall, ControlState, CutOrder, Name, Offset, Stage, Why};
 use crate::restore::call_within;
 use crate::traffic::TrafficControl;
 use crate::watchdog::Phase;
@@ -48,7 +48,7 @@ impl Conductor {
 
     /// Cuts the controls at `places` at once. Each is looked at before the first is cut, and each that is intended to be
     /// cut is in the journal by then.
-    async fn cut_step(&mut self, places: &[usize]) -> Result<(), Why> {
+    pub(super) async fn cut_step(&mut self, places: &[usize]) -> Result<(), Why> {
         for place in places {
             self.look_before_the_cut(*place).await?;
         }
@@ -134,7 +134,11 @@ async fn cut_one(
             Ok(state) => state,
             Err(error) => {
                 note(read.call);
-                cut.result = Err(Why::new("cut-not-read-back", error.to_string()));
+                // A reading that had too little time left says less than the one before it.
+                cut.result = Err(match cut.state.is_some() && clock.now() >= give_up {
+                    true => not_confirmed(name),
+                    false => Why::new("cut-not-read-back", error.to_string()),
+                });
                 return cut;
             }
         };
@@ -144,11 +148,15 @@ async fn cut_one(
             note(read.call);
             return cut;
         }
+        clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
         if clock.now() >= give_up {
-            let text = format!("{name} accepted the cut but does not say that it is cut");
-            cut.result = Err(Why::new("cut-not-confirmed", text));
+            cut.result = Err(not_confirmed(name));
             return cut;
         }
-        clock.sleep_until(clock.now().plus(control.pause()).min(give_up)).await;
     }
+}
+
+fn not_confirmed(name: &Name) -> Why {
+    let text = format!("{name} accepted the cut but does not say that it is cut");
+    Why::new("cut-not-confirmed", text)
 }

@@ -37,7 +37,7 @@ impl Conductor {
     }
 
     /// Everything that preflight asks of every control, side by side. `None`: the drill is to stop.
-    async fn read_all(&mut self) -> Option<Vec<Reads>> {
+    pub(super) async fn read_all(&mut self) -> Option<Vec<Reads>> {
         let (clock, order) = (self.clock, self.plan.cut.clone());
         let reads = self.held.iter().map(|held| {
             let (control, order) = (held.control.clone(), order.clone());
@@ -57,7 +57,7 @@ impl Conductor {
     }
 
     /// Takes what a control said, or says why its cut must not follow.
-    fn take(&mut self, place: usize, survivors: &[Survivors], state: ControlState) {
+    pub(super) fn take(&mut self, place: usize, survivors: &[Survivors], state: ControlState) {
         let order = self.plan.cut.clone();
         let datacenter = self.plan.lost();
         let Some(held) = self.held.get_mut(place) else { return };
@@ -127,7 +127,7 @@ impl Conductor {
         Err(Why::new("changed-before-the-cut", text))
     }
 
-    fn write_snapshot(&mut self) -> Result<(), Why> {
+    pub(super) fn write_snapshot(&mut self) -> Result<(), Why> {
         self.write(&Record::Opened(Opened {
             format: journal::FORMAT,
             firedrill: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,7 +156,7 @@ impl Conductor {
 }
 
 /// The calls that were made at a control, and who serves on and how it is.
-type Reads = (Vec<ControlCall>, Result<(Vec<Survivors>, ControlState), ControlError>);
+pub(super) type Reads = (Vec<ControlCall>, Result<(Vec<Survivors>, ControlState), ControlError>);
 
 /// Asks one control, up to the first thing that fails. Each call may take as long as is said at its beginning.
 async fn read(

@@ -31,7 +31,7 @@ impl Conductor {
         }
     }
 
-    async fn put_back(&mut self, places: Vec<usize>, tasks: Vec<Task>) {
+    pub(super) async fn put_back(&mut self, places: Vec<usize>, tasks: Vec<Task>) {
         self.watch.beat(Phase::Restoring);
         let limits = Limits { total: self.restore_limit(), call: CALL_LIMIT };
         let (clock, hurry) = (self.clock, self.hurry.clone());
@@ -99,7 +99,7 @@ impl Conductor {
     }
 
     /// A restore that fails is tried again for as long as traffic may stay cut, within reason.
-    fn restore_limit(&self) -> Duration {
+    pub(super) fn restore_limit(&self) -> Duration {
         self.plan.timing.at_most.clamp(RESTORE_LIMITS.0, RESTORE_LIMITS.1)
     }
 }

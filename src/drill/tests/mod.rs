@@ -1,5 +1,6 @@
 //! Whole drills in virtual time: the real conductor over a simulated control and service.
 
+mod contract;
 mod faults;
 mod guards;
 mod ledgers;

@@ -15,6 +15,7 @@ mod exec;
 mod file;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 mod powerdns;
 mod proxy;
@@ -43,6 +44,7 @@ pub use exec::*;
 pub use file::*;
 pub use gcp::*;
 pub use haproxy::*;
+pub use http::*;
 pub use kubernetes::*;
 pub use powerdns::*;
 pub use proxy::*;
@@ -64,6 +66,8 @@ pub enum Provider {
     Caddy(CaddySettings),
     /// Records, or pools of load balancers, of Cloudflare.
     Cloudflare(CloudflareSettings),
+    /// Requests of one's own to any API.
+    Http(HttpSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// A server that is steered by a file.
@@ -203,6 +207,7 @@ impl Provider {
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
             Provider::Cloudflare(settings) => settings,
+            Provider::Http(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::File(settings) => settings,
             Provider::Azure(settings) => settings,
@@ -226,6 +231,7 @@ impl Provider {
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
             Provider::Cloudflare(settings) => Some(settings),
+            Provider::Http(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::File(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),

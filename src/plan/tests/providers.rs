@@ -89,6 +89,33 @@ fn file() {
     ];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     refused("file", &settings);
+fn http() {
+    let with = |key: &str, value: &str| {
+        let keys = [
+            ("url", "\"https://a.example\""),
+            ("parts", "{ east: a, west: b }"),
+            ("modes", "[drain]"),
+            ("inspect", "{ path: \"/{{part}}\", closed: false }"),
+            ("cut", "{ method: DELETE, path: \"/{{part}}\" }"),
+            ("restore", "{ method: PUT, path: \"/{{part}}\" }"),
+        ];
+        let keys = keys.map(|(known, good)| format!("{known}: {}", if known == key { value } else { good }));
+        format!("{{ {} }}", keys.join(", "))
+    };
+    refused(
+        "http",
+        &[
+            "{}",
+            &with("url", "a.example"),
+            &with("parts", "{ east: [a, \"\"], west: [a] }"),
+            &with("modes", "[degrade]"),
+            &with("inspect", "{ path: \"/{{part}}/{{before}}\", read: weight, closed: 0, keep: \"/{{pool}}\" }"),
+            &with("inspect", "{ method: G ET, path: \"/\", expect: { status: ok } }"),
+            &with("cut", "{ path: pools, body: \"{{mode\", content_type: text/html }"),
+            &with("cut", "{ method: PATCH, path: \"/a#b\", retries: 3, repeatable: maybe }"),
+            &with("restore", "{ method: PUT, path: \"/{{part}}\", body: \"{{mode}} {{before:weight}}\" }"),
+        ],
+    );
 }
 
 #[test]

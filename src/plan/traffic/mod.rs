@@ -14,6 +14,7 @@ mod exec;
 mod file;
 mod gcp;
 mod haproxy;
+mod http;
 mod kubernetes;
 mod powerdns;
 mod proxy;
@@ -41,6 +42,7 @@ use self::exec::exec;
 use self::file::file;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
+use self::http::http;
 use self::kubernetes::kubernetes;
 use self::powerdns::powerdns;
 use self::proxy::{Listens, proxy};
@@ -55,6 +57,7 @@ const PROVIDERS: &[&str] = &[
     "cloudflare",
     "exec",
     "file",
+    "http",
     "azure",
     "gcp",
     "kubernetes",
@@ -123,6 +126,7 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "toxiproxy" => toxiproxy(reader, chosen, datacenters).map(Provider::Toxiproxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
+        "http" => http(reader, chosen, datacenters).map(Provider::Http),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "file" => file(reader, chosen, datacenters).map(Provider::File),
         "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),

@@ -147,6 +147,46 @@ fn names() -> Vec<RunRecord> {
         update(given),
         update(DnsKey::File("/etc/firedrill/tsig.key".into())),
     ]
+    let http = http();
+    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
+    let aws = [route53(), zonal_shift()];
+    [proxy, caddy, exec, http, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
+}
+
+fn http() -> RunRecord {
+    let call = |method: &str, body: Option<&str>| HttpCall {
+        method: method.into(),
+        path: "/pools/{{part}}".into(),
+        body: body.map(Into::into),
+        content_type: "application/json".into(),
+        expect: HttpExpect {
+            status: vec![(200, 299)],
+            body: Some("ok".into()),
+            json: vec![("/ok".into(), true.into())],
+        },
+        repeatable: true,
+    };
+    let mut record = passed();
+    record.controls[0].provider = Provider::Http(HttpSettings {
+        url: "https://lb.example/api".into(),
+        headers: vec![("x-key".into(), "k".into())],
+        ca: Some("/etc/ca.pem".into()),
+        parts: vec![HttpPart { datacenter: DatacenterId(0), name: "pool-a".into() }],
+        datacenters: vec!["east".into()],
+        modes: vec![ModeKind::Drain],
+        survivors: true,
+        inspect: HttpReading {
+            call: call("GET", None),
+            read: "/enabled".into(),
+            closed: false.into(),
+            keep: Some("/weight".into()),
+        },
+        cut: call("PATCH", Some("{}")),
+        restore: call("PUT", Some("{{before}}")),
+        timeout: ms(10_000),
+    });
+    record
 }
 
 /// Those of providers in the cloud.
