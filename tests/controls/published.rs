@@ -21,8 +21,10 @@ impl Published {
         let fits = |method: &&Value| {
             let template: Vec<&str> = method["path"].as_str().unwrap().split('/').collect();
             let words: Vec<&str> = path.split('/').collect();
-            let fits = |(due, is): (&&str, &&str)| {
-                due.starts_with('{') && !is.is_empty() || due.eq_ignore_ascii_case(is)
+            // A verb of Google's stands behind a colon.
+            let fits = |(due, is): (&&str, &&str)| match due.split_once('}') {
+                Some((_, verb)) => is.strip_suffix(verb).is_some_and(|it| !it.is_empty()),
+                None => due.eq_ignore_ascii_case(is),
             };
             method["httpMethod"] == asked.method
                 && template.len() == words.len()

@@ -172,7 +172,8 @@ impl Azure {
         word: &str,
     ) -> Result<Option<Accepted>, ControlError> {
         let manager = self.manager().await?;
-        let path = format!("{}/originGroups/{group}/origins/{name}?{VERSION}", self.settings.path());
+        let path =
+            format!("{}/originGroups/{group}/origins/{name}?{VERSION}", self.settings.path());
         let body = json!({ "properties": { STATE: word } });
         let request = Request::repeatable(Method::PATCH, path).json(&body);
         let mut tries = 0;

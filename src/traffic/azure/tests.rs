@@ -1,5 +1,7 @@
 //! Tokens of clients, pods, machines and apps.
 
+use serde_json::json;
+
 use super::token::by;
 use super::*;
 use crate::traffic::api::double::{Provider as Double, good};

@@ -1,86 +1,60 @@
-//! Google Cloud's load balancers: a backend whose capacity is scaled to 0 gets no new requests.
-//!
-//! A backend service is changed as a whole list of backends, under the fingerprint that it was read with: what another
-//! hand changes at the same time makes Google refuse ours, and it is read and tried again.
+//! Google Cloud: backends of load balancers, or weighted answers of Cloud DNS.
 
+mod backends;
+mod dns;
 #[cfg(test)]
 mod tests;
 mod token;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
-use wildmatch::WildMatch;
 
+use self::backends::Backends;
+use self::dns::Dns;
 use super::api::{Api, Method, Reach, Request, Signed, Tokens};
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
-    ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, GcpService, GcpSettings,
-    PartState, Passage, Provider, Text,
+    ControlSpec, ControlState, CutCall, CutOrder, Exchange, GcpBy, GcpSettings, PartState, Passage,
+    Provider, Text,
 };
 
-const COMPUTE: &str = "https://compute.googleapis.com/compute/v1";
-
-/// Key of [`PartState::settings`], and of a backend.
-const SCALER: &str = "capacityScaler";
-
-/// So often a service is changed that another hand changes at the same time.
+/// So often something is changed that another hand changes at the same time.
 const TRIES: usize = 3;
 
 /// For so long an operation is waited for, and the pause between two looks; what takes longer shows in the readings.
 const OPERATION: (Duration, Duration) = (Duration::from_secs(8), Duration::from_millis(500));
 
-/// Google Cloud's load balancers as a traffic control. Its parts are backends, named
-/// `global/SERVICE/ZONE/instanceGroups/GROUP`.
+/// Google Cloud as a traffic control. Its parts are backends, named `global/SERVICE/ZONE/instanceGroups/GROUP`, or items of
+/// record sets, `NAME/TYPE/ANSWER`.
 pub struct Gcp {
     spec: ControlSpec,
     settings: GcpSettings,
-    compute: OnceCell<Signed>,
+    api: OnceCell<Signed>,
 }
 
-/// A backend service as it was read: whole, since it is written back so.
-struct Service<'s> {
-    is: &'s GcpService,
-    backends: Vec<Map<String, Value>>,
-    fingerprint: Value,
-}
-
-/// What a backend is.
-struct Backend {
-    part: String,
-    datacenter: Option<DatacenterId>,
-    scaler: f64,
-    has_capacity: bool,
-}
-
-#[derive(Deserialize)]
-struct Operation {
-    name: String,
-    status: String,
-    error: Option<OperationError>,
-}
-
-#[derive(Deserialize)]
-struct OperationError {
-    #[serde(default)]
-    errors: Vec<OperationFault>,
-}
-
-#[derive(Deserialize)]
-struct OperationFault {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
+/// What is steered, and how.
+#[async_trait]
+trait Way: Send + Sync {
+    /// Holds that everything is there, and may be changed.
+    async fn preflight(&self) -> Result<(), ControlError>;
+    async fn inspect(&self) -> Result<ControlState, ControlError>;
+    async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError>;
+    /// Makes every part what `state` says of it; `problem` goes before what was refused.
+    async fn set(&self, state: &ControlState, problem: &str) -> Result<(), ControlError>;
+    /// Makes of an open part what it is when it is closed.
+    fn closed(&self, part: &mut PartState);
+    /// The calls that close a part, and that put it back.
+    fn calls(&self, part: &str, is: &PartState) -> CutCall;
+    /// How a person puts a part back.
+    fn by_hand(&self, part: &str, is: &PartState) -> Option<String>;
 }
 
 impl Gcp {
-    /// The load balancers of `spec`. Nothing is read or connected yet.
+    /// What `spec` names of Google Cloud. Nothing is read or connected yet.
     ///
     /// # Errors
     /// When `spec` is of another provider.
@@ -91,7 +65,7 @@ impl Gcp {
                 hint: "give its settings under `gcp:`".into(),
             });
         };
-        Ok(Gcp { spec: spec.clone(), settings: settings.clone(), compute: OnceCell::new() })
+        Ok(Gcp { spec: spec.clone(), settings: settings.clone(), api: OnceCell::new() })
     }
 
     /// The same with tokens from `tokens`, instead of from where Google's own tools have them.
@@ -100,230 +74,71 @@ impl Gcp {
     /// As [`Gcp::new`], and when the endpoint cannot be used.
     pub fn with(spec: &ControlSpec, tokens: Box<dyn Tokens>) -> Result<Gcp, ControlError> {
         let gcp = Gcp::new(spec)?;
-        let compute = OnceCell::new_with(Some(Signed::new(gcp.api()?, tokens)));
-        Ok(Gcp { compute, ..gcp })
+        let api = OnceCell::new_with(Some(Signed::new(gcp.door()?, tokens)));
+        Ok(Gcp { api, ..gcp })
     }
 
-    fn api(&self) -> Result<Api, ControlError> {
-        let endpoint = self.settings.endpoint.clone().unwrap_or_else(|| Text::from(COMPUTE));
+    fn door(&self) -> Result<Api, ControlError> {
+        let own = match self.settings.by {
+            GcpBy::Backends { .. } => backends::COMPUTE,
+            GcpBy::Dns { .. } => dns::DNS,
+        };
+        let endpoint = self.settings.endpoint.clone().unwrap_or_else(|| Text::from(own));
         Api::new(&endpoint, &Reach { limit: self.settings.timeout, ..Reach::default() })
     }
 
-    async fn compute(&self) -> Result<&Signed, ControlError> {
+    async fn api(&self) -> Result<&Signed, ControlError> {
         let open = async || {
             let tokens = token::find(self.settings.timeout).await?;
-            Ok(Signed::new(self.api()?, Box::new(tokens)))
+            Ok(Signed::new(self.door()?, Box::new(tokens)))
         };
-        self.compute.get_or_try_init(open).await
+        self.api.get_or_try_init(open).await
     }
 
-    /// The path of what is in the scope of a service.
-    fn path(&self, service: &GcpService, rest: &str) -> String {
-        format!("/projects/{}/{}/{rest}", self.settings.project, service.scope())
-    }
-
-    async fn read<'s>(&self, service: &'s GcpService) -> Result<Service<'s>, ControlError> {
-        #[derive(Deserialize)]
-        struct Read {
-            #[serde(default)]
-            backends: Vec<Map<String, Value>>,
-            fingerprint: Value,
-        }
-        let path = self.path(service, &format!("backendServices/{}", service.name));
-        let read: Read = self.compute().await?.json(&Request::get(path)).await?;
-        Ok(Service { is: service, backends: read.backends, fingerprint: read.fingerprint })
-    }
-
-    async fn read_all(&self) -> Result<Vec<Service<'_>>, ControlError> {
-        let mut services = Vec::new();
-        for service in &self.settings.services {
-            services.push(self.read(service).await?);
-        }
-        Ok(services)
-    }
-
-    /// What the backends of a service are, in its order.
-    fn backends(&self, service: &Service<'_>) -> Result<Vec<Backend>, ControlError> {
-        service.backends.iter().map(|backend| self.backend(service.is, backend)).collect()
-    }
-
-    fn backend(
-        &self,
-        service: &GcpService,
-        backend: &Map<String, Value>,
-    ) -> Result<Backend, ControlError> {
-        let url = backend.get("group").and_then(Value::as_str).unwrap_or_default();
-        let (location, kind, group) = group(url).ok_or_else(|| ControlError {
-            what: format!("{} has a backend that is no group: {url}", service.words()),
-            hint: "firedrill knows instance groups and network endpoint groups".into(),
-        })?;
-        let name = format!("{location}/{group}");
-        let mut at = self.settings.groups.iter().filter(|groups| {
-            groups.patterns.iter().any(|pattern| WildMatch::new(pattern).matches(&name))
-        });
-        let (datacenter, other) = (at.next().map(|it| it.datacenter), at.next());
-        if other.is_some() {
-            return Err(ControlError {
-                what: format!("{name} is in two datacenters by the plan's patterns"),
-                hint: "make the patterns under `groups` narrower".into(),
-            });
-        }
-        Ok(Backend {
-            part: format!("{}/{}/{location}/{kind}/{group}", service.region(), service.name),
-            datacenter,
-            scaler: backend.get(SCALER).and_then(Value::as_f64).unwrap_or(1.0),
-            has_capacity: backend.get("balancingMode").is_some_and(Value::is_string),
-        })
-    }
-
-    /// Gives the parts their capacity, service by service; goes on after a refusal.
-    async fn scale(&self, state: &ControlState, problem: &str) -> Result<(), ControlError> {
-        let (mut wanted, mut errors) = (BTreeMap::<&GcpService, Scalers>::new(), Vec::new());
-        for (part, is) in &state.parts {
-            let mut services = self.settings.services.iter();
-            let service = services
-                .find(|it| part.strip_prefix(&format!("{}/{}/", it.region(), it.name)).is_some());
-            let scaler = is.settings.get(SCALER).and_then(|it| it.parse::<f64>().ok());
-            match (service, scaler.filter(|it| (0.0..=1.0).contains(it))) {
-                (Some(service), Some(scaler)) => {
-                    wanted.entry(service).or_default().insert(part, scaler);
-                }
-                _ => errors.push(ControlError {
-                    what: format!("`{}` is no part of this control", crate::model::printable(part)),
-                    hint: "see whether the journal was changed by hand".into(),
-                }),
+    fn way(&self) -> Box<dyn Way + '_> {
+        match &self.settings.by {
+            GcpBy::Backends { services, groups } => {
+                Box::new(Backends { gcp: self, services, groups })
             }
+            GcpBy::Dns { zone, items } => Box::new(Dns { gcp: self, zone, items }),
         }
-        for (service, scalers) in wanted {
-            errors.extend(self.scale_service(service, &scalers).await.err());
-        }
-        let Some(first) = errors.first() else { return Ok(()) };
-        let all: Vec<&str> = errors.iter().map(|error| error.what.as_str()).collect();
-        Err(ControlError {
-            what: format!("{problem}: {}", all.join("; ")),
-            hint: first.hint.clone(),
-        })
     }
 
-    async fn scale_service(
+    /// Holds that we have the rights `wanted` on what is named `on`; `path` is where they are asked for, and `role` has
+    /// them all.
+    async fn may(
         &self,
-        service: &GcpService,
-        scalers: &Scalers<'_>,
+        path: &str,
+        wanted: &[&str],
+        on: &str,
+        role: &str,
     ) -> Result<(), ControlError> {
-        let compute = self.compute().await?;
-        let mut tries = 0;
-        loop {
-            let mut read = self.read(service).await?;
-            let backends = self.backends(&read)?;
-            let mut gone: Vec<&str> = scalers.keys().copied().collect();
-            gone.retain(|part| !backends.iter().any(|it| it.part == *part));
-            let mut changed = false;
-            for (backend, raw) in backends.iter().zip(&mut read.backends) {
-                let Some(scaler) = scalers.get(&*backend.part) else { continue };
-                if backend.scaler != *scaler {
-                    raw.insert(SCALER.to_owned(), json!(scaler));
-                    changed = true;
-                }
-            }
-            if changed {
-                let path = self.path(service, &format!("backendServices/{}", service.name));
-                let body = json!({ "backends": read.backends, "fingerprint": read.fingerprint });
-                // Made twice, the second is refused by the fingerprint.
-                let request = Request::repeatable(Method::PATCH, path).json(&body);
-                let answer = compute.ask(&request).await?;
-                tries += 1;
-                if answer.status() == 412 && tries < TRIES {
-                    continue;
-                }
-                if !answer.is_good() {
-                    return Err(compute.refused(&request, &answer));
-                }
-                let operation: Operation =
-                    answer.json().map_err(|why| compute.senseless(&request, &why))?;
-                self.done(service, operation).await?;
-            }
-            return match gone.is_empty() {
-                true => Ok(()),
-                false => Err(ControlError {
-                    what: format!("{} is no longer there", gone.join(", ")),
-                    hint: "it was there before: see who changed the backend service".into(),
-                }),
-            };
-        }
-    }
-
-    /// Waits until an operation is done, within limits.
-    async fn done(&self, service: &GcpService, first: Operation) -> Result<(), ControlError> {
-        let compute = self.compute().await?;
-        let path = self.path(service, &format!("operations/{}", first.name));
-        let wait = async {
-            let mut operation = first;
-            while operation.status != "DONE" {
-                sleep(OPERATION.1).await;
-                operation = compute.json(&Request::get(&*path)).await?;
-            }
-            let Some(error) = operation.error else { return Ok(()) };
-            let fault = |it: &OperationFault| format!("{} {}", it.code, it.message);
-            let faults: Vec<String> = error.errors.iter().map(fault).collect();
-            Err(ControlError {
-                what: crate::model::printable(&format!(
-                    "Google Cloud took the change of {} and could not make it: {}",
-                    service.words(),
-                    faults.join("; ")
-                )),
-                hint: "see the operation in the project's activity log".into(),
-            })
-        };
-        // What is not done yet was accepted: readings say when it is in force.
-        timeout(OPERATION.0, wait).await.unwrap_or(Ok(()))
-    }
-
-    /// Holds that we may read and change a service.
-    async fn may_change(&self, service: &GcpService) -> Result<(), ControlError> {
-        let rest = format!("backendServices/{}/testIamPermissions", service.name);
-        let wanted = ["compute.backendServices.get", "compute.backendServices.update"];
         // It is answered, and nothing is kept of it.
-        let request = Request::repeatable(Method::POST, self.path(service, &rest))
-            .json(&json!({ "permissions": wanted }));
+        let request =
+            Request::repeatable(Method::POST, path).json(&json!({ "permissions": wanted }));
         #[derive(Deserialize)]
         struct Allowed {
             #[serde(default)]
             permissions: Vec<String>,
         }
-        let allowed: Allowed = self.compute().await?.json(&request).await?;
+        let allowed: Allowed = self.api().await?.json(&request).await?;
         let missing = wanted.iter().filter(|it| !allowed.permissions.iter().any(|had| had == *it));
         let missing: Vec<&str> = missing.copied().collect();
         match missing.is_empty() {
             true => Ok(()),
             false => Err(ControlError {
-                what: format!(
-                    "Google Cloud does not give us {} on {}",
-                    missing.join(" and "),
-                    service.words()
-                ),
-                hint: "grant a role that has them, such as roles/compute.loadBalancerAdmin".into(),
+                what: format!("Google Cloud does not give us {} on {on}", missing.join(" and ")),
+                hint: format!("grant a role that has them, such as {role}"),
             }),
         }
     }
 }
 
-/// The capacity of each part.
-type Scalers<'p> = BTreeMap<&'p str, f64>;
-
-/// Location, kind and name of a group by its URL.
-fn group(url: &str) -> Option<(&str, &str, &str)> {
-    let (_, rest) = url.split_once("/projects/")?;
-    let words: Vec<&str> = rest.split('/').collect();
-    match words[..] {
-        [_, "zones" | "regions", location, kind, name] => Some((location, kind, name)),
-        [_, "global", kind, name] => Some(("global", kind, name)),
-        _ => None,
-    }
-}
-
-/// In words, what becomes of a part.
-fn told(part: &str, scaler: &str) -> String {
-    format!("PATCH backendServices {part}: {SCALER} {scaler}")
+/// All of several refusals in one.
+fn all(problem: &str, errors: &[ControlError]) -> Result<(), ControlError> {
+    let Some(first) = errors.first() else { return Ok(()) };
+    let whats: Vec<&str> = errors.iter().map(|error| error.what.as_str()).collect();
+    Err(ControlError { what: format!("{problem}: {}", whats.join("; ")), hint: first.hint.clone() })
 }
 
 #[async_trait]
@@ -333,132 +148,49 @@ impl TrafficControl for Gcp {
     }
 
     async fn preflight(&self) -> Result<(), ControlError> {
-        for service in &self.settings.services {
-            self.may_change(service).await?;
-        }
-        let mut all = Vec::new();
-        for service in self.read_all().await? {
-            let backends = self.backends(&service)?;
-            let ours = || backends.iter().filter(|it| it.datacenter.is_some());
-            let refuse = |what: String, hint: &str| {
-                Err(ControlError {
-                    what: format!("{} {what}", service.is.words()),
-                    hint: hint.into(),
-                })
-            };
-            if backends.len() < 2 && ours().next().is_some() {
-                return refuse(
-                    "has one backend alone, whose capacity cannot become 0".into(),
-                    "give it a backend in another datacenter",
-                );
-            }
-            if let Some(backend) = ours().find(|it| !it.has_capacity) {
-                return refuse(
-                    format!("has {}, which has no balancing mode and so no capacity", backend.part),
-                    "such groups (internet, serverless, PSC) cannot be cut here",
-                );
-            }
-            all.extend(backends);
-        }
-        for groups in &self.settings.groups {
-            if !all.iter().any(|it| it.datacenter == Some(groups.datacenter)) {
-                return Err(ControlError {
-                    what: format!("no backend is a group `{}`", groups.patterns.join("`, `")),
-                    hint: "see `groups` in the plan: each is `LOCATION/GROUP`".into(),
-                });
-            }
-        }
-        Ok(())
+        self.way().preflight().await
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let mut state = ControlState::default();
-        for service in self.read_all().await? {
-            for backend in self.backends(&service)? {
-                let Some(datacenter) = backend.datacenter else { continue };
-                let passage = if backend.scaler > 0.0 { Passage::Open } else { Passage::Closed };
-                let settings = [(SCALER.to_owned(), backend.scaler.to_string())].into();
-                state.parts.insert(backend.part, PartState { datacenter, passage, settings });
-            }
-        }
-        Ok(state)
+        self.way().inspect().await
     }
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
-        let mut survivors = Vec::new();
-        for service in self.read_all().await? {
-            let backends = self.backends(&service)?;
-            let is_lost = |it: &&Backend| {
-                it.datacenter.is_some_and(|datacenter| order.datacenters.contains(&datacenter))
-            };
-            if backends.iter().any(|it| is_lost(&it)) {
-                let left = backends.iter().filter(|it| !is_lost(it) && it.scaler > 0.0).count();
-                survivors.push(Survivors { group: service.is.words(), left });
-            }
-        }
-        Ok(survivors)
+        self.way().survivors(order).await
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
         let mode = order.mode.kind();
         if !self.spec.provider.modes().contains(&mode) {
             return Err(ControlError {
-                what: format!("Google Cloud's load balancers cannot cut in mode `{mode}`"),
+                what: format!("Google Cloud cannot cut in mode `{mode}`"),
                 hint: "take `drain`".into(),
             });
         }
-        self.scale(&self.cut_state(order, snapshot), "not cut").await
+        self.way().set(&self.cut_state(order, snapshot), "not cut").await
     }
 
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
-        let call = |(part, is): (&String, &PartState)| CutCall {
-            call: told(part, "0"),
-            undone_by: is.settings.get(SCALER).map(|scaler| told(part, scaler)),
-        };
-        snapshot.cuttable(order).parts.iter().map(call).collect()
+        let (way, ours) = (self.way(), snapshot.cuttable(order));
+        ours.parts.iter().map(|(part, is)| way.calls(part, is)).collect()
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
-        let mut state = snapshot.cuttable(order);
+        let (way, mut state) = (self.way(), snapshot.cuttable(order));
         for part in state.parts.values_mut() {
             part.passage = Passage::Closed;
-            part.settings.insert(SCALER.to_owned(), "0".to_owned());
+            way.closed(part);
         }
         state
     }
 
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        self.scale(snapshot, "not put back").await
+        self.way().set(snapshot, "not put back").await
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
-        let command = |(part, is): (&String, &PartState)| {
-            let words: Vec<&str> = part.split('/').collect();
-            let [scope, service, location, kind, group] = words[..] else { return None };
-            let scope = match scope {
-                "global" => "--global".to_owned(),
-                region => format!("--region {region}"),
-            };
-            let kind = match kind {
-                "instanceGroups" => "instance-group",
-                _ => "network-endpoint-group",
-            };
-            let at = match location {
-                "global" => format!("--global-{kind}"),
-                // A zone is named as its region is, with a letter behind it.
-                zone if zone.rsplit('-').next().is_some_and(|end| end.len() == 1) => {
-                    format!("--{kind}-zone {zone}")
-                }
-                region => format!("--{kind}-region {region}"),
-            };
-            let scaler = is.settings.get(SCALER)?;
-            let project = &self.settings.project;
-            Some(format!(
-                "gcloud compute backend-services update-backend {service} --project {project} {scope} \
-                 --{kind} {group} {at} --capacity-scaler {scaler}"
-            ))
-        };
-        snapshot.parts.iter().filter_map(command).collect()
+        let way = self.way();
+        snapshot.parts.iter().filter_map(|(part, is)| way.by_hand(part, is)).collect()
     }
 
     /// Google rations readings for each minute, and a change takes seconds.
@@ -467,6 +199,6 @@ impl TrafficControl for Gcp {
     }
 
     fn exchanges(&self) -> Vec<Exchange> {
-        self.compute.get().map(Signed::exchanges).unwrap_or_default()
+        self.api.get().map(Signed::exchanges).unwrap_or_default()
     }
 }

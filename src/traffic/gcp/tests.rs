@@ -13,6 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use super::token::{Source, by_file};
 use super::*;
 use crate::traffic::api::double::{Provider as Double, good, say};
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -126,7 +127,7 @@ async fn credentials_that_cannot_be_used_are_told_without_what_is_in_them() {
 #[test]
 fn groups_are_known_by_their_urls() {
     let at = |rest: &str| {
-        group(&format!("https://www.googleapis.com/compute/v1/projects/p/{rest}"))
+        backends::group(&format!("https://www.googleapis.com/compute/v1/projects/p/{rest}"))
             .map(|(location, kind, name)| format!("{location} {kind} {name}"))
     };
     assert_eq!(at("zones/z/instanceGroups/g").as_deref(), Some("z instanceGroups g"));
@@ -139,5 +140,5 @@ fn groups_are_known_by_their_urls() {
         Some("global networkEndpointGroups g")
     );
     assert_eq!(at("zones/z"), None);
-    assert_eq!(group(""), None);
+    assert_eq!(backends::group(""), None);
 }

@@ -16,7 +16,8 @@ use crate::published::Published;
 use crate::rest::{Answers, Asked, Said, serve};
 use crate::world::{A, B};
 
-const PROFILE: &str = "/subscriptions/sub-1/resourceGroups/shop/providers/Microsoft.Cdn/profiles/web";
+const PROFILE: &str =
+    "/subscriptions/sub-1/resourceGroups/shop/providers/Microsoft.Cdn/profiles/web";
 
 /// How Azure says that an operation is under way.
 #[derive(Clone, Copy, PartialEq)]
@@ -64,7 +65,8 @@ impl Manager {
     fn page(&self, all: Vec<Value>, asked: &Asked) -> Said {
         // Two a page.
         let skip: usize = asked.query.split("skip=").nth(1).map_or(0, |it| it.parse().unwrap());
-        let next = format!("http://{}{}?api-version=2026-10-01&skip={}", self.at, asked.path, skip + 2);
+        let next =
+            format!("http://{}{}?api-version=2026-10-01&skip={}", self.at, asked.path, skip + 2);
         let link = if all.len() > skip + 2 { json!(next) } else { Value::Null };
         let value: Vec<Value> = all.into_iter().skip(skip).take(2).collect();
         (200, json!({ "value": value, "nextLink": link }))
@@ -118,7 +120,9 @@ impl Manager {
                 self.end();
                 return (String::new(), (200, self.origins[&name].clone()));
             }
-            Way::Operation => format!("azure-asyncoperation: http://{}/operations/1\r\nlocation: x\r\n", self.at),
+            Way::Operation => {
+                format!("azure-asyncoperation: http://{}/operations/1\r\nlocation: x\r\n", self.at)
+            }
             Way::Location => format!("location: http://{}/results/1\r\n", self.at),
         };
         (headers, (202, self.origins[&name].clone()))
@@ -132,7 +136,8 @@ impl Answers for Manager {
             return error(401, "The access token is invalid.");
         }
         if asked.path == "/operations/1" {
-            let mut said = json!({ "status": if self.look() { "Succeeded" } else { "InProgress" } });
+            let mut said =
+                json!({ "status": if self.look() { "Succeeded" } else { "InProgress" } });
             if let (Some(fault), "Succeeded") = (&self.fault, said["status"].as_str().unwrap()) {
                 said = json!({ "status": "Failed", "error": fault });
             }
@@ -296,7 +301,8 @@ async fn an_origin_that_is_still_being_updated_is_not_cut_yet() {
     }
     assert!(!world.azure.inspect().await.unwrap().is_cut(&drain()));
     for name in ["web/a-1", "api/a-1"] {
-        world.manager().origins.get_mut(name).unwrap()["properties"]["provisioningState"] = json!("Succeeded");
+        world.manager().origins.get_mut(name).unwrap()["properties"]["provisioningState"] =
+            json!("Succeeded");
     }
     assert!(world.azure.inspect().await.unwrap().is_cut(&drain()));
     world.azure.restore(&snapshot).await.unwrap();
@@ -344,7 +350,8 @@ async fn a_profile_that_is_busy_is_asked_again_and_a_restore_goes_on_after_a_ref
     let words = "403 Forbidden: The client 'drill' does not have authorization";
     assert!(error.what.contains(words), "{error}");
     assert!(error.what.contains("web/b-1 is no longer there"), "{error}");
-    let api = |world: &World| world.manager().origins["api/a-1"]["properties"]["enabledState"].clone();
+    let api =
+        |world: &World| world.manager().origins["api/a-1"]["properties"]["enabledState"].clone();
     assert_eq!(api(&world), "Enabled");
     world.manager().refused = None;
     world.manager().conflicts = 99;
@@ -356,7 +363,10 @@ async fn a_profile_that_is_busy_is_asked_again_and_a_restore_goes_on_after_a_ref
 async fn preflight_names_what_is_missing_and_who_serves_on_is_told_for_each_group() {
     type Change = fn(&mut Manager);
     let cases: [(Change, &str); 2] = [
-        (|it| it.actions = vec!["*/read"], "give us Microsoft.Cdn/profiles/originGroups/origins/write"),
+        (
+            |it| it.actions = vec!["*/read"],
+            "give us Microsoft.Cdn/profiles/originGroups/origins/write",
+        ),
         (
             |it| it.origins.retain(|name, _| !name.contains("/b-")),
             "no origin has the name `web/b-*`, `api/b-?`",
@@ -371,7 +381,8 @@ async fn preflight_names_what_is_missing_and_who_serves_on_is_told_for_each_grou
     }
     let world = World::start().await;
     world.azure.preflight().await.unwrap();
-    world.manager().origins.get_mut("web/b-1").unwrap()["properties"]["enabledState"] = json!("Disabled");
+    world.manager().origins.get_mut("web/b-1").unwrap()["properties"]["enabledState"] =
+        json!("Disabled");
     let survivors = world.azure.survivors(&drain()).await.unwrap();
     let left: Vec<_> = survivors.iter().map(|it| (&*it.group, it.left)).collect();
     assert_eq!(left, [("origin group api of web", 1), ("origin group web of web", 0)]);
@@ -404,7 +415,8 @@ async fn a_link_that_leads_elsewhere_is_not_followed_with_our_credentials() {
 async fn the_way_back_by_hand_is_a_command_for_each_origin() {
     let world = World::start().await;
     let snapshot = world.azure.inspect().await.unwrap();
-    let begin = "az afd origin update --subscription sub-1 --resource-group 'shop' --profile-name web";
+    let begin =
+        "az afd origin update --subscription sub-1 --resource-group 'shop' --profile-name web";
     let due = ["api", "web"].map(|group| {
         format!("{begin} --origin-group-name {group} --origin-name a-1 --enabled-state Enabled")
     });

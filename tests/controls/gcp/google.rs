@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
+use crate::published::Published;
 use crate::rest::{Answers, Asked, Said, serve};
 
-const DISCOVERY: &str = include_str!("../../fixtures/gcp/compute.v1.json");
 pub const TOKEN: &str = "ya29.let-me-in";
 
 /// A project with a global load balancer and a regional one, over two zones.
@@ -18,7 +18,7 @@ pub struct Google {
 
 /// What is in it, and how it behaves.
 pub struct State {
-    discovery: Value,
+    published: Published,
     pub global: Value,
     pub regional: Value,
     pub permissions: Vec<&'static str>,
@@ -48,7 +48,7 @@ fn service(kind: &str, places: [(&str, f64); 3]) -> Value {
 impl Google {
     pub async fn start() -> Google {
         let state = State {
-            discovery: serde_json::from_str(DISCOVERY).unwrap(),
+            published: Published::new(include_str!("../../fixtures/gcp/compute.v1.json")),
             global: service(
                 "web",
                 [
@@ -136,56 +136,6 @@ impl State {
         }
         operation
     }
-
-    /// The method of the discovery document that is called, its body held to it.
-    fn method(&self, asked: &Asked) -> Value {
-        let path = asked.path.strip_prefix("/compute/v1/").unwrap();
-        let fits = |method: &&Value| {
-            let template: Vec<&str> = method["path"].as_str().unwrap().split('/').collect();
-            let words: Vec<&str> = path.split('/').collect();
-            method["httpMethod"] == asked.method
-                && template.len() == words.len()
-                && template.iter().zip(&words).all(|(due, is)| due.starts_with('{') || due == is)
-        };
-        let mut methods = self.discovery["methods"].as_object().unwrap().values();
-        let found = methods.find(fits);
-        found.unwrap_or_else(|| panic!("Google has no {} {path}", asked.method)).clone()
-    }
-
-    /// Holds `value` to a type of the discovery document.
-    fn hold(&self, value: &Value, due: &Value, at: &str) {
-        if let Some(name) = due["$ref"].as_str() {
-            let schema = &self.discovery["schemas"][name];
-            let schema =
-                schema.as_object().unwrap_or_else(|| panic!("{at}: no {name} in the cut-out"));
-            return self.hold(
-                value,
-                &json!({ "type": "object", "properties": schema["properties"] }),
-                at,
-            );
-        }
-        let fits = match due["type"].as_str() {
-            Some("object") => value.is_object(),
-            Some("array") => value.is_array(),
-            Some("string") => value.is_string(),
-            Some("number") => value.is_number(),
-            Some("integer") => value.is_i64(),
-            Some("boolean") => value.is_boolean(),
-            other => panic!("{at}: {other:?} in the discovery document"),
-        };
-        assert!(fits, "{at}: {value} is no {}", due["type"]);
-        if let Some(words) = due["enum"].as_array() {
-            assert!(words.contains(value), "{at}: {value} is none of {words:?}");
-        }
-        for item in value.as_array().into_iter().flatten() {
-            self.hold(item, &due["items"], at);
-        }
-        for (key, inner) in value.as_object().into_iter().flatten() {
-            let due = &due["properties"][key];
-            assert!(!due.is_null(), "{at}: Google knows no {key}");
-            self.hold(inner, due, &format!("{at}/{key}"));
-        }
-    }
 }
 
 impl Answers for State {
@@ -194,14 +144,10 @@ impl Answers for State {
         if asked.token != format!("Bearer {TOKEN}") {
             return error(401, "Request had invalid authentication credentials.");
         }
-        let method = self.method(asked);
-        match &method["request"] {
-            Value::Null => assert_eq!(asked.body, Value::Null),
-            due => self.hold(&asked.body, due, "request"),
-        }
+        let method = self.published.asked(asked);
         let said = self.said(asked);
         if said.0 == 200 {
-            self.hold(&said.1, &method["response"], "response");
+            self.published.answered(&method, &said.1);
         }
         said
     }

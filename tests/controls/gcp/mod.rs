@@ -1,12 +1,13 @@
-//! The `gcp` control against a double that is held to Google's discovery document.
+//! The `gcp` control against doubles that are held to Google's discovery documents: load balancers here, names in `dns`.
 
+mod dns;
 mod google;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use firedrill::model::{
-    ControlSpec, CutOrder, GcpGroups, GcpService, GcpSettings, Mode, Passage, Provider, Text,
+    ControlSpec, CutOrder, GcpBy, GcpGroups, GcpService, GcpSettings, Mode, Passage, Provider, Text,
 };
 use firedrill::traffic::api::Tokens;
 use firedrill::traffic::gcp::Gcp;
@@ -41,11 +42,13 @@ fn limited(at: std::net::SocketAddr, timeout: Duration) -> Gcp {
         |datacenter, pattern: &str| GcpGroups { datacenter, patterns: vec![pattern.into()] };
     let provider = Provider::Gcp(GcpSettings {
         project: "shop-1".into(),
-        services: vec![
-            GcpService { region: None, name: "web".into() },
-            GcpService { region: Some("europe-west9".into()), name: "pay".into() },
-        ],
-        groups: vec![groups(A, "europe-west9-a/*"), groups(B, "europe-west9-b/*")],
+        by: GcpBy::Backends {
+            services: vec![
+                GcpService { region: None, name: "web".into() },
+                GcpService { region: Some("europe-west9".into()), name: "pay".into() },
+            ],
+            groups: vec![groups(A, "europe-west9-a/*"), groups(B, "europe-west9-b/*")],
+        },
         endpoint: Some(Text::from(&*format!("http://{at}/compute/v1"))),
         timeout,
     });

@@ -221,18 +221,22 @@ fn clouds() -> Vec<RunRecord> {
         let timeout = ms(5000);
         cloud(Provider::Kubernetes(KubernetesSettings { access, server, by, timeout }))
     };
-    let gcp = GcpSettings {
-        project: "shop-1".into(),
-        services: vec![GcpService { region: Some("r1".into()), name: "web".into() }],
-        groups: vec![GcpGroups { datacenter: DatacenterId(0), patterns: vec!["r1-a/*".into()] }],
-        endpoint: None,
-        timeout: ms(5000),
+    let gcp = |by| {
+        let (endpoint, timeout) = (None, ms(5000));
+        cloud(Provider::Gcp(GcpSettings { project: "shop-1".into(), by, endpoint, timeout }))
     };
+    let [glb, dns] = gcp_by().map(gcp);
     let azure = |by| {
         let (subscription, resource_group) = ("sub-1".into(), "shop".into());
         let timeout = ms(5000);
         let endpoint = None;
-        cloud(Provider::Azure(AzureSettings { subscription, resource_group, by, endpoint, timeout }))
+        cloud(Provider::Azure(AzureSettings {
+            subscription,
+            resource_group,
+            by,
+            endpoint,
+            timeout,
+        }))
     };
     let pod = || KubernetesAccess::InCluster;
     vec![
@@ -250,12 +254,23 @@ fn clouds() -> Vec<RunRecord> {
     let [zone, account] = cloudflare_by().map(cloudflare);
     let [cluster, pod] =
         [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    vec![names, door, cloud(Provider::Gcp(gcp)), cluster, pod, zone, account]
+    vec![names, door, glb, dns, cluster, pod, zone, account]
+}
+
+fn gcp_by() -> [GcpBy; 2] {
+    let datacenter = DatacenterId(0);
+    let item = GcpItem { name: "www.example".into(), kind: "A".into(), data: "192.0.2.1".into() };
+    [
+        GcpBy::Backends {
+            services: vec![GcpService { region: Some("r1".into()), name: "web".into() }],
+            groups: vec![GcpGroups { datacenter, patterns: vec!["r1-a/*".into()] }],
+        },
+        GcpBy::Dns { zone: "shop".into(), items: vec![GcpItems { datacenter, items: vec![item] }] },
+    ]
 }
 
 fn azure_by() -> [AzureBy; 2] {
-    let parts =
-        || vec![AzureParts { datacenter: DatacenterId(0), patterns: vec!["a-*".into()] }];
+    let parts = || vec![AzureParts { datacenter: DatacenterId(0), patterns: vec!["a-*".into()] }];
     [
         AzureBy::TrafficManager { profile: "web".into(), endpoints: parts() },
         AzureBy::FrontDoor { profile: "web".into(), origins: parts() },
