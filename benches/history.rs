@@ -139,6 +139,7 @@ fn service(name: Name) -> ServiceRecord {
         required: true,
         every: ms(10),
         keep_alive: false,
+        cohort: None,
         counts: Default::default(),
         latency: Default::default(),
         served: Default::default(),

@@ -112,6 +112,8 @@ fn probe(kind: ProbeKind, rate: u32) -> ProbeSpec {
         timeout: Duration::from_secs(2),
         slower_than: None,
         connection: Connection::KeepAlive,
+        look_up: None,
+        cohort: None,
         served_by: None,
         may_stay: false,
         required: true,

@@ -81,6 +81,8 @@ fn spec(address: SocketAddr, every: Duration, connection: Connection) -> ProbeSp
         timeout: Duration::from_secs(1),
         slower_than: None,
         connection,
+        look_up: None,
+        cohort: None,
         served_by: Some(ServedBySource::Header {
             name: "x-datacenter".into(),
             values: ServedByValues(vec![(DatacenterId(0), vec!["east".into()])]),

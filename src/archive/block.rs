@@ -200,6 +200,10 @@ const REJECTED: u64 = 13;
 const BLIND: u64 = 16;
 /// Status codes begin here.
 const STATUS: u64 = 32;
+/// What a DNS server said begins here: above every status code.
+const DNS: u64 = 1 << 17;
+/// What else is wrong with an answer of the DNS begins here.
+const DNS_ANSWER: u64 = 1 << 18;
 /// Added where it was acknowledged although its outcome does not say so, or the other way round. Older versions wrote none of
 /// these.
 const AGAINST: u64 = 1 << 20;
@@ -227,6 +231,9 @@ const REASONS: [Reason; 7] = [
     Reason::Slow,
 ];
 
+/// What is wrong with an answer of the DNS, from [`DNS_ANSWER`] on.
+const DNS_ANSWERS: [Reason; 4] = [Reason::Empty, Reason::Records, Reason::Copy, Reason::Astray];
+
 /// The numbers are part of the format: they never change.
 fn code(outcome: Outcome, acknowledged: bool) -> u64 {
     let against = if acknowledged == outcome.is_answered() { 0 } else { AGAINST };
@@ -243,6 +250,11 @@ fn code(outcome: Outcome, acknowledged: bool) -> u64 {
             Outcome::Bad(Reason::TimeOut(phase)) => TIME_OUT + phase as u64,
             Outcome::Bad(Reason::Rejected) => REJECTED,
             Outcome::Bad(Reason::Status(status)) => STATUS + u64::from(status),
+            Outcome::Bad(Reason::Dns(code)) => DNS + u64::from(code),
+            Outcome::Bad(Reason::Empty) => DNS_ANSWER,
+            Outcome::Bad(Reason::Records) => DNS_ANSWER + 1,
+            Outcome::Bad(Reason::Copy) => DNS_ANSWER + 2,
+            Outcome::Bad(Reason::Astray) => DNS_ANSWER + 3,
             Outcome::Unknown(blindness) => BLIND + blindness as u64,
         }
 }
@@ -261,6 +273,8 @@ fn outcome(code: u64) -> Option<Outcome> {
         REJECTED => Outcome::Bad(Reason::Rejected),
         TIME_OUT..BLIND => Outcome::Bad(Reason::TimeOut(*PHASES.get(at(TIME_OUT)?)?)),
         BLIND..STATUS => Outcome::Unknown(*BLINDNESS.get(at(BLIND)?)?),
+        DNS..DNS_ANSWER => Outcome::Bad(Reason::Dns(u16::try_from(code - DNS).ok()?)),
+        DNS_ANSWER.. => Outcome::Bad(*DNS_ANSWERS.get(at(DNS_ANSWER)?)?),
         _ => Outcome::Bad(Reason::Status(u16::try_from(code - STATUS).ok()?)),
     })
 }

@@ -101,6 +101,9 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         .prop_map(Outcome::Bad),
         prop::sample::select(phases.to_vec()).prop_map(|it| Outcome::Bad(Reason::TimeOut(it))),
         any::<u16>().prop_map(|status| Outcome::Bad(Reason::Status(status))),
+        any::<u16>().prop_map(|code| Outcome::Bad(Reason::Dns(code))),
+        prop::sample::select(vec![Reason::Empty, Reason::Records, Reason::Copy, Reason::Astray])
+            .prop_map(Outcome::Bad),
         prop::sample::select(vec![
             Blindness::NoFileDescriptor,
             Blindness::NoLocalPort,

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::{
-    Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, RedisLedger, Subject,
-    Text,
+    Against, ControlPlane, DatacenterId, Name, NatsLedger, Plan, ProbeKind, ProbeSpec, RedisLedger,
+    Subject, Text, dns_server,
 };
 
 /// A name server that does not answer must not hold up a drill.
@@ -140,6 +140,13 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
     let named = plan.probes().filter(|(_, _, probe)| probe.asks_in_the_lab().next().is_none());
     let asked = named.map(|(_, service, probe)| {
         let address = match &probe.kind {
+            // Whoever is asked there finds its own way to the name.
+            ProbeKind::Tcp(_) | ProbeKind::Http(_) if asks_elsewhere(probe) => None,
+            ProbeKind::Dns(dns) => match dns.servers.as_slice() {
+                [server] => dns_server(&server.reveal_plain()).map(|server| server.to_string()),
+                // Of several, none is a way that must not burn; the system's own are not the service's.
+                _ => None,
+            },
             ProbeKind::Tcp(tcp) => Some(tcp.address.reveal_plain()),
             ProbeKind::Http(http) => host_and_port(&http.url.reveal_plain()),
             ProbeKind::Ledger(ledger) => {
@@ -152,6 +159,11 @@ fn asked(plan: &Plan) -> BTreeMap<(Name, Name), Option<String>> {
         ((service.name.clone(), probe.name.clone()), address)
     });
     asked.collect()
+}
+
+/// Whether it looks names up by other DNS servers than the system's.
+fn asks_elsewhere(probe: &ProbeSpec) -> bool {
+    probe.look_up.as_ref().is_some_and(|look_up| !look_up.servers.is_empty())
 }
 
 /// `HOST:PORT` of a URL, or of what is `HOST:PORT` already.

@@ -289,6 +289,8 @@ fn secrets_of(text: &Text) -> impl Iterator<Item = &str> {
 fn texts(plan: &Plan) -> impl Iterator<Item = Text> {
     let asked = plan.probes().map(|(_, _, probe)| &probe.kind);
     let asked = asked.chain(plan.loads.iter().map(|load| &load.kind)).flat_map(texts_asked);
+    let look_ups = plan.probes().filter_map(|(_, _, probe)| probe.look_up.as_ref());
+    let asked = asked.chain(look_ups.flat_map(|look_up| &look_up.servers));
     let controls = plan.traffic.iter().flat_map(|control| control.provider.texts());
     let guards = plan.guardrails.iter().flat_map(|guardrail| match &guardrail.check {
         GuardrailCheck::Prometheus(query) => with_headers(&query.url, &query.headers),
@@ -311,6 +313,7 @@ fn texts_asked(kind: &ProbeKind) -> Vec<&Text> {
         ProbeKind::Tcp(tcp) => {
             std::iter::once(&tcp.address).chain(&tcp.send).chain(&tcp.expect).collect()
         }
+        ProbeKind::Dns(dns) => dns.texts().collect(),
         ProbeKind::Ledger(ledger) => ledger.store.texts(),
     }
 }

@@ -13,9 +13,9 @@ use super::promise::{Evidence, judge_service, not_back, settled_after, settled_w
 use super::recovery::{failback, recovery};
 use super::timeline::{KEPT, Timeline};
 use crate::model::{
-    Connection, Course, LoadRecord, LoadSpec, Marks, Name, Offset, Outcome, Plan, ProbeId,
-    ProbeKind, ProbeRecord, Promises, Recovery, Sampled, ServedBy, ServiceRecord, Stage, VantageId,
-    Why,
+    Cohort, Connection, Course, LoadRecord, LoadSpec, Marks, ModeKind, Name, Offset, Outcome, Plan,
+    ProbeId, ProbeKind, ProbeRecord, ProbeSpec, Promises, Reason, Recovery, Sample, Sampled,
+    ServedBy, ServiceRecord, Stage, VantageId, Why,
 };
 
 /// For what nobody promised to be back, this part of the longest cut is not waited: ledgers are read back in it.
@@ -94,6 +94,7 @@ impl Observation {
         }
         let Some(service) = self.plan.services.get(probe.service as usize) else { return };
         let Some(spec) = service.probes.get(probe.probe as usize) else { return };
+        let sample = Sample { outcome: self.outcome(spec, &sample), ..sample };
         if let Some(recent) = self.recent.get_mut(probe.service as usize) {
             recent.push(sample.done, sample.outcome.is_good(), sample.served_by);
         }
@@ -110,6 +111,16 @@ impl Observation {
             ledger.push(&sample);
         }
         series.timeline.push(sample, &self.marks);
+    }
+
+    /// How a sample ended, in the light of the cut. While a datacenter is dead, users whom the DNS sends there are lost, however
+    /// well the DNS itself answers.
+    fn outcome(&self, spec: &ProbeSpec, sample: &Sample) -> Outcome {
+        let kills = matches!(self.plan.cut.mode.kind(), ModeKind::Blackhole | ModeKind::Reset);
+        let is_led = matches!(spec.kind, ProbeKind::Dns(_)) && sample.outcome.is_good();
+        let there = matches!(sample.served_by, ServedBy::Datacenter(id) if self.plan.lost_to(spec).contains(&id));
+        let astray = kills && is_led && there && self.marks.stage(sample.sent) == Stage::Observe;
+        if astray { Outcome::Bad(Reason::Astray) } else { sample.outcome }
     }
 
     /// The ledger that `probe` writes from here; `None` while it has written nothing.
@@ -318,6 +329,10 @@ impl Observation {
             may_stay: evidence.probe.may_stay,
             every: evidence.probe.every,
             keep_alive: evidence.probe.connection == Connection::KeepAlive,
+            cohort: evidence
+                .probe
+                .cohort()
+                .map(|cohort| Cohort { last_led_there: timeline.last_led_there, ..cohort }),
             counts: timeline.counts(),
             latency: timeline.latency(),
             served: timeline

@@ -2,7 +2,7 @@
 
 use super::observation::Observation;
 use crate::model::{
-    Connection, ControlProof, ModeKind, Plan, Proof, ServiceProof, Share, Stage, Why,
+    ControlProof, ModeKind, Plan, ProbeKind, Proof, ServiceProof, Share, Stage, Why,
 };
 
 /// Fewer answers than this while cut show nothing about who gives them.
@@ -52,9 +52,13 @@ fn service_proof(
             continue;
         }
         let during = series.timeline.share_of_cut(&[Stage::Observe]);
-        // While draining, old connections may go on being served: no leak, and no proof either.
+        // While draining, old connections and old answers of the DNS may go on being used: no leak, and no proof either.
         let drains = plan.cut.mode.kind() == ModeKind::Drain;
-        if drains && probe.connection == Connection::KeepAlive && during.part > 0 {
+        if drains && probe.holds_on() && during.part > 0 {
+            continue;
+        }
+        // Where the DNS leads is no sign of what gets through: only a drain is made there.
+        if !drains && matches!(probe.kind, ProbeKind::Dns(_)) {
             continue;
         }
         tells = true;

@@ -102,6 +102,8 @@ pub struct Timeline {
     elsewhere_since: VecDeque<Offset>,
     /// When the cut datacenter answered again.
     pub(super) returned: Option<Return>,
+    /// When the last answer of the cut datacenter was asked for, of those asked for after the cut and before the restore.
+    pub(super) last_led_there: Option<Offset>,
     /// What came from the cut datacenter although it was cut.
     pub(super) leaks: Leaks,
     last_known: Option<Offset>,
@@ -139,6 +141,7 @@ impl Timeline {
             trouble_since_cut: None,
             elsewhere_since: VecDeque::new(),
             returned: None,
+            last_led_there: None,
             leaks: Leaks::default(),
             last_known: None,
             blind: Vec::new(),
@@ -352,6 +355,9 @@ impl Timeline {
         let stage = if stage == Stage::Observe && let_go { Stage::Restore } else { stage };
         *self.served.entry(stage).or_default().entry(sample.served_by).or_default() += 1;
         let by_cut = self.is_lost(sample.served_by);
+        if by_cut && matches!(stage, Stage::Cut | Stage::Observe) {
+            self.last_led_there = self.last_led_there.max(Some(sample.sent));
+        }
         match stage {
             Stage::Baseline => {
                 self.served_at_baseline |= by_cut;

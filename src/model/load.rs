@@ -98,6 +98,8 @@ impl LoadSpec {
             timeout: self.timeout,
             slower_than: None,
             connection: self.connection,
+            look_up: None,
+            cohort: None,
             served_by: None,
             may_stay: false,
             required: false,

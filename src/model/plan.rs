@@ -6,8 +6,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Calendar, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, Guardrail, Home,
-    LabSpec, LedgerProbe, LoadSpec, LossBudget, Name, Networks, Notification, Part, ProbeId, Text,
+    Calendar, Cohort, ControlPlane, ControlSpec, CutOrder, DatacenterId, Dependency, DnsProbe,
+    Guardrail, Home, LabSpec, LedgerProbe, LoadSpec, LookUp, LossBudget, Name, Networks,
+    Notification, Part, ProbeId, RecordPattern, Text,
 };
 
 /// A drill, ready to run.
@@ -183,6 +184,10 @@ pub struct ProbeSpec {
     pub slower_than: Option<Duration>,
     /// A new connection a sample, or one that is kept.
     pub connection: Connection,
+    /// How the addresses of the name that it asks are come by; `None` for a fresh look-up by the system's resolver.
+    pub look_up: Option<LookUp>,
+    /// Its name among the `cohorts` that the plan asks the same by.
+    pub cohort: Option<Name>,
     /// How to tell who gave an answer.
     pub served_by: Option<ServedBySource>,
     /// Whether it may go on being served from elsewhere after the restore, as by a primary that stays where it went.
@@ -194,11 +199,40 @@ pub struct ProbeSpec {
 }
 
 impl ProbeSpec {
+    /// Which clients it stands for, for its record; `None` for those that look every name up anew by the system's resolver.
+    pub fn cohort(&self) -> Option<Cohort> {
+        let look_up = self.look_up.as_ref();
+        let servers = match &self.kind {
+            ProbeKind::Dns(dns) => Some(&dns.servers),
+            _ => look_up.map(|look_up| &look_up.servers),
+        };
+        if servers.is_none() && self.cohort.is_none() {
+            return None;
+        }
+        Some(Cohort {
+            name: self.cohort.clone(),
+            cache: look_up.map(|look_up| look_up.cache),
+            servers: servers.into_iter().flatten().map(Text::to_string).collect(),
+            every_address: look_up.is_some_and(|look_up| look_up.every_address),
+            last_led_there: None,
+        })
+    }
+
+    /// Whether its clients go on for a while with what they came to know before: connections, or answers of the DNS.
+    pub fn holds_on(&self) -> bool {
+        let is_a_copy = matches!(&self.kind, ProbeKind::Dns(dns) if !dns.authority);
+        let is_kept = |look_up: &LookUp| look_up.cache != super::DnsCache::None;
+        self.connection == Connection::KeepAlive
+            || is_a_copy
+            || self.look_up.as_ref().is_some_and(is_kept)
+    }
+
     /// The services of the lab that it asks.
     pub fn asks_in_the_lab(&self) -> impl Iterator<Item = &str> {
         let at = match &self.kind {
             ProbeKind::Http(http) => vec![&http.url],
             ProbeKind::Tcp(tcp) => vec![&tcp.address],
+            ProbeKind::Dns(_) => Vec::new(),
             ProbeKind::Ledger(ledger) => ledger.store.addresses(),
         };
         at.into_iter().flat_map(|text| text.parts()).filter_map(|part| match part {
@@ -224,6 +258,8 @@ pub enum ProbeKind {
     Http(HttpProbe),
     /// A TCP connection, and perhaps a line each way.
     Tcp(TcpProbe),
+    /// A question to the DNS.
+    Dns(DnsProbe),
     /// A record written, and read back at both ends of the cut.
     Ledger(LedgerProbe),
 }
@@ -232,7 +268,7 @@ impl ProbeKind {
     /// How it is connected where the plan does not say.
     pub fn connection(&self) -> Connection {
         match self {
-            ProbeKind::Http(_) | ProbeKind::Tcp(_) => Connection::New,
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) | ProbeKind::Dns(_) => Connection::New,
             ProbeKind::Ledger(ledger) => ledger.store.connection(),
         }
     }
@@ -242,6 +278,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => format!("{} {}", http.method, http.url),
             ProbeKind::Tcp(tcp) => format!("TCP {}", tcp.address),
+            ProbeKind::Dns(dns) => dns.asks(),
             ProbeKind::Ledger(ledger) => format!("write to {}", ledger.store.place()),
         }
     }
@@ -323,6 +360,13 @@ pub enum ServedBySource {
     },
     /// The address at the other end of the connection.
     Peer(Vec<(DatacenterId, Vec<IpNet>)>),
+    /// The records of a DNS answer, and the names that they stand behind.
+    Answer {
+        /// What records mean.
+        places: Vec<(DatacenterId, Vec<RecordPattern>)>,
+        /// The datacenters that the plan cuts: a record of theirs counts before all others, since it sends users there.
+        lost: Vec<DatacenterId>,
+    },
 }
 
 /// What the values of a header or field mean: patterns with `*` and `?`, by datacenter. Where the

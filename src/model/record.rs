@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact, LabTruth,
-    Latency, LedgerRecord, Marks, Name, NotificationRecord, Outage, PlacementRecord, ProbeCounts,
-    PromiseResult, Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict, Why, millis,
-    printable,
+    Cohort, ControlCall, ControlState, Course, CutOrder, Environment, GuardrailRecord, Impact,
+    LabTruth, Latency, LedgerRecord, Marks, Name, NotificationRecord, Outage, PlacementRecord,
+    ProbeCounts, PromiseResult, Proof, Provider, Recovery, SamplesRecord, Sealed, Stage, Verdict,
+    Why, millis, printable,
 };
 
 /// Everything a drill saw and decided.
@@ -204,6 +204,9 @@ pub struct ProbeRecord {
     pub every: Duration,
     /// Whether its connections are kept.
     pub keep_alive: bool,
+    /// Which clients it stands for, where that is not those that look every name up anew by the system's resolver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<Cohort>,
     /// All its samples, counted.
     pub counts: ProbeCounts,
     /// Latency of good samples by the stage in which they were sent.

@@ -126,6 +126,16 @@ pub enum Reason {
     Slow,
     /// A store said that it does not take the write.
     Rejected,
+    /// A DNS server answered with this code.
+    Dns(u16),
+    /// A DNS server knows the name, and no record of the type.
+    Empty,
+    /// A DNS server answered with other records than those expected.
+    Records,
+    /// A DNS server answered with a copy, and its zone was asked.
+    Copy,
+    /// A DNS server went on sending users to a datacenter that was cut.
+    Astray,
 }
 
 /// The phases of a request, in order.
@@ -204,6 +214,12 @@ impl fmt::Display for Phase {
     }
 }
 
+/// The codes of answers that a probe may meet (RFC 1035, RFC 2136), by number.
+const DNS_CODES: [&str; 11] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+    "NXRRSET", "NOTAUTH", "NOTZONE",
+];
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -214,6 +230,14 @@ impl fmt::Display for Reason {
             Reason::Tls => f.write_str("TLS failed"),
             Reason::Protocol => f.write_str("not HTTP"),
             Reason::Rejected => f.write_str("rejected"),
+            Reason::Dns(code) => match DNS_CODES.get(usize::from(*code)) {
+                Some(word) => write!(f, "answered {word}"),
+                None => write!(f, "answered code {code}"),
+            },
+            Reason::Empty => f.write_str("empty answer"),
+            Reason::Records => f.write_str("wrong records"),
+            Reason::Copy => f.write_str("answered by no authority"),
+            Reason::Astray => f.write_str("leads to what is cut"),
             Reason::Status(status) => write!(f, "status {status}"),
             Reason::Body => f.write_str("wrong body"),
             Reason::Slow => f.write_str("slow"),

@@ -57,7 +57,7 @@ impl<'p> Lab<'p> {
                 let asked = probe.asks_in_the_lab();
                 return asked.filter_map(|name| self.stands.get(name).copied()).collect();
             }
-            ProbeKind::Tcp(_) | ProbeKind::Ledger(_) => None,
+            ProbeKind::Tcp(_) | ProbeKind::Dns(_) | ProbeKind::Ledger(_) => None,
         };
         let spec = self.spec;
         let name = |name: &str| {

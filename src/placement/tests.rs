@@ -428,6 +428,7 @@ mod compared {
             required: true,
             every: Duration::from_millis(20),
             keep_alive: false,
+            cohort: None,
             counts: ProbeCounts::default(),
             latency: [(Stage::Observe, latency)].into(),
             served: Default::default(),

@@ -81,7 +81,7 @@ fn url_problem(url: &str) -> Option<(&'static str, &'static str)> {
         .then_some(("braces and bars in a URL must be escaped", "write `%7B`, `%7D` and `%7C`"))
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
     }

@@ -12,7 +12,7 @@ use super::load;
 use super::read::{At, Fields, Label, Reader, Value};
 use super::suggest::instead;
 use super::tree::{Node, Span};
-use super::{calendar, kill_switch, lab, notify, service, topology, traffic};
+use super::{calendar, dns, kill_switch, lab, notify, service, topology, traffic};
 
 const TOP: &[&str] = &[
     "version",
@@ -70,6 +70,7 @@ pub(super) fn draft(reader: &mut Reader, root: &Node) -> Option<Draft> {
         .and_then(|value| cut(reader, value, &datacenters, &traffic));
     if let Some(lost) = cut.as_ref().and_then(|cut| cut.datacenters.as_ref()) {
         services.iter_mut().for_each(|draft| service::mind_the_home(draft, lost));
+        services.iter_mut().for_each(|draft| dns::mind_the_cut(draft, lost));
     }
     let known = Services { drafts: &services, complete: services_complete };
     let mut guardrails = match top.get("guardrails") {

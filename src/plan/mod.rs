@@ -9,6 +9,7 @@ mod calendar;
 mod command;
 mod cycle;
 mod decode;
+mod dns;
 mod draft;
 mod file;
 mod fill;

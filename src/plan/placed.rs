@@ -266,6 +266,7 @@ fn expressly(draft: &Draft, source: &ServedBySource) -> Vec<DatacenterId> {
             .map(|(id, _)| *id)
             .collect(),
         ServedBySource::Peer(networks) => networks.iter().map(|(id, _)| *id).collect(),
+        ServedBySource::Answer { places, .. } => places.iter().map(|(id, _)| *id).collect(),
     }
 }
 

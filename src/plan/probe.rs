@@ -1,10 +1,11 @@
-//! What probes ask: `http` and `tcp`, and the answers they expect.
+//! What probes ask by `http` and `tcp`, and the answers they expect.
 
 use std::path::PathBuf;
 
 use crate::model::{Connection, HttpExpect, HttpProbe, ProbeKind, TcpProbe, Text};
 
 use super::address;
+use super::dns;
 use super::finding::quote;
 use super::ledger;
 use super::read::{At, Fields, Label, Reader, Value};
@@ -19,6 +20,7 @@ pub(super) fn kind(reader: &mut Reader, fields: &Fields, kinds: &[&str]) -> Opti
     let value = fields.one_of(reader, kinds)?;
     match value.key {
         "http" => http(reader, value).map(ProbeKind::Http),
+        "dns" => dns::dns(reader, value).map(ProbeKind::Dns),
         "ledger" => ledger::ledger(reader, value).map(ProbeKind::Ledger),
         _ => tcp(reader, value).map(ProbeKind::Tcp),
     }

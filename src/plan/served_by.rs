@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use crate::model::{DatacenterId, ServedBySource, ServedByValues};
 
+use super::dns;
 use super::draft::Datacenters;
 use super::finding::quote;
 use super::probe::{POINTER_HINT, is_pointer, is_token};
@@ -15,16 +16,21 @@ pub(super) fn source(
     value: Value,
     datacenters: &Datacenters,
 ) -> Option<ServedBySource> {
-    const KEYS: &[&str] = &["header", "json", "peer", "values"];
+    const KEYS: &[&str] = &["header", "json", "peer", "answer", "values"];
     let fields = reader.fields(value, Label("", "served_by"), KEYS)?;
-    let chosen = fields.one_of(reader, &["header", "json", "peer"])?;
-    if let ("peer", Some(values)) = (chosen.key, fields.get("values")) {
-        let what = "`values` has no meaning beside `peer`";
-        reader.findings.error("impossible", values.at, what, "`peer` itself names the networks");
+    let chosen = fields.one_of(reader, &["header", "json", "peer", "answer"])?;
+    if let ("peer" | "answer", Some(values)) = (chosen.key, fields.get("values")) {
+        let what = format!("`values` has no meaning beside {}", quote(chosen.key));
+        let hint = match chosen.key {
+            "peer" => "`peer` itself names the networks",
+            _ => "`answer` itself names the networks and names",
+        };
+        reader.findings.error("impossible", values.at, what, hint);
         return None;
     }
     match chosen.key {
         "peer" => networks(reader, chosen, datacenters).map(ServedBySource::Peer),
+        "answer" => dns::answer(reader, chosen, datacenters),
         "header" => {
             let name = reader.shown(chosen, "the name of a header field")?;
             let values = values(reader, &fields, datacenters)?;
@@ -118,7 +124,7 @@ pub(super) fn networks(
     (reader.findings.errors() == before).then_some(peers)
 }
 
-fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
+pub(super) fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
     let text = reader.shown(value, "a network such as `10.1.0.0/16`")?;
     let single = || text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
     let network = text.parse::<IpNet>().ok().or_else(single);
@@ -131,7 +137,7 @@ fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
 }
 
 /// One or more values; an empty list is reported.
-fn some<'n, 't>(reader: &mut Reader, value: Value<'n, 't>) -> Vec<Value<'n, 't>> {
+pub(super) fn some<'n, 't>(reader: &mut Reader, value: Value<'n, 't>) -> Vec<Value<'n, 't>> {
     let items = reader.one_or_more(value);
     if items.is_empty() {
         let what = format!("{} has nothing here", quote(value.key));

@@ -7,6 +7,7 @@ use crate::model::{
     DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
 };
 
+use super::dns;
 use super::draft::{Budgets, Datacenters, ProbePlaces, ServiceDraft};
 use super::finding::quote;
 use super::ledger;
@@ -72,9 +73,19 @@ fn service(
         let hint = "add one, such as `home: { http: URL, every: 1s }`";
         reader.findings.error("missing-key", value.at, "`probes` names no probe", hint);
     }
-    let mut taken = HashSet::new();
+    let (mut taken, mut made_of) = (HashSet::new(), HashSet::new());
     for entry in entries.unwrap_or_default() {
-        if let Some((spec, places)) = probe(reader, entry, datacenters, &mut taken) {
+        let Some(read) = probe(reader, entry, datacenters, &mut taken) else { continue };
+        let made = match Value::of(entry).get("cohorts") {
+            Some(value) => dns::cohorts(reader, value, read),
+            None => vec![read],
+        };
+        for (spec, places) in made {
+            if !made_of.insert(spec.name.clone()) {
+                let what = format!("the name {} is taken", quote(spec.name.as_str()));
+                let hint = "give the probe or its cohort another name";
+                reader.findings.error("duplicate-key", places.name, what, hint);
+            }
             probes.push(spec);
             probes_at.push(places);
         }
@@ -101,7 +112,7 @@ fn service(
     Some(ServiceDraft { service, at, probes_at, budgets, home, depends_on, complete })
 }
 
-fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
+pub(super) fn promises(reader: &mut Reader, value: Value) -> Option<(Promises, Budgets)> {
     const KEYS: &[&str] = &[
         "recover_within",
         "failback_within",
@@ -185,11 +196,14 @@ fn probe(
     const KEYS: &[&str] = &[
         "http",
         "tcp",
+        "dns",
         "ledger",
         "every",
         "timeout",
         "slower_than",
         "connection",
+        "look_up",
+        "cohorts",
         "served_by",
         "may_stay",
         "required",
@@ -197,12 +211,13 @@ fn probe(
     ];
     let name = reader.new_name(entry, taken);
     let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
-    let kind = probe::kind(reader, &fields, &["http", "tcp", "ledger"]);
+    let kind = probe::kind(reader, &fields, &["http", "tcp", "dns", "ledger"]);
     let every = fields.need(reader, "every", "200ms");
     let every = every.and_then(|value| reader.duration(value, false));
     let mut duration = |key| fields.get(key).and_then(|value| reader.duration(value, false));
     let (timeout, slower_than) = (duration("timeout"), duration("slower_than"));
     let connection = probe::connection(reader, &fields);
+    let look_up = fields.get("look_up").and_then(|value| dns::look_up(reader, value));
     let source = fields.get("served_by");
     let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
     if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
@@ -232,6 +247,8 @@ fn probe(
         name: name?.value,
         connection: connection.unwrap_or_else(|| kind.connection()),
         kind,
+        look_up,
+        cohort: None,
         every: every.value,
         timeout: timeout.map_or(Duration::from_secs(1), |at| at.value),
         slower_than: slower_than.map(|at| at.value),
@@ -241,6 +258,7 @@ fn probe(
         promises,
     };
     pace(reader, &spec, &places);
+    dns::fits(reader, &spec, Value::of(entry));
     Some((spec, places))
 }
 

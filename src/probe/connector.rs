@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::PrepareError;
 use super::look_up::Resolver;
@@ -25,6 +25,34 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// As the system gives them: their numbers decide between bad and unknown.
     fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>>;
+
+    /// The DNS servers that the system asks, in its order. A simulation may have none.
+    fn name_servers(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
+    /// Opens a way for datagrams to and from `to`, and nobody else.
+    ///
+    /// # Errors
+    /// As for [`Connector::connect`]. A simulation may have none.
+    fn datagrams(&self, _to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        async { Err(io::ErrorKind::Unsupported.into()) }.boxed()
+    }
+}
+
+/// Datagrams to one address and back.
+pub trait Datagrams: Send + Sync {
+    /// Sends one.
+    ///
+    /// # Errors
+    /// As the system gives them.
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>>;
+
+    /// The next one that comes.
+    ///
+    /// # Errors
+    /// As the system gives them: also that the other side refused what was sent.
+    fn receive(&self) -> BoxFuture<'_, io::Result<Vec<u8>>>;
 }
 
 /// An open connection.
@@ -86,6 +114,41 @@ impl Connector for SystemConnector {
             // Else the request would wait for the acknowledgement of the TLS handshake.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
+        }
+        .boxed()
+    }
+
+    fn name_servers(&self) -> Vec<SocketAddr> {
+        self.resolver.servers()
+    }
+
+    fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        async move {
+            let from: IpAddr = match to {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let socket = UdpSocket::bind(SocketAddr::new(from, 0)).await?;
+            // Nobody else can answer then, and a server that is not there says so.
+            socket.connect(to).await?;
+            Ok(Box::new(socket) as Box<dyn Datagrams>)
+        }
+        .boxed()
+    }
+}
+
+impl Datagrams for UdpSocket {
+    fn send<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+        async move { UdpSocket::send(self, bytes).await.map(drop) }.boxed()
+    }
+
+    fn receive(&self) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        async move {
+            // No datagram is longer.
+            let mut bytes = vec![0; usize::from(u16::MAX)];
+            let length = self.recv(&mut bytes).await?;
+            bytes.truncate(length);
+            Ok(bytes)
         }
         .boxed()
     }

@@ -45,6 +45,8 @@ impl Fetcher {
             timeout,
             slower_than: None,
             connection: Connection::New,
+            look_up: None,
+            cohort: None,
             served_by: None,
             may_stay: false,
             required: true,

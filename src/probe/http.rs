@@ -1,8 +1,10 @@
 //! The `http` probe: one HTTP/1.1 request, and the answer judged.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -12,7 +14,8 @@ use hyper::header::{
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Uri};
 
-use super::connector::Connector;
+use super::connector::{Connector, Stream};
+use super::every::{AskAt, every};
 use super::expect::{Expect, MOST_BODY};
 use super::line::{Line, NoAnswer, Pool};
 use super::sample::Progress;
@@ -73,7 +76,7 @@ impl HttpAsker {
         Ok(HttpAsker {
             request: request(http, spec.connection, &url, lab)?,
             body: http.body.as_ref().map(|body| reveal(body, lab)).transpose()?.unwrap_or_default(),
-            target: Target::new(&url.host, url.port, connector),
+            target: Target::new(&url.host, url.port, connector).looked_up(spec)?,
             origin: (url.host, url.port),
             tls,
             expect: Expect::prepare(&http.expect, lab)?,
@@ -84,6 +87,10 @@ impl HttpAsker {
 
     /// Sends the request and judges the answer.
     pub(super) async fn ask(&self, clock: &Clock, progress: &mut Progress) -> Result<(), Outcome> {
+        if let Some(lost) = self.target.every() {
+            let addresses = self.target.addresses(progress).await?;
+            return every(self, addresses, lost, progress).await;
+        }
         self.ask_for(&self.request, clock, progress).await
     }
 
@@ -119,7 +126,21 @@ impl HttpAsker {
         clock: &Clock,
         progress: &mut Progress,
     ) -> Result<(), Outcome> {
-        let (mut line, head) = self.exchange(request, progress).await?;
+        let (line, head) = self.exchange(request, progress).await?;
+        let (judged, line) = self.judge(line, head, progress).await?;
+        if let (Some(pool), Some(line)) = (&self.pool, line) {
+            pool.put(line, clock.now()).await;
+        }
+        judged
+    }
+
+    /// Reads an answer and judges it; the connection comes back if it can be used again.
+    async fn judge(
+        &self,
+        mut line: Line,
+        head: hyper::Response<Incoming>,
+        progress: &mut Progress,
+    ) -> Result<(Result<(), Outcome>, Option<Line>), Outcome> {
         progress.phase = Phase::Body;
         progress.served_by = self.source.by_head(head.headers(), line.peer.ip());
         let status = head.status().as_u16();
@@ -128,19 +149,16 @@ impl HttpAsker {
         }
         let keep = self.inspects().then_some(MOST_BODY);
         let body = self.read(&mut line, head.into_body(), keep, &|| {}).await?;
-        if let (Some(pool), Body::Whole(_) | Body::Skipped) = (&self.pool, &body) {
-            pool.put(line, clock.now()).await;
-        }
-        match body {
+        Ok(match body {
             Body::Whole(bytes) => {
                 let (judged, served_by) = self.expect.judge(&bytes, &self.source);
                 progress.served_by = served_by.unwrap_or(progress.served_by);
-                judged
+                (judged, Some(line))
             }
-            Body::Skipped => Ok(()),
-            Body::TooLong if self.inspects() => Err(Outcome::Bad(Reason::Body)),
-            Body::TooLong => Ok(()),
-        }
+            Body::Skipped => (Ok(()), Some(line)),
+            Body::TooLong if self.inspects() => (Err(Outcome::Bad(Reason::Body)), None),
+            Body::TooLong => (Ok(()), None),
+        })
     }
 
     /// `request` with another target: a URL, or a path or a query of the same server. `None`: it is none, or lies elsewhere,
@@ -237,7 +255,17 @@ impl HttpAsker {
 
     /// A new connection.
     async fn open(&self, progress: &mut Progress) -> Result<Line, Outcome> {
-        let (mut stream, peer) = self.target.open(progress).await?;
+        let (stream, peer) = self.target.open(progress).await?;
+        self.speak(stream, peer, progress).await
+    }
+
+    /// Speaks TLS, if that is wanted, and HTTP on a new connection.
+    async fn speak(
+        &self,
+        mut stream: Box<dyn Stream>,
+        peer: SocketAddr,
+        progress: &mut Progress,
+    ) -> Result<Line, Outcome> {
         if let Some(tls) = &self.tls {
             progress.phase = Phase::Tls;
             stream = tls.wrap(stream).await?;
@@ -273,6 +301,25 @@ impl HttpAsker {
 
     fn inspects(&self) -> bool {
         self.expect.needs_body() || self.source.needs_body()
+    }
+}
+
+impl AskAt for HttpAsker {
+    fn ask_at<'a>(
+        &'a self,
+        address: IpAddr,
+        progress: &'a mut Progress,
+    ) -> BoxFuture<'a, Result<(), Outcome>> {
+        async move {
+            let (stream, peer) = self.target.open_at(address, progress).await?;
+            let mut line = self.speak(stream, peer, progress).await?;
+            let head = line.send(self.request.clone()).await.map_err(|error| {
+                let (NoAnswer::NotSent(error) | NoAnswer::Broken(error)) = error;
+                failure::of_http(&error, Phase::Answer)
+            })?;
+            self.judge(line, head, progress).await?.0
+        }
+        .boxed()
     }
 }
 

@@ -11,6 +11,7 @@ use hickory_resolver::system_conf::read_system_conf;
 
 use super::PrepareError;
 use super::connector::LookUpError;
+use crate::model::DnsProbe;
 
 /// The system's resolver.
 pub(super) struct Resolver {
@@ -44,6 +45,11 @@ impl Resolver {
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         Ok(Resolver { resolver: builder.build().map_err(unusable)?, servers })
+    }
+
+    /// The servers that are asked, in the system's order.
+    pub(super) fn servers(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| SocketAddr::new(*server, DnsProbe::PORT)).collect()
     }
 
     /// The addresses of `host`, IPv4 first.
@@ -97,7 +103,7 @@ fn no_way_to(servers: &[IpAddr]) -> Option<io::Error> {
 }
 
 /// The addresses of IP literals and of `localhost`.
-fn known_without_asking(host: &str) -> Option<Vec<IpAddr>> {
+pub(super) fn known_without_asking(host: &str) -> Option<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Some(vec![address]);
     }

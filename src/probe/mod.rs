@@ -5,6 +5,8 @@
 //! what a series of them means is decided in `measure`.
 
 mod connector;
+mod dns;
+mod every;
 mod expect;
 mod failure;
 mod fetch;
@@ -12,6 +14,7 @@ mod http;
 mod ledger;
 mod line;
 mod look_up;
+mod names;
 mod sample;
 mod schedule;
 mod served_by;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use connector::{Connector, LookUpError, Stream, SystemConnector};
+pub use connector::{Connector, Datagrams, LookUpError, Stream, SystemConnector};
 pub use fetch::{Answer, Fetcher};
 pub use ledger::{LedgerHandle, Writer};
 pub use schedule::Running;
@@ -85,6 +88,9 @@ impl Prober {
             )),
             ProbeKind::Tcp(tcp) => {
                 Asker::Tcp(tcp::TcpAsker::prepare(tcp, spec, lab, connector).map_err(named)?)
+            }
+            ProbeKind::Dns(dns) => {
+                Asker::Dns(Box::new(dns::DnsAsker::prepare(dns, spec, connector).map_err(named)?))
             }
             ProbeKind::Ledger(_) => {
                 let what = "a ledger needs a run to write for";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout_at;
 
+use super::dns::DnsAsker;
 use super::http::HttpAsker;
 use super::ledger::Store;
 use super::tcp::TcpAsker;
@@ -38,6 +39,7 @@ impl Progress {
 pub(super) enum Asker {
     Http(Box<HttpAsker>),
     Tcp(TcpAsker),
+    Dns(Box<DnsAsker>),
     Ledger(Arc<dyn Store>),
 }
 
@@ -47,6 +49,7 @@ impl Asker {
             Asker::Ledger(store) => store.write(seq, clock, progress).await,
             Asker::Http(http) => http.ask(clock, progress).await,
             Asker::Tcp(tcp) => tcp.ask(progress).await,
+            Asker::Dns(dns) => dns.ask(progress).await,
         }
     }
 }

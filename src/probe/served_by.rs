@@ -43,6 +43,12 @@ impl Source {
                 Source::Json(pointer.clone(), Patterns::new(values))
             }
             Some(ServedBySource::Peer(networks)) => Source::Peer(networks.clone()),
+            Some(ServedBySource::Answer { .. }) => {
+                return Err(PrepareError::new(
+                    "only a dns probe has an `answer` with records",
+                    "read `served_by` from a header, JSON or the peer's address",
+                ));
+            }
         })
     }
 

@@ -4,22 +4,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::connector::{Connector, Stream};
+use super::names::Names;
 use super::sample::Progress;
 use super::{PrepareError, failure};
-use crate::model::{Outcome, Part, Phase, Reason, Text};
+use crate::model::{DatacenterId, LookUp, Outcome, Part, Phase, ProbeSpec, Reason, Text};
 
 /// A host and a port, with the connector that leads there.
 pub(super) struct Target {
     host: Host,
     port: u16,
     connector: Arc<dyn Connector>,
+    /// In a sample that asks every address: whose answers count before those of others.
+    every: Option<Vec<DatacenterId>>,
 }
 
 enum Host {
     /// Needs no look-up.
     Address(IpAddr),
-    /// Looked up for each new connection.
-    Name(String),
+    /// Looked up for each new connection, or as its cohort does it.
+    Name(Names),
 }
 
 impl Target {
@@ -28,9 +31,20 @@ impl Target {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let host = match bare.parse() {
             Ok(address) => Host::Address(address),
-            Err(_) => Host::Name(bare.to_owned()),
+            Err(_) => Host::Name(Names::fresh(bare, Arc::clone(&connector))),
         };
-        Target { host, port, connector }
+        Target { host, port, connector, every: None }
+    }
+
+    /// The same, with the addresses come by as `spec` says.
+    pub(super) fn looked_up(self, spec: &ProbeSpec) -> Result<Self, PrepareError> {
+        let Some(look_up) = &spec.look_up else { return Ok(self) };
+        let LookUp { every_address, lost, .. } = look_up;
+        let host = match self.host {
+            Host::Address(address) => Host::Address(address),
+            Host::Name(names) => Host::Name(names.kept_as(look_up, spec.timeout)?),
+        };
+        Ok(Target { host, every: every_address.then(|| lost.clone()), ..self })
     }
 
     /// Reads `HOST:PORT`, shown in errors as `shown`.
@@ -57,15 +71,7 @@ impl Target {
         &self,
         progress: &mut Progress,
     ) -> Result<(Box<dyn Stream>, SocketAddr), Outcome> {
-        let name = match &self.host {
-            Host::Address(address) => {
-                progress.phase = Phase::Connect;
-                return self.connect(*address).await;
-            }
-            Host::Name(name) => name,
-        };
-        progress.phase = Phase::LookUp;
-        let addresses = self.connector.look_up(name).await.map_err(|e| failure::of_look_up(&e))?;
+        let addresses = self.addresses(progress).await?;
         progress.phase = Phase::Connect;
         let mut failed = Outcome::Bad(Reason::LookUp);
         for (tried, address) in addresses.into_iter().enumerate() {
@@ -78,6 +84,32 @@ impl Target {
             }
         }
         Err(failed)
+    }
+
+    /// The addresses, in the order in which they are to be tried.
+    pub(super) async fn addresses(&self, progress: &mut Progress) -> Result<Vec<IpAddr>, Outcome> {
+        match &self.host {
+            Host::Address(address) => Ok(vec![*address]),
+            Host::Name(names) => {
+                progress.phase = Phase::LookUp;
+                names.addresses(progress).await
+            }
+        }
+    }
+
+    /// Whether each sample asks every address, and the datacenters whose answers count before those of others.
+    pub(super) fn every(&self) -> Option<&[DatacenterId]> {
+        self.every.as_deref()
+    }
+
+    /// Connects to one address.
+    pub(super) async fn open_at(
+        &self,
+        to: IpAddr,
+        progress: &mut Progress,
+    ) -> Result<(Box<dyn Stream>, SocketAddr), Outcome> {
+        progress.phase = Phase::Connect;
+        self.connect(to).await
     }
 
     async fn connect(&self, to: IpAddr) -> Result<(Box<dyn Stream>, SocketAddr), Outcome> {

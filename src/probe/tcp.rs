@@ -1,12 +1,14 @@
 //! The `tcp` probe: a connection, and perhaps a line each way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::PrepareError;
 use super::connector::{Connector, Stream};
+use super::every::{AskAt, every};
 use super::failure::of_stream;
 use super::sample::Progress;
 use super::served_by::Source;
@@ -51,7 +53,7 @@ impl TcpAsker {
         };
         let address = reveal(&tcp.address, lab)?;
         Ok(TcpAsker {
-            target: Target::parse(&address, &tcp.address, connector)?,
+            target: Target::parse(&address, &tcp.address, connector)?.looked_up(spec)?,
             send: bytes(&tcp.send)?,
             expect: bytes(&tcp.expect)?,
             source,
@@ -60,7 +62,20 @@ impl TcpAsker {
 
     /// Connects, sends, and reads until what is expected has come.
     pub(super) async fn ask(&self, progress: &mut Progress) -> Result<(), Outcome> {
-        let (mut stream, peer) = self.target.open(progress).await?;
+        if let Some(lost) = self.target.every() {
+            let addresses = self.target.addresses(progress).await?;
+            return every(self, addresses, lost, progress).await;
+        }
+        let (stream, peer) = self.target.open(progress).await?;
+        self.ask_on(stream, peer, progress).await
+    }
+
+    async fn ask_on(
+        &self,
+        mut stream: Box<dyn Stream>,
+        peer: SocketAddr,
+        progress: &mut Progress,
+    ) -> Result<(), Outcome> {
         progress.phase = Phase::Answer;
         if !self.send.is_empty() {
             let sent = async {
@@ -101,5 +116,19 @@ impl TcpAsker {
             }
         }
         Err(Outcome::Bad(Reason::Body))
+    }
+}
+
+impl AskAt for TcpAsker {
+    fn ask_at<'a>(
+        &'a self,
+        address: IpAddr,
+        progress: &'a mut Progress,
+    ) -> BoxFuture<'a, Result<(), Outcome>> {
+        async move {
+            let (stream, peer) = self.target.open_at(address, progress).await?;
+            self.ask_on(stream, peer, progress).await
+        }
+        .boxed()
     }
 }

@@ -8,7 +8,8 @@ use comfy_table::Table;
 use super::page::{Entry, Ink, Page, cell, ruled};
 use super::words::{grouped, moment, plural, time};
 use crate::model::{
-    Latency, Marks, Outage, ProbeCounts, ProbeRecord, RunRecord, ServiceRecord, Stage,
+    Cohort, DnsCache, Latency, Marks, Outage, ProbeCounts, ProbeRecord, RunRecord, ServiceRecord,
+    Stage,
 };
 
 /// More probes than this are counted.
@@ -155,6 +156,15 @@ pub fn told(probe: &ProbeRecord, marks: &Marks) -> String {
     if probe.keep_alive {
         parts.push("connections kept open".to_owned());
     }
+    if let Some(cohort) = &probe.cohort {
+        parts.extend(clients(cohort));
+        parts.extend(recovered(probe));
+        parts.extend(
+            cohort
+                .last_led_there
+                .map(|at| format!("last led to what was cut {}", moment(at, marks))),
+        );
+    }
     if !probe.counts.reasons.is_empty() {
         parts.push(format!("bad: {}", tally(&probe.counts.reasons)));
     }
@@ -167,6 +177,39 @@ pub fn told(probe: &ProbeRecord, marks: &Marks) -> String {
     parts.extend(outages(probe, marks));
     parts.extend(relapses(probe));
     parts.join("; ")
+}
+
+/// Which clients a cohort is of.
+fn clients(cohort: &Cohort) -> Vec<String> {
+    let mut parts = Vec::new();
+    parts.extend(cohort.name.as_ref().map(|name| format!("cohort {name}")));
+    parts.extend(match cohort.cache {
+        Some(DnsCache::None) => Some("every name looked up anew".to_owned()),
+        Some(DnsCache::Ttl) => Some("DNS answers kept for their TTL".to_owned()),
+        Some(DnsCache::For(time_kept)) => {
+            Some(format!("DNS answers kept for {}, whatever their TTL", time(time_kept)))
+        }
+        None => None,
+    });
+    if cohort.every_address {
+        parts.push("every address asked".to_owned());
+    }
+    if !cohort.servers.is_empty() && cohort.cache.is_some() {
+        parts.push(format!("DNS of {}", cohort.servers.join(", ")));
+    }
+    parts
+}
+
+/// The recovery time of a cohort, which is what it is asked for.
+fn recovered(probe: &ProbeRecord) -> Option<String> {
+    let recovery = probe.recovery?;
+    let low = time(recovery.bounds.low);
+    Some(match recovery.bounds.high {
+        Some(high) if recovery.seamless => format!("never failed, to within {}", time(high)),
+        Some(high) => format!("recovered after {low} to {}", time(high)),
+        None if recovery.seamless => return None,
+        None => format!("not recovered after {low}"),
+    })
 }
 
 /// Counts by name, the most frequent first.

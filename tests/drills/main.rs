@@ -3,6 +3,7 @@
 //! They measure, so they need the machine to themselves: one at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod dns;
 mod lab;
 mod ledgers;
 mod product;

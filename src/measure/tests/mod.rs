@@ -2,6 +2,7 @@
 //! sequences that try to earn a pass without proof.
 
 mod calendar;
+mod dns;
 mod features;
 mod guards;
 mod ledger;

@@ -35,6 +35,8 @@ pub(super) fn plan() -> Plan {
         timeout: span(500),
         slower_than: None,
         connection: Connection::New,
+        look_up: None,
+        cohort: None,
         served_by: Some(served_by),
         may_stay: false,
         required: true,

@@ -43,6 +43,7 @@ pub fn record() -> RunRecord {
         required: true,
         every: std::time::Duration::from_millis(50),
         keep_alive: false,
+        cohort: None,
         counts: ProbeCounts::default(),
         latency: Default::default(),
         served: Default::default(),

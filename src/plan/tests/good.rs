@@ -46,6 +46,8 @@ fn expected_service() -> Service {
             timeout: millis(1_000),
             slower_than: None,
             connection: Connection::New,
+            look_up: None,
+            cohort: None,
             served_by: Some(ServedBySource::Header {
                 name: "x-datacenter".into(),
                 values: ServedByValues(vec![

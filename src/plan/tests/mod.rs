@@ -2,6 +2,7 @@
 
 mod azure;
 mod bad;
+mod dns;
 mod gcp;
 mod good;
 mod hostile;

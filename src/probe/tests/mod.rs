@@ -1,6 +1,7 @@
 //! Tests of the room, and the servers and connectors that they share.
 
 mod anything;
+mod dns;
 mod http;
 mod keep_alive;
 mod prepare;
@@ -41,6 +42,8 @@ pub(super) fn http_spec(url: &str) -> ProbeSpec {
         timeout: Duration::from_secs(5),
         slower_than: None,
         connection: Connection::New,
+        look_up: None,
+        cohort: None,
         served_by: None,
         may_stay: false,
         required: true,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::*;
 
+mod cohorts;
 mod features;
 mod hostile;
 mod ledgers;
@@ -12,6 +13,7 @@ mod not_restored;
 mod placed;
 mod providers;
 mod truth;
+pub use cohorts::cohorts;
 pub use features::features;
 pub use hostile::{hostile, hostile_as};
 pub use ledgers::{lost_writes, split_brain, unread};
@@ -146,6 +148,7 @@ pub fn send() -> ProbeRecord {
         required: true,
         every: ms(50),
         keep_alive: false,
+        cohort: None,
         counts: ProbeCounts {
             due: 240,
             sent: 240,

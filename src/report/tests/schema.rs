@@ -19,7 +19,7 @@ fn compiled() -> (Schemas, SchemaIndex) {
 fn records() -> Vec<RunRecord> {
     let mut records: Vec<RunRecord> = CASES.map(|(_, build)| build()).into();
     records.extend(build::every_provider());
-    records.extend([build::hostile(), build::many_services()]);
+    records.extend([build::hostile(), build::many_services(), build::cohorts()]);
     records
 }
 
