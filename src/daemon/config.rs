@@ -176,3 +176,68 @@ fn toxics(reader: &mut Reader) -> Vec<ToxicForm> {
     }
     toxics
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Vec<String> {
+        let findings = Config::read(text.as_bytes()).unwrap_err();
+        findings.iter().map(|it| format!("{}:{}: {}", it.line, it.column, it.what)).collect()
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once_and_where() {
+        let text = r#"[
+  {"name": "a", "listen": "127.0.0.1:7001", "upstream": "db:5432"},
+  {"name": "a", "listen": "127.0.0.1:7001", "upstream": "db"},
+  {"listen": 7, "upstream": "", "enabled": "no", "upsteam": "x:1"},
+  7,
+  {"name": "b", "upstream": "x:1", "listen": "here", "toxics": [
+    {"type": "latncy"},
+    {"type": "latency", "stream": "up", "toxicity": 2, "attributes": {"latency": -1, "jiter": 1}},
+    {"type": "timeout"}, {"type": "timeout"}, []]}
+]"#;
+        assert_eq!(
+            said(text),
+            [
+                "3:4: there is a proxy \"a\" above",
+                "3:17: \"a\" listens at 127.0.0.1:7001 already",
+                "3:45: upstream \"db\" is not HOST:PORT",
+                "4:3: missing required field: name",
+                "4:4: \"listen\" must be text, found 7",
+                "4:17: missing required field: upstream",
+                "4:33: \"enabled\" must be true or false, found text",
+                "4:50: unknown key \"upsteam\"; known are name, listen, upstream, enabled, toxics",
+                "5:3: expected an object, found 7",
+                "6:36: listen \"here\" is not HOST:PORT, such as 127.0.0.1:0",
+                "7:6: invalid toxic type",
+                "8:25: stream was invalid, can be either upstream or downstream",
+                "8:41: \"toxicity\" must be a number from 0 to 1, found 2",
+                "8:71: \"latency\" must be a whole number from 0, found -1",
+                "8:86: unknown key \"jiter\"; known are latency, jitter",
+                "9:26: there is a toxic \"timeout_downstream\" above",
+                "9:47: expected an object, found a list",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_at_all_is_said_too() {
+        assert_eq!(said("{}"), ["1:1: a list of proxies was expected: `[{\"name\": ...}]`"]);
+        assert!(said("[\n1,]")[0].starts_with("2:3: this is no JSON"));
+        assert_eq!(Config::read(&[b'[', 0xff]).unwrap_err()[0].what, "byte 1 is not UTF-8");
+        assert!(Config::read(b"[]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_proxy_has_the_defaults_of_toxiproxy() {
+        let config = Config::read(
+            br#"[{"name": "a", "upstream": "x:1", "toxics": [{"type": "slicer", "name": null}]}]"#,
+        );
+        let config = config.unwrap();
+        let it = &config.proxies["a"];
+        assert_eq!((it.wanted.enabled, it.wanted.listen.as_str()), (true, ""));
+        assert_eq!((it.toxics[0].name.as_str(), it.toxics[0].toxicity), ("slicer_downstream", 1.0));
+    }
+}

@@ -3,6 +3,7 @@
 mod faults;
 mod forwarding;
 mod load;
+mod toxics;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::{Degradation, Fault, Gate, Proxy};
+use super::{Degradation, Fault, Gate, Kind, Proxy, Stream, Toxic};
 
 /// Long enough for anything that is to happen at all.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -109,6 +109,9 @@ impl Chain {
                 let (Some(from), Some(to)) = (before.last_mut(), behind.first_mut()) else {
                     return;
                 };
+                if from.resets(now) {
+                    return; // whoever asks for what is at the front hears of it
+                }
                 // An end of its own making waits for nothing.
                 while to.room(now) > 0 || from.is_over(now) {
                     let most = to.piece();

@@ -11,6 +11,8 @@ mod reset_peer;
 mod slicer;
 mod slow_close;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 use std::time::Duration;
