@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api;
 mod cut;
 mod load;
 mod process;
@@ -63,6 +64,9 @@ fn main() {
     if options.wants("cut") {
         cut::compare(if options.quick { 2_000 } else { 10_000 }, backend.address);
     }
+    if options.wants("api") {
+        api::measure(backend.address);
+    }
     drop(backend);
     if failed {
         eprintln!("below {FLOOR} of HAProxy");
@@ -78,7 +82,8 @@ fn targets(backend: SocketAddr) -> Vec<Target> {
         child: Some(child),
         samples: Vec::new(),
     };
-    let mut all = vec![target("firedrill", ours)];
+    let daemon = rivals::daemon_proxy(backend);
+    let mut all = vec![target("firedrill", ours), target("firedrill proxy, the daemon", daemon)];
     all.extend(rivals::haproxy(backend, false).map(|c| target("HAProxy", c)));
     all.extend(rivals::haproxy(backend, true).map(|c| target("HAProxy, splice forced", c)));
     all.extend(rivals::nginx(backend).map(|c| target("nginx stream", c)));

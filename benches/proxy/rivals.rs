@@ -1,10 +1,12 @@
-//! HAProxy and nginx, as processes with two threads or workers.
+//! HAProxy and nginx, as processes with two threads or workers, and our own daemon.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::api::Api;
 use crate::process::Child;
 
 /// HAProxy in TCP mode. None if it is not installed.
@@ -85,4 +87,34 @@ fn spawn(mut command: Command, address: SocketAddr, files: tempfile::TempDir) ->
 /// Only these two need to be told a port that is free; ours picks one.
 fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// `firedrill proxy`, at whose API [`Child::address`] leads.
+pub fn daemon() -> Child {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["proxy", "--listen", "127.0.0.1:0"])
+        .env_remove("FIREDRILL_PROXY_TOKEN")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(process.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
+    let address = address.and_then(|it| it.parse().ok()).expect("it says where it listens");
+    // Somebody has to take what it says in the end.
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    Child { address, process, files: None, talk: None }
+}
+
+/// A daemon with one proxy, at which [`Child::address`] leads.
+pub fn daemon_proxy(backend: SocketAddr) -> Child {
+    let mut child = daemon();
+    let mut api = Api::new(child.address);
+    let form = format!(r#"{{"name":"one","listen":"127.0.0.1:0","upstream":"{backend}"}}"#);
+    let made = api.ask("POST", "/proxies", &form);
+    let listen = made.split(r#""listen":""#).nth(1).and_then(|rest| rest.split('"').next());
+    child.address = listen.and_then(|it| it.parse().ok()).expect("it listens");
+    child
 }

@@ -78,7 +78,7 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Whether the last drill of each plan lets a release go out
     Gate(gate::GateArgs),
-    /// The proxy as a daemon of its own, with Toxiproxy's HTTP API: cuts in it outlive a drill
+    /// The proxy on its own, with Toxiproxy's HTTP API: its cuts outlive a drill
     Proxy(proxy::ProxyArgs),
     /// Write a commented plan to begin with; asks a few things on a terminal
     // Boxed, for it is far larger than the others.

@@ -97,8 +97,8 @@ fn a_bad_file_changes_nothing_and_everything_wrong_is_said() {
     file.write("[\n {\"name\": \"db\"},\n {\"name\": \"x\", \"upstream\": \"y\", \"speed\": 1}\n]");
     daemon.signal(Signal::HUP);
     daemon.hears("proxies.json:2:2: missing required field: upstream");
-    daemon.hears("proxies.json:3:17: upstream \"y\" is not HOST:PORT");
-    daemon.hears("proxies.json:3:34: unknown key \"speed\"");
+    daemon.hears("proxies.json:3:16: upstream \"y\" is not HOST:PORT");
+    daemon.hears("proxies.json:3:33: unknown key \"speed\"");
     daemon.hears("SIGHUP: nothing was changed");
     assert_eq!(daemon.done("GET", "/proxies", ""), before);
     client.round_trip(b"after");

@@ -75,7 +75,7 @@ impl Daemon {
     /// Asks, and gives the status and what was answered.
     pub fn ask(&self, method: &str, path: &str, body: impl ToString) -> (u16, Value) {
         let (status, body) = self.ask_with(method, path, "", &body.to_string());
-        let value = serde_json::from_str(&body).unwrap_or_else(|_| Value::String(body));
+        let value = serde_json::from_str(&body).unwrap_or(Value::String(body));
         (status, value)
     }
 

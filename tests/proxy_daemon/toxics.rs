@@ -156,6 +156,32 @@ fn a_limit_closes_when_so_much_has_passed() {
 }
 
 #[test]
+fn no_change_waits_for_a_client_that_does_not_read() {
+    let mut world = World::new();
+    let data: Vec<u8> = (0..6_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut sending = world.client.0.try_clone().unwrap();
+    let sent = data.clone();
+    let sender = std::thread::spawn(move || sending.write_all(&sent).unwrap());
+    for of in ["latency", "bandwidth", "slicer", "slow_close", "reset_peer", "limit_data"] {
+        let attributes = match of {
+            "latency" => json!({ "latency": 5 }),
+            "bandwidth" => json!({ "rate": 1 }),
+            "slicer" => json!({ "average_size": 100, "size_variation": 10, "delay": 10 }),
+            "reset_peer" => json!({ "timeout": 3_600_000 }),
+            "limit_data" => json!({ "bytes": 1_000_000_000 }),
+            _ => json!({ "delay": 5 }),
+        };
+        let start = Instant::now();
+        world.toxic(of, "downstream", attributes);
+        world.take_off();
+        assert!(start.elapsed() < Duration::from_secs(5), "{of}: {:?}", start.elapsed());
+    }
+    world.client.receives(&data);
+    sender.join().unwrap();
+    world.client.round_trip(b"after");
+}
+
+#[test]
 fn toxicity_chooses_connections() {
     let world = World::new();
     let form = json!({
