@@ -196,6 +196,8 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
 fn left_out(spec: &ControlSpec, feature: &str) -> ControlError {
     ControlError {
         what: format!("this firedrill was built without `{}`", spec.provider.key()),
-        hint: format!("take a released one, or build it with `--features {feature}` (`all-providers` for all)"),
+        hint: format!(
+            "take a released one, or build it with `--features {feature}` (`all-providers` for all)"
+        ),
     }
 }

@@ -11,7 +11,8 @@ use crate::contract;
 use crate::moto::{Moto, answering, inside, reach_in};
 use crate::world::{A, B};
 
-const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/shop/0f0f0f0f0f0f0f0f";
+const GROUP: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/shop/0f0f0f0f0f0f0f0f";
 const XML: &str = "content-type: text/xml\r\n";
 
 fn drain() -> CutOrder {
@@ -77,7 +78,8 @@ impl World {
         let subnets: Vec<String> = all[..zones].iter().map(|zone| of(zone)).collect();
         let vpc = inside(&found, "vpcId");
         let listed = subnets.iter().enumerate();
-        let listed = listed.map(|(n, it)| format!("&Subnets.member.{}={it}", n + 1)).collect::<String>();
+        let listed =
+            listed.map(|(n, it)| format!("&Subnets.member.{}={it}", n + 1)).collect::<String>();
         let balancer = elb(&moto, "CreateLoadBalancer", &format!("Name=shop&Type={kind}{listed}"));
         let balancer = inside(&balancer, "LoadBalancerArn");
         let protocol = if kind == "network" { "TCP" } else { "HTTP" };
@@ -90,7 +92,9 @@ impl World {
         elb(
             &moto,
             "CreateListener",
-            &format!("LoadBalancerArn={balancer}&Protocol={protocol}&Port=80&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}"),
+            &format!(
+                "LoadBalancerArn={balancer}&Protocol={protocol}&Port=80&DefaultActions.member.1.Type=forward&DefaultActions.member.1.TargetGroupArn={group}"
+            ),
         );
         let world = World { moto, balancer, group, subnets };
         for (address, port) in [("10.0.0.1", 8080), ("10.0.0.2", 9090), ("10.0.1.1", 8080)] {
@@ -122,10 +126,7 @@ impl World {
 }
 
 fn elb(moto: &Moto, action: &str, rest: &str) -> String {
-    moto.query(
-        "elasticloadbalancing",
-        &format!("Action={action}&Version=2015-12-01&{rest}"),
-    )
+    moto.query("elasticloadbalancing", &format!("Action={action}&Version=2015-12-01&{rest}"))
 }
 
 #[tokio::test]
@@ -194,8 +195,11 @@ async fn zones_keep_the_contract_and_come_back_with_the_same_subnets() {
     assert_eq!(before.parts[&part].settings["subnet"], world.subnets[0]);
     // Another hand gives the zone another subnet, while it is cut.
     let hand = async {
-        let vpc = inside(&world.moto.query("ec2", "Action=DescribeSubnets&Version=2016-11-15"), "vpcId");
-        let made = format!("Action=CreateSubnet&Version=2016-11-15&VpcId={vpc}&CidrBlock=172.31.250.0/24&AvailabilityZone=us-east-1a");
+        let vpc =
+            inside(&world.moto.query("ec2", "Action=DescribeSubnets&Version=2016-11-15"), "vpcId");
+        let made = format!(
+            "Action=CreateSubnet&Version=2016-11-15&VpcId={vpc}&CidrBlock=172.31.250.0/24&AvailabilityZone=us-east-1a"
+        );
         let other = inside(&world.moto.query("ec2", &made), "subnetId");
         let all = [&other, &world.subnets[1], &world.subnets[2]];
         let all = all.iter().enumerate();
@@ -257,11 +261,16 @@ fn health(targets: &[(&str, &str, &str, &str)]) -> String {
         format!("<member><Target><Id>{id}</Id><Port>8080</Port><AvailabilityZone>{zone}</AvailabilityZone></Target><TargetHealth><State>{state}</State>{reason}</TargetHealth></member>")
     });
     let told = told.collect::<String>();
-    answer("DescribeTargetHealth", &format!("<TargetHealthDescriptions>{told}</TargetHealthDescriptions>"))
+    answer(
+        "DescribeTargetHealth",
+        &format!("<TargetHealthDescriptions>{told}</TargetHealthDescriptions>"),
+    )
 }
 
 fn answer(call: &str, inside: &str) -> String {
-    format!(r#"<{call}Response xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"><{call}Result>{inside}</{call}Result></{call}Response>"#)
+    format!(
+        r#"<{call}Response xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"><{call}Result>{inside}</{call}Result></{call}Response>"#
+    )
 }
 
 fn by_zone(port: u16, home: &tempfile::TempDir) -> Elb {
@@ -317,7 +326,12 @@ async fn a_zones_targets_are_cut_while_they_drain_and_are_registered_as_they_wer
 
 #[tokio::test]
 async fn targets_without_a_zone_are_told_before_the_cut() {
-    let groups = answer("DescribeTargetGroups", &format!("<TargetGroups><member><TargetGroupArn>{GROUP}</TargetGroupArn><TargetType>instance</TargetType></member></TargetGroups>"));
+    let groups = answer(
+        "DescribeTargetGroups",
+        &format!(
+            "<TargetGroups><member><TargetGroupArn>{GROUP}</TargetGroupArn><TargetType>instance</TargetType></member></TargetGroups>"
+        ),
+    );
     let attributes = answer("DescribeTargetGroupAttributes", "<Attributes/>");
     let instances = health(&[("i-0abc", "", "healthy", "")])
         .replace("<AvailabilityZone></AvailabilityZone>", "");
@@ -325,12 +339,17 @@ async fn targets_without_a_zone_are_told_before_the_cut() {
     let answers = bodies.map(|body| ("200 OK", XML, body.as_str()));
     let home = tempfile::tempdir().unwrap();
     let error = by_zone(answering(&answers).await, &home).preflight().await.unwrap_err();
-    assert!(error.what.contains("for us-east-1a") && error.what.contains("for us-east-1b"), "{error}");
+    assert!(
+        error.what.contains("for us-east-1a") && error.what.contains("for us-east-1b"),
+        "{error}"
+    );
     assert!(error.hint.contains("under `targets`"), "{error}");
 }
 
 fn no(code: &str) -> String {
-    format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, not-so</Message></Error><RequestId>1</RequestId></ErrorResponse>")
+    format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, not-so</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    )
 }
 
 /// An open part of A.
@@ -356,7 +375,11 @@ async fn refusals_are_told_for_each_call_with_the_permission_that_is_lacking() {
     ];
     for (call, before, act) in cases {
         for (status, code, hint) in [
-            ("403 Forbidden", "AccessDenied", format!("lack the permission `elasticloadbalancing:{call}`")),
+            (
+                "403 Forbidden",
+                "AccessDenied",
+                format!("lack the permission `elasticloadbalancing:{call}`"),
+            ),
             ("403 Forbidden", "ExpiredToken", "the credentials have expired".to_owned()),
             ("400 Bad Request", "Throttling", "AWS takes no more calls".to_owned()),
             ("503 Service Unavailable", "ServiceUnavailable", "AWS is not well".to_owned()),
@@ -384,7 +407,12 @@ async fn what_is_no_answer_of_aws_is_told_and_silence_is_given_up() {
     for (status, headers, body, told) in [
         ("500 Internal Server Error", "", "<html>oops</html>", "AWS is not well"),
         ("200 OK", XML, "<html>hello", "hello"),
-        ("307 Temporary Redirect", "location: http://127.0.0.1:1/\r\n", "", "which is not followed"),
+        (
+            "307 Temporary Redirect",
+            "location: http://127.0.0.1:1/\r\n",
+            "",
+            "which is not followed",
+        ),
     ] {
         let control = by_zone(answering(&[(status, headers, body)]).await, &home);
         let error = control.inspect().await.unwrap_err().to_string();

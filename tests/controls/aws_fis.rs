@@ -63,7 +63,10 @@ async fn fis_keeps_the_contract_and_leaves_another_hand_alone() {
     let started = fis.asked("StartExperiment");
     assert_eq!(started.len(), 1, "cutting what is cut starts no other: {started:?}");
     assert_eq!(started[0]["tags"]["firedrill"], "fire");
-    assert_eq!((&started[0]["region"], &started[0]["service"]), (&"eu-west-1".into(), &"fis".into()));
+    assert_eq!(
+        (&started[0]["region"], &started[0]["service"]),
+        (&"eu-west-1".into(), &"fis".into())
+    );
     assert_eq!(fis.asked("StopExperiment").len(), 1, "and nothing is stopped that does not run");
 
     let hand = async {
@@ -98,11 +101,13 @@ async fn each_cut_has_a_token_of_its_own_and_asking_again_starts_no_other() {
     let fis = fis(&["forgets"]).await;
     let control = at(&fis);
     let before = control.inspect().await.unwrap();
-    // The answer is lost, as often as the SDK asks.
-    fis.fault(0, r#"{"hangs up":true,"operation":"StartExperiment","times":4}"#);
+    // It is started and the answer is lost, as often as the SDK asks.
+    fis.fault(0, r#"{"lost":true,"operation":"StartExperiment","times":4}"#);
     control.cut(&fire(), &before).await.unwrap_err();
     control.cut(&fire(), &before).await.unwrap();
     assert!(control.inspect().await.unwrap().is_cut(&fire()), "no list shows it, and it is known");
+    let second = fis.ask(0, "GET /experiments/EXP0000000000002 HTTP/1.0", "");
+    assert_eq!(second["__type"], "ResourceNotFoundException", "{second}");
     let tokens = ours(&fis);
     assert!(tokens.len() > 1 && tokens.iter().all(|it| *it == tokens[0]), "{tokens:?}");
     control.restore(&before).await.unwrap();
@@ -175,6 +180,7 @@ async fn refusals_are_told_for_each_call_with_the_permission_that_is_lacking() {
         ("GetExperimentTemplate", "preflight"),
         ("ListExperiments", "inspect"),
         ("StartExperiment", "cut"),
+        ("GetExperiment", "preflight"),
         ("GetExperiment", "cut"),
         ("StopExperiment", "restore"),
     ] {
@@ -210,7 +216,10 @@ async fn what_is_no_answer_of_fis_is_told_and_a_redirect_is_not_followed() {
     for (fault, told) in [
         (r#"{"text":"<html>oops</html>","status":500}"#, "oops"),
         (r#"{"text":"<html>log in</html>","status":200}"#, "log in"),
-        (r#"{"text":"{\"experiments\":[","status":200,"type":"application/json","length":900}"#, "no answer"),
+        (
+            r#"{"text":"{\"experiments\":[","status":200,"type":"application/json","length":900}"#,
+            "no answer",
+        ),
         (r#"{"hangs up":true}"#, "no answer"),
         (r#"{"location":"http://127.0.0.1:1/"}"#, "which is not followed"),
     ] {

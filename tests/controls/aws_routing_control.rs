@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use firedrill::model::Mode;
 use firedrill::model::{
     AwsReach, ControlSpec, ControlState, CutOrder, Passage, Provider, RoutingControlEndpoint,
     RoutingControlSettings, RoutingControls, Settings, Text,
 };
-use firedrill::model::Mode;
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::RoutingControl;
 
@@ -162,7 +162,14 @@ async fn an_endpoint_that_does_not_answer_is_passed_by_and_the_next_one_is_kept(
     let before = control.inspect().await.unwrap();
     assert_eq!(
         regions(&cluster),
-        ["us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "ap-southeast-2", "ap-southeast-2"],
+        [
+            "us-west-2",
+            "eu-west-1",
+            "ap-northeast-1",
+            "ap-southeast-2",
+            "ap-southeast-2",
+            "ap-southeast-2"
+        ],
         "each is signed for its own region, and the one that answers is asked on"
     );
     control.cut(&drain(), &before).await.unwrap();
@@ -178,7 +185,10 @@ async fn endpoints_that_hang_break_off_or_are_not_the_cluster_cost_little_time()
     cluster.fault(0, r#"{"silent":true}"#);
     cluster.fault(1, r#"{"hangs up":true}"#);
     cluster.fault(2, r#"{"text":"<html>please log in</html>","status":200}"#);
-    cluster.fault(3, r#"{"text":"{\"RoutingControlArn\":","status":200,"type":"application/json","length":500}"#);
+    cluster.fault(
+        3,
+        r#"{"text":"{\"RoutingControlArn\":","status":200,"type":"application/json","length":500}"#,
+    );
     let mut reach = cluster.reach();
     reach.timeout = Duration::from_secs(5);
     let control = control(settings(reach, &cluster.ports));
@@ -224,11 +234,14 @@ async fn five_that_hang_are_given_up_in_the_time_of_one_call() {
     reach.timeout = Duration::from_secs(1);
     let control = control(settings(reach, &cluster.ports));
     let mut snapshot = ControlState::default();
-    snapshot.parts.insert(named("a1"), firedrill::model::PartState {
-        datacenter: A,
-        passage: Passage::Open,
-        settings: [("state".to_owned(), "On".to_owned())].into(),
-    });
+    snapshot.parts.insert(
+        named("a1"),
+        firedrill::model::PartState {
+            datacenter: A,
+            passage: Passage::Open,
+            settings: [("state".to_owned(), "On".to_owned())].into(),
+        },
+    );
     for call in 0..2 {
         let begun = Instant::now();
         let error = match call {
@@ -263,7 +276,10 @@ async fn a_no_of_the_cluster_is_told_and_not_asked_again() {
         for (code, hint) in [
             ("ExpiredTokenException", "the credentials have expired".to_owned()),
             ("UnrecognizedClientException", "these are no credentials of AWS".to_owned()),
-            ("AccessDeniedException", format!("lack the permission `route53-recovery-cluster:{operation}`")),
+            (
+                "AccessDeniedException",
+                format!("lack the permission `route53-recovery-cluster:{operation}`"),
+            ),
             ("ValidationException", "see the settings of this control".to_owned()),
         ] {
             let fault = format!(r#"{{"status":400,"code":"{code}","operation":"{operation}"}}"#);
@@ -292,7 +308,10 @@ async fn a_control_that_is_not_there_and_credentials_that_are_not_are_told() {
     let mut wrong = settings(cluster.reach(), &cluster.ports);
     wrong.controls[1].arns = vec![named("b7")];
     let error = control(wrong).preflight().await.unwrap_err();
-    assert!(error.what.contains("there is no routing control") && error.what.contains("b7"), "{error}");
+    assert!(
+        error.what.contains("there is no routing control") && error.what.contains("b7"),
+        "{error}"
+    );
     let mut nobody = settings(cluster.reach(), &cluster.ports);
     nobody.reach.profile = Some("nobody".into());
     let error = control(nobody).preflight().await.unwrap_err();

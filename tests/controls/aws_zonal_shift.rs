@@ -56,6 +56,7 @@ impl Arc {
         let double =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/aws/zonal_shift.py");
         let server = Command::new(python())
+            .arg("-B")
             .arg(double)
             .arg(port.to_string())
             .args(more)

@@ -160,6 +160,47 @@ fn powerdns() {
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, server: a/b, records: { east: A.example./a/192.0.2.1, west: a.example/A/192.0.2.1 } }",
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/2001:db8::1 }, follow_within: 1m }",
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/192.0.2 }, resolvers: [10.0.0.1], timeout: 0s }",
+fn aws_routing_control() {
+    const PANEL: &str = "arn:aws:route53-recovery-control::1:controlpanel/a";
+    let with = |text: &str| text.replace("PANEL", PANEL);
+    let wrong = [
+        "{}",
+        "{ endpoints: {}, controls: {} }",
+        "{ endpoints: { \"us east\": \"https://a.example\", us-east-1: a.example }, controls: { east: shop, west: \"arn:aws:route53:::a\" } }",
+        "{ endpoints: { us-east-1: \"https://a.example\" }, controls: { east: [\"PANEL/routingcontrol/1\", \"PANEL/routingcontrol/1\"] } }",
+        "{ endpoints: { us-east-1: \"https://${env:TOKEN}.example\" }, controls: { east: \"PANEL/routingcontrol/1\", west: \"PANEL/safetyrule/2\" }, override_safety_rules: [\"PANEL/safetyrule/r\", \"PANEL/safetyrule/r\", all], region: x }",
+    ];
+    let wrong: Vec<String> = wrong.iter().map(|it| with(it)).collect();
+    refused("aws-routing-control", &wrong.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn aws_elb() {
+    const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:1:";
+    let wrong = [
+        "{}",
+        "{ target_groups: [], targets: {} }",
+        "{ target_groups: shop, load_balancers: shop }",
+        "{ target_groups: \"ARNtargetgroup/a/0\" }",
+        "{ target_groups: [\"ARNtargetgroup/a/0\", \"ARNtargetgroup/a/0\", \"arn:aws:elasticloadbalancing:eu-west-2:1:targetgroup/a/0\"], targets: { east: web, west: [\"10.1.0.4:0\", \"2001:db8::4\"] } }",
+        "{ target_groups: \"arn:aws:elasticloadbalancing::1:targetgroup/a/0\", zones: { east: euw1-az1, west: eu-west-1a }, targets: { east: i-0 } }",
+        "{ load_balancers: \"ARNloadbalancer/app/a/0\" }",
+        "{ load_balancers: \"ARNloadbalancer/net/a/0\", zones: { east: eu-west-1a } }",
+        "{ load_balancers: \"ARNtargetgroup/a/0\", targets: { east: i-0 }, region: a }",
+    ];
+    let wrong: Vec<String> = wrong.iter().map(|it| it.replace("ARN", ARN)).collect();
+    refused("aws-elb", &wrong.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn aws_fis() {
+    refused(
+        "aws-fis",
+        &[
+            "{}",
+            "{ region: Ireland, templates: { east: a/b?, west: \"\" }, modes: [] }",
+            "{ region: eu-west-1, templates: { east: EXT1, west: EXT1 }, modes: [blackhole, degrade] }",
+            "{ region: eu-west-1, templates: { north: EXT1 }, modes: drian, endpoint: x, timeout: 0s, template: a }",
         ],
     );
 }
@@ -175,4 +216,15 @@ fn dns_update() {
             "{ server: \"ns.example:53\", key: {}, key_file: k, zone: a.example, records: {} }",
         ],
     );
+fn fis_is_told_how_long_the_drill_may_cut() {
+    let fis = "    aws-fis: { region: eu-west-1, templates: { east: EXT1 }, modes: reset }\n";
+    let plan = GOOD.replace(DOOR, fis);
+    let plan = parsed(plan.as_bytes()).plan.unwrap();
+    let fis = plan.traffic.iter().find_map(|it| match &it.provider {
+        crate::model::Provider::AwsFis(settings) => Some(settings.clone()),
+        _ => None,
+    });
+    let settings = fis.unwrap();
+    assert_eq!(settings.at_most, plan.timing.at_most);
+    assert!(!settings.at_most.is_zero());
 }

@@ -147,7 +147,7 @@ pub(super) fn is_region(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// An ARN of `service` whose resource begins with `kind`.
+/// An ARN of `service` with `kind` before the last part of what it names.
 pub(super) fn arn(
     reader: &mut Reader,
     value: Value,
@@ -160,12 +160,12 @@ pub(super) fn arn(
     let whole = parts.len() == 6
         && parts[0] == "arn"
         && parts[2] == service
-        && parts[5].starts_with(kind)
-        && parts[5].len() > kind.len();
+        && parts[5].split_once(kind).is_some_and(|(_, rest)| !rest.is_empty());
     if whole && text.len() <= 255 && text.bytes().all(fits) {
         return Some(text.into_owned());
     }
-    let what = format!("{} is no ARN of `{service}` with `{kind}`", quote(&text));
+    let kind = kind.trim_matches('/');
+    let what = format!("{} is no ARN of a `{kind}` of `{service}`", quote(&text));
     let hint = format!("write it whole, as AWS shows it: `{example}`");
     reader.findings.error("bad-value", value.span(), what, hint);
     None

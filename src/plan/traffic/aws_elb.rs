@@ -86,6 +86,13 @@ fn arns_of(reader: &mut Reader, value: Value, groups: bool) -> Vec<String> {
             reader.findings.error("impossible", item.span(), what, hint);
         }
         once(reader, item, &found, &arn);
+        if !groups && !arn.contains(":loadbalancer/app/") {
+            let what =
+                "only an Application Load Balancer gives up a zone and gets it back as it was";
+            let hint =
+                "shift the zone away instead, by `aws-zonal-shift`, or name its `target_groups`";
+            reader.findings.error("impossible", item.span(), what, hint);
+        }
         found.push(arn);
     }
     found

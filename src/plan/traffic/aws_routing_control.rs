@@ -24,7 +24,8 @@ pub(super) fn routing_control(
     const KEYS: &[&str] =
         &["endpoints", "controls", "override_safety_rules", "profile", "credentials", "timeout"];
     let fields = reader.fields(value, Label("", "aws-routing-control"), KEYS)?;
-    let example = "{ us-east-1: \"https://0123abcd.route53-recovery-cluster.us-east-1.amazonaws.com/v1\" }";
+    let example =
+        "{ us-east-1: \"https://0123abcd.route53-recovery-cluster.us-east-1.amazonaws.com/v1\" }";
     let endpoints = fields.need(reader, "endpoints", example);
     let endpoints = endpoints.map(|value| endpoints_of(reader, value, example));
     let controls = fields.need(reader, "controls", &format!("{{ east: \"{CONTROL}\" }}"));
@@ -56,7 +57,7 @@ fn endpoints_of(reader: &mut Reader, value: Value, example: &str) -> Vec<Routing
         let what = "`endpoints` names none";
         reader.findings.error("missing-key", value.at, what, format!("write {example}"));
     } else if entries.len() < ALL {
-        let what = format!("a cluster has {ALL} endpoints, and {} stand here", entries.len());
+        let what = format!("a cluster has {ALL} endpoints, and this names {}", entries.len());
         let hint = "name all of them: AWS takes one or two away for maintenance now and then; `aws route53-recovery-control-config describe-cluster` shows them";
         reader.findings.warning("few-endpoints", value.at, what, hint);
     }
@@ -69,23 +70,21 @@ fn controls_of(
     datacenters: &Datacenters,
 ) -> Vec<RoutingControls> {
     let controls = by_datacenter(reader, value, datacenters, |reader, value| {
-        arn(reader, value, (SERVICE, "controlpanel/"), CONTROL)
+        arn(reader, value, (SERVICE, "/routingcontrol/"), CONTROL)
     });
     if controls.len() == 1 {
         let what = "only one datacenter has routing controls: nobody is known to take over";
-        let hint = "name those of the other datacenters too, so that the last one on is never turned off";
+        let hint =
+            "name those of the other datacenters too, so that the last one on is never turned off";
         reader.findings.error("impossible", value.at, what, hint);
     }
-    controls
-        .into_iter()
-        .map(|(datacenter, arns)| RoutingControls { datacenter, arns })
-        .collect()
+    controls.into_iter().map(|(datacenter, arns)| RoutingControls { datacenter, arns }).collect()
 }
 
 fn rules_of(reader: &mut Reader, value: Value) -> Vec<String> {
     let mut rules = Vec::new();
     for item in reader.one_or_more(value) {
-        let Some(rule) = arn(reader, item, (SERVICE, "controlpanel/"), RULE) else { continue };
+        let Some(rule) = arn(reader, item, (SERVICE, "/safetyrule/"), RULE) else { continue };
         once(reader, item, &rules, &rule);
         rules.push(rule);
     }

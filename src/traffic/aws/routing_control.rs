@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,6 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
 use super::failed::{failed, lacks_credentials};
 use super::{Session, all_of, quoted};
@@ -107,32 +107,61 @@ impl RoutingControl {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     {
-        let deadline = Instant::now() + self.settings.reach.timeout;
+        let silent = Mutex::new(BTreeMap::new());
+        let asked = self.ask_in_turn(call, send, &silent);
+        match tokio::time::timeout(self.settings.reach.timeout, asked).await {
+            Ok(Some(answered)) => answered,
+            _ => Err(self.nobody(call, silent.into_inner().unwrap_or_default())),
+        }
+    }
+
+    /// As [`RoutingControl::ask`], with what those said that gave no answer in `silent`. `None`: all of them.
+    async fn ask_in_turn<T, E, F>(
+        &self,
+        call: &str,
+        send: impl Fn(Client) -> F + Send + Sync,
+        silent: &Mutex<BTreeMap<String, String>>,
+    ) -> Option<Result<T, ControlError>>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    {
         let (clients, first) = (self.clients().await, self.next.load(Ordering::Relaxed));
-        let mut silent: BTreeMap<&str, String> = BTreeMap::new();
         for turn in 0..clients.len() * ROUNDS {
             if turn > 0 && turn % clients.len() == 0 {
                 tokio::time::sleep(BETWEEN_ROUNDS.mul_f64(1.0 + fastrand::f64())).await;
             }
             let place = (first + turn) % clients.len();
-            let region = self.settings.endpoints[place].region.as_str();
-            let answer = tokio::time::timeout_at(deadline, send(clients[place].clone())).await;
-            let Ok(answer) = answer else {
-                silent.insert(region, "no answer in time".to_owned());
-                break;
-            };
-            match answer {
+            match send(clients[place].clone()).await {
                 Err(error) if asks_elsewhere(&error) => {
+                    let region = self.settings.endpoints[place].region.clone();
+                    let mut silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
                     silent.insert(region, failed(call, &error).what);
                     self.next.store(place + 1, Ordering::Relaxed);
                 }
                 answered => {
                     self.next.store(place, Ordering::Relaxed);
-                    return answered.map_err(|error| refused(call, &error));
+                    return Some(answered.map_err(|error| refused(call, &error)));
                 }
             }
         }
-        Err(nobody(call, &silent))
+        None
+    }
+
+    /// That no address answered, and what each said instead.
+    fn nobody(&self, call: &str, mut silent: BTreeMap<String, String>) -> ControlError {
+        let each = self.settings.endpoints.iter().map(|it| {
+            let why = silent.remove(&it.region);
+            format!("{}: {}", it.region, why.as_deref().unwrap_or("no answer in time"))
+        });
+        ControlError {
+            what: format!(
+                "none of the cluster's endpoints answered `{call}`: {}",
+                each.collect::<Vec<_>>().join("; ")
+            ),
+            hint: "see whether they can be reached from here, and that `endpoints` are those of the cluster; what was asked may have taken effect"
+                .to_owned(),
+        }
     }
 
     /// The state of one; `None` if it is gone.
@@ -236,18 +265,6 @@ where
     failure
 }
 
-fn nobody(call: &str, silent: &BTreeMap<&str, String>) -> ControlError {
-    let each = silent.iter().map(|(region, why)| format!("{region}: {why}"));
-    ControlError {
-        what: format!(
-            "none of the cluster's endpoints answered `{call}`: {}",
-            each.collect::<Vec<_>>().join("; ")
-        ),
-        hint: "see whether they can be reached from here, and that `endpoints` are those of the cluster; what was asked may have taken effect"
-            .to_owned(),
-    }
-}
-
 /// The part of a routing control.
 fn part(datacenter: DatacenterId, state: &State) -> PartState {
     PartState {
@@ -302,7 +319,9 @@ impl TrafficControl for RoutingControl {
             }
         }
         let judged = left.into_iter();
-        Ok(judged.map(|(it, left)| Survivors { group: format!("control panel {it}"), left }).collect())
+        Ok(judged
+            .map(|(it, left)| Survivors { group: format!("control panel {it}"), left })
+            .collect())
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
@@ -345,7 +364,9 @@ impl TrafficControl for RoutingControl {
         let call = self.session.command("route53-recovery-cluster", &call);
         let at = |it: &RoutingControlEndpoint| {
             let (region, url) = (quoted(&it.region), quoted(&it.url.to_string()));
-            format!("{call} --region {region} --endpoint-url {url}   # if it does not answer, the next")
+            format!(
+                "{call} --region {region} --endpoint-url {url}   # if it does not answer, the next"
+            )
         };
         self.settings.endpoints.iter().map(at).collect()
     }

@@ -187,6 +187,8 @@ fn http() -> RunRecord {
         timeout: ms(10_000),
     });
     record
+    let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
+    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
 }
 
 /// Those of providers in the cloud.
@@ -330,4 +332,42 @@ fn zonal_shift() -> RunRecord {
         reach: aws_reach(),
     });
     record
+}
+
+fn more_of_aws() -> [RunRecord; 4] {
+    let of = |provider| {
+        let mut record = passed();
+        record.controls[0].provider = provider;
+        record
+    };
+    let (datacenter, here) = (DatacenterId(0), || vec!["arn:aws:a".to_owned()]);
+    let switches = RoutingControlSettings {
+        endpoints: vec![RoutingControlEndpoint {
+            region: "us-east-1".into(),
+            url: "https://a.example/v1".into(),
+        }],
+        controls: vec![RoutingControls { datacenter, arns: here() }],
+        override_safety_rules: here(),
+        reach: aws_reach(),
+    };
+    let elb = |target_groups, load_balancers, targets, zones| {
+        let reach = aws_reach();
+        ElbSettings { target_groups, load_balancers, targets, zones, reach }
+    };
+    let targets = vec![ElbTarget { id: "10.1.0.4".into(), port: Some(8080) }];
+    let targets = vec![ElbTargets { datacenter, targets }];
+    let zones = vec![ElbZones { datacenter, names: vec!["eu-west-1a".into()] }];
+    let fis = FisSettings {
+        region: "eu-west-1".into(),
+        templates: vec![FisTemplate { datacenter, id: "EXT1a2b".into() }],
+        modes: vec![ModeKind::Blackhole],
+        at_most: ms(60_000),
+        reach: aws_reach(),
+    };
+    [
+        of(Provider::AwsRoutingControl(switches)),
+        of(Provider::AwsElb(elb(here(), Vec::new(), targets, Vec::new()))),
+        of(Provider::AwsElb(elb(Vec::new(), here(), Vec::new(), zones))),
+        of(Provider::AwsFis(fis)),
+    ]
 }

@@ -12,9 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 
 use super::{Elb, NONE, TARGETS, open, unknown};
-use crate::model::{
-    ControlState, CutCall, CutOrder, DatacenterId, ElbTarget, PartState, Passage,
-};
+use crate::model::{ControlState, CutCall, CutOrder, DatacenterId, ElbTarget, PartState, Passage};
 use crate::traffic::aws::failed::failed;
 use crate::traffic::aws::quoted;
 use crate::traffic::{ControlError, Survivors};
@@ -47,19 +45,27 @@ struct Found {
 
 impl Elb {
     /// The parts of one group: each with its name, its datacenter and what of the group it is.
-    fn units<'s>(&'s self, group: &'s str) -> impl Iterator<Item = (String, DatacenterId, Unit<'s>)> {
+    fn units<'s>(
+        &'s self,
+        group: &'s str,
+    ) -> impl Iterator<Item = (String, DatacenterId, Unit<'s>)> {
         let targets = self.settings.targets.iter().flat_map(|it| {
             it.targets.iter().map(move |target| (it.datacenter, Unit::Target(target)))
         });
-        let zones = self.settings.zones.iter().flat_map(|it| {
-            it.names.iter().map(move |name| (it.datacenter, Unit::Zone(name)))
-        });
-        targets.chain(zones).map(move |(datacenter, unit)| (format!("{group}/{unit}"), datacenter, unit))
+        let zones = self
+            .settings
+            .zones
+            .iter()
+            .flat_map(|it| it.names.iter().map(move |name| (it.datacenter, Unit::Zone(name))));
+        targets
+            .chain(zones)
+            .map(move |(datacenter, unit)| (format!("{group}/{unit}"), datacenter, unit))
     }
 
     /// What is registered in a group. What only drains is not.
     async fn registered(&self, group: &str) -> Result<Vec<Found>, ControlError> {
-        let answer = self.client().await.describe_target_health().target_group_arn(group).send().await;
+        let answer =
+            self.client().await.describe_target_health().target_group_arn(group).send().await;
         let answer =
             answer.map_err(|error| failed("elasticloadbalancing:DescribeTargetHealth", &error))?;
         let all = answer.target_health_descriptions.unwrap_or_default();
@@ -252,7 +258,9 @@ impl Elb {
             let targets = targets.iter().map(|it| quoted(&it.for_a_shell())).collect::<Vec<_>>();
             let group = quoted(group);
             let targets = targets.join(" ");
-            self.command(&format!("register-targets --target-group-arn {group} --targets {targets}"))
+            self.command(&format!(
+                "register-targets --target-group-arn {group} --targets {targets}"
+            ))
         });
         lines.collect()
     }
@@ -293,7 +301,8 @@ fn part(datacenter: DatacenterId, unit: &Unit, found: &[Found]) -> PartState {
 /// A target of an answer; `None` if it is not registered any more.
 fn found(told: &TargetHealthDescription) -> Option<Found> {
     let (target, health) = (told.target.as_ref()?, told.target_health.as_ref());
-    let (state, reason) = (health.and_then(|it| it.state.as_ref()), health.and_then(|it| it.reason.as_ref()));
+    let (state, reason) =
+        (health.and_then(|it| it.state.as_ref()), health.and_then(|it| it.reason.as_ref()));
     let is_gone = state == Some(&Health::Draining)
         || (state == Some(&Health::Unused) && reason == Some(&Reason::NotRegistered));
     if is_gone {
@@ -373,7 +382,12 @@ mod tests {
             target("10.1.0.4", Some(8080), Some("all"), None),
             target("2001:db8::4", Some(443), Some("eu-west-1a"), Some("0xa1b2c3d4e5f65890")),
             target("i-0abc", Some(80), None, None),
-            target("arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/a/0f", Some(80), None, None),
+            target(
+                "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/a/0f",
+                Some(80),
+                None,
+                None,
+            ),
         ];
         let told = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(read(&told).collect::<Vec<_>>(), all);

@@ -10,9 +10,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 
 use super::{Elb, NONE, SUBNET, open, unknown};
-use crate::model::{
-    ControlState, CutCall, CutOrder, DatacenterId, PartState, Passage,
-};
+use crate::model::{ControlState, CutCall, CutOrder, DatacenterId, PartState, Passage};
 use crate::traffic::aws::failed::failed;
 use crate::traffic::aws::quoted;
 use crate::traffic::{ControlError, Survivors};

@@ -17,7 +17,6 @@ use aws_sdk_fis::types::{
     Experiment, ExperimentActionStatus as ActionStatus, ExperimentStatus as Status,
 };
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
 use super::failed::failed;
 use super::{Session, all_of, quoted};
@@ -35,6 +34,8 @@ const NONE: &str = "none";
 const OURS: &str = "firedrill";
 /// An API that is asked by few, with a limit on calls.
 const PAUSE: Duration = Duration::from_secs(1);
+/// An experiment that never was.
+const NO_EXPERIMENT: &str = "EXP000000000000000";
 /// The action that does nothing.
 const WAIT: &str = "aws:fis:wait";
 
@@ -94,6 +95,21 @@ impl Fis {
         })
     }
 
+    /// Whether an experiment could be followed, asked of one that never was.
+    async fn may_follow(&self) -> Result<(), ControlError> {
+        let answer = self.client().await.get_experiment().id(NO_EXPERIMENT).send().await;
+        match answer {
+            Err(error)
+                if !error
+                    .as_service_error()
+                    .is_some_and(|it| it.is_resource_not_found_exception()) =>
+            {
+                Err(failed("fis:GetExperiment", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The experiments of a template that have not ended.
     async fn under_way(&self, template: &str) -> Result<Vec<Experiment>, ControlError> {
         let mut ids: Vec<String> =
@@ -124,27 +140,32 @@ impl Fis {
         Ok(experiments)
     }
 
-    async fn start(&self, template: &str, deadline: Instant) -> Result<(), ControlError> {
+    /// Starts an experiment, if none of ours is under way: its id.
+    async fn start(&self, template: &str) -> Result<String, ControlError> {
         let under_way = self.under_way(template).await?;
         if let Some(other) = under_way.iter().find(|it| !is_ours(it)) {
             return Err(runs_already(template, other));
         }
-        let id = match under_way.into_iter().find_map(|it| it.id) {
-            Some(id) => id,
-            None => self.start_one(template).await?,
-        };
+        match under_way.into_iter().find_map(|it| it.id) {
+            Some(id) => Ok(id),
+            None => self.start_one(template).await,
+        }
+    }
+
+    /// Waits until an experiment is past its beginning.
+    async fn has_begun(&self, template: &str, id: &str) -> Result<(), ControlError> {
         loop {
-            let experiment = self.experiment(&id).await?;
-            let is_early = matches!(status(&experiment), Some(Status::Pending | Status::Initiating));
-            if has_ended(status(&experiment)) {
-                self.asked().remove(template);
+            let experiment = self.experiment(id).await?;
+            let status = status(&experiment);
+            if has_ended(status) {
+                let how = how_it_is(&experiment);
                 return Err(ControlError {
-                    what: format!("the experiment {id} of {template} ended at once: {}", how_it_is(&experiment)),
+                    what: format!("the experiment {id} of {template} ended at once: {how}"),
                     hint: "see the role of the template, and whether its targets are there: `aws fis get-experiment`"
                         .to_owned(),
                 });
             }
-            if !is_early || Instant::now() >= deadline {
+            if !matches!(status, Some(Status::Pending | Status::Initiating)) {
                 return Ok(());
             }
             tokio::time::sleep(self.pause).await;
@@ -154,7 +175,10 @@ impl Fis {
     async fn start_one(&self, template: &str) -> Result<String, ControlError> {
         let token = {
             let mut asked = self.asked();
-            let fresh = || Asked { token: format!("firedrill-{:032x}", fastrand::u128(..)), id: None };
+            // That of a start that was answered belongs to an experiment that is over.
+            asked.retain(|it, asked| it != template || asked.id.is_none());
+            let fresh =
+                || Asked { token: format!("firedrill-{:032x}", fastrand::u128(..)), id: None };
             asked.entry(template.to_owned()).or_insert_with(fresh).token.clone()
         };
         let call = self.client().await.start_experiment().experiment_template_id(template);
@@ -169,8 +193,8 @@ impl Fis {
         Ok(id)
     }
 
-    /// Stops ours, or whatever runs if none is: it was decided then that it has to.
-    async fn stop(&self, template: &str, deadline: Instant) -> Result<(), ControlError> {
+    /// Stops ours, or whatever runs if none is: it was decided then that it has to. The ids of those that have to end.
+    async fn stop(&self, template: &str) -> Result<Vec<String>, ControlError> {
         let mut under_way = self.under_way(template).await?;
         if under_way.iter().any(is_ours) {
             under_way.retain(is_ours);
@@ -182,22 +206,19 @@ impl Fis {
                 self.stop_one(id).await?;
             }
         }
-        for id in under_way.into_iter().filter_map(|it| it.id) {
-            loop {
-                let experiment = self.experiment(&id).await?;
-                if has_ended(status(&experiment)) {
-                    break;
-                }
-                if Instant::now() >= deadline {
-                    return Err(ControlError {
-                        what: format!("the experiment {id} of {template} is still {}", how_it_is(&experiment)),
-                        hint: "FIS undoes what its actions did before it ends: wait for it".to_owned(),
-                    });
-                }
-                tokio::time::sleep(self.pause).await;
+        // One whose start was never answered is stopped by now, if it was in a list.
+        self.asked().retain(|it, asked| it != template || asked.id.is_some());
+        Ok(under_way.into_iter().filter_map(|it| it.id).collect())
+    }
+
+    /// Waits until all of `left` have ended, which are taken from it one by one.
+    async fn have_ended(&self, left: &mut Vec<String>) -> Result<(), ControlError> {
+        while let Some(id) = left.last() {
+            match has_ended(status(&self.experiment(id).await?)) {
+                true => drop(left.pop()),
+                false => tokio::time::sleep(self.pause).await,
             }
         }
-        self.asked().remove(template);
         Ok(())
     }
 
@@ -218,11 +239,6 @@ impl Fis {
             what: format!("`{part}` is none of the parts of this control"),
             hint: "see whether the journal was changed by hand".to_owned(),
         })
-    }
-
-    /// By when a call has to be done that may have begun some time ago.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.reach.timeout
     }
 
     /// `aws fis …`, as a person types it.
@@ -260,7 +276,9 @@ fn runs_already(template: &str, experiment: &Experiment) -> ControlError {
     let id = experiment.id.as_deref().unwrap_or_default();
     ControlError {
         what: format!("the template {template} runs already: {id} is {}", how_it_is(experiment)),
-        hint: format!("wait until it ends, or stop it if it is a left-over: `aws fis stop-experiment --id {id}`"),
+        hint: format!(
+            "wait until it ends, or stop it if it is a left-over: `aws fis stop-experiment --id {id}`"
+        ),
     }
 }
 
@@ -313,6 +331,7 @@ impl TrafficControl for Fis {
             let under_way = self.under_way(id).await?;
             failures.extend(under_way.first().map(|it| runs_already(id, it)));
         }
+        failures.extend(self.may_follow().await.err());
         all_of("AWS FIS", failures)
     }
 
@@ -326,13 +345,26 @@ impl TrafficControl for Fis {
     }
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
-        let (deadline, mut failures) = (self.deadline(), Vec::new());
+        let (mut failures, mut started) = (Vec::new(), Vec::new());
         for name in open(&snapshot.cuttable(order)) {
-            failures.extend(match self.template(name) {
-                Ok(template) => self.start(&template.id, deadline).await.err(),
-                Err(failure) => Some(failure),
-            });
+            match self.template(name) {
+                Ok(template) => match self.start(&template.id).await {
+                    Ok(id) => started.push((&template.id, id)),
+                    Err(failure) => failures.push(failure),
+                },
+                Err(failure) => failures.push(failure),
+            }
         }
+        let begun = async {
+            let mut failures = Vec::new();
+            for (template, id) in &started {
+                failures.extend(self.has_begun(template, id).await.err());
+            }
+            failures
+        };
+        // What has not begun by then is looked at by whoever reads the state.
+        let begun = tokio::time::timeout(self.settings.reach.timeout, begun).await;
+        failures.extend(begun.unwrap_or_default());
         all_of("not cut", failures)
     }
 
@@ -356,12 +388,23 @@ impl TrafficControl for Fis {
 
     /// Goes on after a refusal, so that one template that is gone keeps no other cut.
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
-        let (deadline, mut failures) = (self.deadline(), Vec::new());
+        let (mut failures, mut left) = (Vec::new(), Vec::new());
         for name in open(snapshot) {
-            failures.extend(match self.template(name) {
-                Ok(template) => self.stop(&template.id, deadline).await.err(),
-                Err(failure) => Some(failure),
-            });
+            match self.template(name) {
+                Ok(template) => match self.stop(&template.id).await {
+                    Ok(ids) => left.extend(ids),
+                    Err(failure) => failures.push(failure),
+                },
+                Err(failure) => failures.push(failure),
+            }
+        }
+        let ended = self.have_ended(&mut left);
+        match tokio::time::timeout(self.settings.reach.timeout, ended).await {
+            Ok(ended) => failures.extend(ended.err()),
+            Err(_) => failures.push(ControlError {
+                what: format!("FIS has not ended {} yet", left.join(", ")),
+                hint: "it undoes first what the actions did: wait for it".to_owned(),
+            }),
         }
         all_of("not put back", failures)
     }

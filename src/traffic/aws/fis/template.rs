@@ -116,7 +116,8 @@ mod tests {
         let net = |length, after: &[&str]| {
             action("aws:network:disrupt-connectivity", &[("duration", length)], after)
         };
-        let row = || vec![("b", net("PT5M", &["a"])), ("a", net("PT10M", &[])), ("c", net("PT12M", &[]))];
+        let row =
+            || vec![("b", net("PT5M", &["a"])), ("a", net("PT10M", &[])), ("c", net("PT12M", &[]))];
         assert_eq!(said(row(), 15 * 60), None);
         let error = said(row(), 16 * 60).unwrap();
         assert!(error.contains("after 15 min") && error.contains("cut for 16 min"), "{error}");
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_does_not_come_back_is_refused() {
-        let stop = |parameters: &[(&str, &str)]| vec![("s", action(STOP_INSTANCES, parameters, &[]))];
+        let stop =
+            |parameters: &[(&str, &str)]| vec![("s", action(STOP_INSTANCES, parameters, &[]))];
         assert_eq!(said(stop(&[("startInstancesAfterDuration", "PT20M")]), 600), None);
         let error = said(stop(&[]), 600).unwrap();
         assert!(error.contains("the action s of the template EXT1 stops instances"), "{error}");
