@@ -194,7 +194,7 @@ fn cohort(
     let look_up = fields.get("look_up").and_then(|value| look_up(reader, value));
     let required = fields.get("required").and_then(|value| reader.flag(value));
     let promised = fields.get("promises").and_then(|value| service::promises(reader, value));
-    let name = reader.whole_name(&format!("{}.{cohort}", base.name), entry.at)?;
+    let name = reader.proper_name(&format!("{}.{cohort}", base.name), entry.at)?.value;
     let (promises, budgets) = promised.unwrap_or((base.promises, at.budgets));
     let spec = ProbeSpec {
         name,

@@ -386,12 +386,8 @@ impl<'a> Reader<'a> {
         Some(name)
     }
 
-    /// A name made of others, which stand at `span`.
-    pub fn whole_name(&mut self, name: &str, span: Span) -> Option<Name> {
-        self.proper_name(name, span).map(|at| at.value)
-    }
-
-    fn proper_name(&mut self, name: &str, span: Span) -> Option<At<Name>> {
+    /// The name `name`, which stands at `span` or is made of what does.
+    pub fn proper_name(&mut self, name: &str, span: Span) -> Option<At<Name>> {
         const LONGEST: usize = 64;
         let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         let begins = name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);

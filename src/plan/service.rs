@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{
-    DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, Service, Stand,
+    DatacenterId, LossBudget, Name, ProbeKind, ProbeSpec, Promises, ServedBySource, Service, Stand,
 };
 
 use super::dns;
@@ -220,11 +220,8 @@ fn probe(
     let look_up = fields.get("look_up").and_then(|value| dns::look_up(reader, value));
     let source = fields.get("served_by");
     let served_by = source.and_then(|value| served_by::source(reader, value, datacenters));
-    if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source)
-        && matches!(served_by, Some(ref source) if !matches!(source, crate::model::ServedBySource::Peer(_)))
-    {
-        let what = "a `tcp` probe sees neither headers nor JSON";
-        reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
+    if let (Some(ProbeKind::Tcp(_)), Some(value)) = (&kind, source) {
+        seen_by_tcp(reader, value, served_by.as_ref());
     }
     if let Some(ProbeKind::Ledger(ledger)) = &kind {
         ledger::fits(reader, ledger, &fields, served_by.as_ref());
@@ -260,6 +257,15 @@ fn probe(
     pace(reader, &spec, &places);
     dns::fits(reader, &spec, Value::of(entry));
     Some((spec, places))
+}
+
+/// Reports a `served_by` that a `tcp` probe cannot read.
+fn seen_by_tcp(reader: &mut Reader, value: Value, served_by: Option<&ServedBySource>) {
+    use ServedBySource::{Header, Json};
+    if matches!(served_by, Some(Header { .. } | Json { .. })) {
+        let what = "a `tcp` probe sees neither headers nor JSON";
+        reader.findings.error("impossible", value.at, what, "write `served_by: { peer: … }`");
+    }
 }
 
 /// Checks the durations of a probe against each other.

@@ -20,7 +20,7 @@ pub(super) struct Names {
     host: String,
     connector: Arc<dyn Connector>,
     /// Where the DNS is asked by the probe itself: only there answers say how long they are good for.
-    own: Option<Own>,
+    own: Option<Box<Own>>,
 }
 
 /// Questions of one's own, and the answer that is kept.
@@ -59,7 +59,7 @@ impl Names {
         let client = Client::prepare(servers, how, timeout, Arc::clone(&self.connector))?;
         let (cache, kept) = (look_up.cache, Mutex::default());
         let own = Own { client, name, cache, clock: Clock::start(), kept };
-        Ok(Names { own: Some(own), ..self })
+        Ok(Names { own: Some(Box::new(own)), ..self })
     }
 
     /// The addresses, in the order in which they are to be tried.

@@ -20,7 +20,7 @@ fn each_cohort_says_which_clients_it_is_of_and_when_it_recovered() {
         "never failed, to within 124 ms; bad: ",
         "cohort ttl; DNS answers kept for their TTL; DNS of 10.0.0.53:53; recovered after 1.98 s to 2.08 s; \
          last led to what was cut 1.98 s after the cut; bad: ",
-        "cohort stale; DNS answers kept for 300 s, whatever their TTL; DNS of 10.0.0.53:53; not recovered after \
+        "cohort stale; DNS answers kept for 5 min, whatever their TTL; DNS of 10.0.0.53:53; not recovered after \
          8.997 s; last led to what was cut 9 s after the cut; bad: ",
         "every name looked up anew; every address asked; DNS of 10.0.0.53:53; bad: ",
     ];
