@@ -165,6 +165,12 @@ fn read_back(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Op
             reader.findings.error("impossible", by.at, what, hint);
             return None;
         }
+        ServedBySource::Answer { .. } => {
+            let what = "`answer` is for probes of DNS, and this is asked over HTTP";
+            let hint = "use `header` or `json`, which the datacenter itself sets";
+            reader.findings.error("impossible", by.at, what, hint);
+            return None;
+        }
     };
     let values = values.0.into_iter();
     let values =
