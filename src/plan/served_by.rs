@@ -118,7 +118,8 @@ pub(super) fn networks(
     (reader.findings.errors() == before).then_some(peers)
 }
 
-fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
+/// Reads a network, or one address.
+pub(super) fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
     let text = reader.shown(value, "a network such as `10.1.0.0/16`")?;
     let single = || text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
     let network = text.parse::<IpNet>().ok().or_else(single);

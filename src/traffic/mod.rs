@@ -11,6 +11,7 @@ pub mod gcp;
 pub mod haproxy;
 pub mod kubernetes;
 mod log;
+pub mod nftables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -152,6 +153,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Lab | Provider::Proxy(_) => None,
         Provider::Haproxy(_) => Some(Arc::new(haproxy::Haproxy::new(spec)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
+        Provider::Nftables(settings) => Some(Arc::new(nftables::Nftables::new(spec, settings))),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),
         Provider::Gcp(_) => Some(Arc::new(gcp::Gcp::new(spec)?)),

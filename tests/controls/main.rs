@@ -15,5 +15,8 @@ mod haproxy;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
+mod netns;
+mod nftables;
+mod nftables_ssh;
 mod rest;
 mod world;

@@ -9,6 +9,7 @@ mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod nftables;
 mod proxy;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ pub use exec::*;
 pub use gcp::*;
 pub use haproxy::*;
 pub use kubernetes::*;
+pub use nftables::*;
 pub use proxy::*;
 
 /// The providers and their settings.
@@ -42,6 +44,8 @@ pub enum Provider {
     Haproxy(HaproxySettings),
     /// A Caddy, through its admin API.
     Caddy(CaddySettings),
+    /// Rules of nftables on hosts of one's own.
+    Nftables(NftablesSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// Endpoints of an Azure Traffic Manager profile.
@@ -164,6 +168,7 @@ impl Provider {
             Provider::Proxy(settings) => settings,
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
+            Provider::Nftables(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::Azure(settings) => settings,
             Provider::Gcp(settings) => settings,
@@ -179,6 +184,7 @@ impl Provider {
             Provider::Proxy(settings) => Some(settings),
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
+            Provider::Nftables(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),
             Provider::Gcp(settings) => Some(settings),

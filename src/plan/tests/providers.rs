@@ -37,6 +37,24 @@ fn caddy() {
 }
 
 #[test]
+fn nftables() {
+    refused(
+        "nftables",
+        &[
+            "{}",
+            "{ networks: {}, ports: [], hosts: [] }",
+            "{ networks: { east: [], west: [0.0.0.0/0, \"::/0\"] } }",
+            "{ networks: { east: [127.0.0.1, 0.0.0.0/1, \"fe80::/64\", ten], west: [224.0.0.1, \"::ffff:10.0.0.1\"] } }",
+            "{ networks: { east: [10.1.0.0/16, 10.1.2.0/24], west: [10.0.0.0/8], north: 10.9.0.1 } }",
+            "{ networks: { east: 10.1.0.0/16 }, ports: [0, 70000, 9-8, http, 80, 8-80] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: [{ ssh: \"-oProxyCommand=x\" }, { ssh: \"a b\", netns: ../x }, { ssh: a, sudo: maybe }, {}, {}] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: local, expires_in: 9s, timeout: 0s }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: { ssh: \"ssh://-x\", user: a }, expires_in: 10500ms }",
+        ],
+    );
+}
+
+#[test]
 fn exec() {
     refused(
         "exec",

@@ -8,6 +8,7 @@ mod exec;
 mod gcp;
 mod haproxy;
 mod kubernetes;
+mod nftables;
 mod proxy;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use self::exec::exec;
 use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::kubernetes::kubernetes;
+use self::nftables::nftables;
 use self::proxy::{Listens, proxy};
 
 const PROVIDERS: &[&str] = &[
@@ -33,6 +35,7 @@ const PROVIDERS: &[&str] = &[
     "proxy",
     "haproxy",
     "caddy",
+    "nftables",
     "exec",
     "azure",
     "gcp",
@@ -83,6 +86,7 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
+        "nftables" => nftables(reader, chosen, datacenters).map(Provider::Nftables),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
