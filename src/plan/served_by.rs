@@ -124,6 +124,7 @@ pub(super) fn networks(
     (reader.findings.errors() == before).then_some(peers)
 }
 
+/// Reads a network, or one address.
 pub(super) fn network(reader: &mut Reader, value: Value) -> Option<IpNet> {
     let text = reader.shown(value, "a network such as `10.1.0.0/16`")?;
     let single = || text.parse::<std::net::IpAddr>().map(IpNet::from).ok();

@@ -18,6 +18,7 @@ pub mod kubernetes;
 mod log;
 pub mod toxiproxy;
 pub mod powerdns;
+pub mod nftables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -176,6 +177,7 @@ pub fn reach(spec: &ControlSpec) -> Result<Option<Arc<dyn TrafficControl>>, Cont
         Provider::Http(settings) => Some(Arc::new(http::Http::new(spec, settings)?)),
         Provider::Exec(settings) => Some(Arc::new(exec::Exec::new(spec, settings)?)),
         Provider::File(settings) => Some(Arc::new(file::File::new(spec, settings)?)),
+        Provider::Nftables(settings) => Some(Arc::new(nftables::Nftables::new(spec, settings))),
         Provider::Caddy(settings) => Some(Arc::new(caddy::Caddy::new(spec, settings)?)),
         Provider::Cloudflare(_) => Some(Arc::new(cloudflare::Cloudflare::new(spec)?)),
         Provider::Azure(_) => Some(Arc::new(azure::Azure::new(spec)?)),

@@ -229,7 +229,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["plan"]),
     ("strsim", &["plan", "traffic"]),
     ("wildmatch", &["traffic", "probe"]),
-    ("ipnet", &["model", "plan", "probe"]),
+    ("ipnet", &["model", "plan", "probe", "traffic"]),
     // Time stamps in records; the plan reads durations with it; time zones of a drill's windows.
     // In traffic: the dates in which a provider says when to come again.
     ("jiff", &["model", "plan", "measure", "journal", "past", "drill", "notify", "traffic", "cli"]),

@@ -18,6 +18,7 @@ mod haproxy;
 mod http;
 mod kubernetes;
 mod powerdns;
+mod nftables;
 mod proxy;
 mod toxiproxy;
 
@@ -47,6 +48,7 @@ pub use haproxy::*;
 pub use http::*;
 pub use kubernetes::*;
 pub use powerdns::*;
+pub use nftables::*;
 pub use proxy::*;
 pub use toxiproxy::*;
 
@@ -68,6 +70,8 @@ pub enum Provider {
     Cloudflare(CloudflareSettings),
     /// Requests of one's own to any API.
     Http(HttpSettings),
+    /// Rules of nftables on hosts of one's own.
+    Nftables(NftablesSettings),
     /// Commands of one's own.
     Exec(ExecSettings),
     /// A server that is steered by a file.
@@ -208,6 +212,7 @@ impl Provider {
             Provider::Caddy(settings) => settings,
             Provider::Cloudflare(settings) => settings,
             Provider::Http(settings) => settings,
+            Provider::Nftables(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::File(settings) => settings,
             Provider::Azure(settings) => settings,
@@ -232,6 +237,7 @@ impl Provider {
             Provider::Caddy(settings) => Some(settings),
             Provider::Cloudflare(settings) => Some(settings),
             Provider::Http(settings) => Some(settings),
+            Provider::Nftables(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::File(settings) => Some(settings),
             Provider::Azure(settings) => Some(settings),

@@ -56,6 +56,19 @@ fn cloudflare() {
             "{ account: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: [a b, \"/o\", p/], north: x }, token: v1.0123456789abcdef }",
             "{ account: \"${env:TOKEN}\", records: { east: a.b/A/1.2.3.4 }, endpoint: x, timeout: 0s }",
             "{ zone: 1, records: {}, pools: {} }",
+fn nftables() {
+    refused(
+        "nftables",
+        &[
+            "{}",
+            "{ networks: {}, ports: [], hosts: [] }",
+            "{ networks: { east: [], west: [0.0.0.0/0, \"::/0\"] } }",
+            "{ networks: { east: [127.0.0.1, 0.0.0.0/1, \"fe80::/64\", ten], west: [224.0.0.1, \"::ffff:10.0.0.1\"] } }",
+            "{ networks: { east: [10.1.0.0/16, 10.1.2.0/24], west: [10.0.0.0/8], north: 10.9.0.1 } }",
+            "{ networks: { east: 10.1.0.0/16 }, ports: [0, 70000, 9-8, http, 80, 8-80] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: [{ ssh: \"-oProxyCommand=x\" }, { ssh: \"a b\", netns: ../x }, { ssh: a, sudo: maybe }, {}, {}] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: local, expires_in: 9s, timeout: 0s }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: { ssh: \"ssh://-x\", user: a }, expires_in: 10500ms }",
         ],
     );
 }

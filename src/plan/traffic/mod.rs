@@ -17,6 +17,7 @@ mod haproxy;
 mod http;
 mod kubernetes;
 mod powerdns;
+mod nftables;
 mod proxy;
 mod toxiproxy;
 
@@ -45,6 +46,7 @@ use self::haproxy::haproxy;
 use self::http::http;
 use self::kubernetes::kubernetes;
 use self::powerdns::powerdns;
+use self::nftables::nftables;
 use self::proxy::{Listens, proxy};
 use self::toxiproxy::toxiproxy;
 
@@ -55,6 +57,7 @@ const PROVIDERS: &[&str] = &[
     "haproxy",
     "caddy",
     "cloudflare",
+    "nftables",
     "exec",
     "file",
     "http",
@@ -130,6 +133,7 @@ fn provider(
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "file" => file(reader, chosen, datacenters).map(Provider::File),
         "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),
+        "nftables" => nftables(reader, chosen, datacenters).map(Provider::Nftables),
         "azure" => azure(reader, chosen, datacenters).map(Provider::Azure),
         "gcp" => gcp(reader, chosen, datacenters).map(Provider::Gcp),
         "powerdns" => powerdns(reader, chosen, datacenters).map(Provider::Powerdns),

@@ -51,6 +51,21 @@ pub fn every_provider() -> Vec<RunRecord> {
             datacenter: DatacenterId(0),
             patterns: vec!["east-*".into()],
         }],
+    let mut nftables = passed();
+    nftables.controls[0].provider = Provider::Nftables(NftablesSettings {
+        networks: vec![NftablesNetworks {
+            datacenter: DatacenterId(0),
+            name: "east".into(),
+            networks: vec!["10.1.0.0/16".parse().unwrap()],
+        }],
+        ports: vec![NftablesPorts { first: 443, last: 443 }],
+        hosts: vec![NftablesHost {
+            ssh: Some("ops@gw1.example".into()),
+            netns: Some("edge".into()),
+            sudo: true,
+        }],
+        ssh_config: Some("/etc/firedrill/ssh".into()),
+        expires_in: ms(120_000),
         timeout: ms(5000),
     });
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
@@ -189,6 +204,7 @@ fn http() -> RunRecord {
     record
     let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
     [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
+    [proxy, caddy, nftables, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
 }
 
 /// Those of providers in the cloud.
