@@ -68,12 +68,12 @@ const EDITS: &str =
 
 fn edits(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Option<Vec<FileEdit>> {
     let items = reader.list(value, "a list of pieces of the file");
-    if items.is_empty() {
+    if reader.is_empty_list(value) {
         let what = "`replace` names no piece of the file";
         reader.findings.error("missing-key", value.at, what, format!("write {EDITS}"));
     }
     let (mut edits, mut taken) = (Vec::new(), HashSet::new());
-    let mut complete = true;
+    let mut complete = !items.is_empty();
     for item in items {
         let edit = edit(reader, item, datacenters, &mut taken);
         complete &= edit.is_some();

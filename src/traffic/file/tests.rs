@@ -1,7 +1,14 @@
 //! Pieces of text, without a server.
 
+use std::time::Duration;
+
+use super::File;
 use super::edits::{Stands, changed, doubt, stands};
-use crate::model::{DatacenterId, FileEdit};
+use crate::model::{
+    ControlSpec, DatacenterId, FileEdit, FileRead, FileReload, FileServedBy, FileSettings, Part,
+    Provider, Text,
+};
+use crate::traffic::TrafficControl;
 
 fn edit(find: &str, with: &str) -> FileEdit {
     FileEdit { datacenter: DatacenterId(0), find: find.to_owned(), with: with.to_owned() }
@@ -65,4 +72,56 @@ fn pieces_that_could_be_taken_for_each_other_are_doubted() {
     // What is written brings a second one to be found.
     let behind = [edit("x", "#"), edit("y", "z")];
     assert!(doubt(b"x y", &behind, &[&behind[0]]).is_some());
+}
+
+/// A control whose every text holds a secret, with `home` as its directory.
+fn secretive(home: &std::path::Path) -> File {
+    let text = |before: &str, value: &str, behind: &str| {
+        let secret = Part::Secret { name: "HIDDEN".into(), value: value.to_owned() };
+        Text::new(vec![Part::Plain(before.into()), secret, Part::Plain(behind.into())])
+    };
+    let home = home.to_str().unwrap();
+    let settings = FileSettings {
+        path: text(&format!("{home}/"), "hunter2", ".conf"),
+        replace: vec![edit("open", "cut")],
+        test: vec!["sh".into(), "-c".into(), "echo in $0 >&2; exit 1".into(), "{file}".into()],
+        reload: FileReload::Command(vec!["false".into(), text("", "hunter2", "")]),
+        read: FileRead {
+            urls: vec![text("http://hunter-", "hunter2", ".invalid/")],
+            times: 1,
+            timeout: Duration::from_secs(5),
+            by: FileServedBy::Header("x-datacenter".into()),
+            values: Vec::new(),
+        },
+        modes: Vec::new(),
+        dir: text(&format!("{home}/"), "", ""),
+        datacenters: vec!["east".into()],
+        timeout: Duration::from_secs(5),
+    };
+    let provider = Provider::File(settings.clone());
+    File::new(&ControlSpec { name: "edge".into(), provider }, &settings).unwrap()
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_error_and_in_nothing_that_is_noted() {
+    let home = tempfile::tempdir().unwrap();
+    let control = secretive(home.path());
+    let mut said = format!("{control:?}");
+    said += &control.preflight().await.unwrap_err().to_string();
+    let file = home.path().join("hunter2.conf");
+    std::fs::write(&file, "open\n").unwrap();
+    said += &control.preflight().await.unwrap_err().to_string();
+    let snapshot = control.inspect().await.unwrap();
+    let order = crate::model::CutOrder::of(DatacenterId(0), crate::model::Mode::Drain);
+    said += &control.cut(&order, &snapshot).await.unwrap_err().to_string();
+    said += &control.restore(&snapshot).await.unwrap_err().to_string();
+    // Cut by hand, so that who serves is asked for.
+    std::fs::write(&file, "cut\n").unwrap();
+    control.inspect().await.unwrap();
+    said += &format!("{:?}", control.exchanges());
+    said += &format!("{:?} {:?}", control.calls(&order, &snapshot), control.by_hand(&snapshot));
+    assert!(!said.contains("hunter2"), "{said}");
+    for part in ["${env:HIDDEN}", "would not take the new file", "no answer 1"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
