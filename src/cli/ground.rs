@@ -4,8 +4,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::state::{self, Found, Journals, State};
 use super::StateArgs;
+use super::state::{self, Found, Journals, State};
 use crate::journal::{self, Aside, Journal};
 use crate::lease::Lease;
 use crate::model::{Guardrail, GuardrailCheck, Name, Part, Plan, Provider, Text, Why};
@@ -154,4 +154,3 @@ fn absolute(plan: &mut Plan) {
         }
     }
 }
-

@@ -23,9 +23,7 @@ use super::whole::{self, Kind};
 use super::{Exit, StateArgs, VarArgs, environment, input, seal, state};
 use crate::archive;
 use crate::drill::{Charge, closed_now, conduct, not_started};
-use crate::model::{
-    DrillEvent, Plan, PlanFile, RunRecord, SampleNames, Sampled, Verdict, Why,
-};
+use crate::model::{DrillEvent, Plan, PlanFile, RunRecord, SampleNames, Sampled, Verdict, Why};
 use crate::report;
 use crate::screen::{Mode, Screen, ScreenKind, Style};
 

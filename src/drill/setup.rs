@@ -160,7 +160,10 @@ pub(super) async fn unless_stopped<T>(
 }
 
 /// The controls that the plan cuts through, in its order.
-pub(super) async fn controls(plan: &Plan, lab: Option<&Lab>) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
+pub(super) async fn controls(
+    plan: &Plan,
+    lab: Option<&Lab>,
+) -> Result<Vec<Arc<dyn TrafficControl>>, Why> {
     let mut controls = Vec::new();
     for spec in plan.cut_through() {
         let control = control(spec, lab)

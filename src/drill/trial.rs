@@ -1,6 +1,5 @@
 //! A test of a plan's controls: what it needs, and the book that it is kept in.
 
-
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -9,7 +8,7 @@ use super::setup::{Charge, connector, controls, may_not_begin, unless_stopped};
 use super::{Drill, Guards, Probing};
 use crate::clock::Clock;
 use crate::model::{
-    ContractEvent, ContractRecord, ControlCall, ControlSpec, RuleEnd, Name, Offset, Plan, Rule,
+    ContractEvent, ContractRecord, ControlCall, ControlSpec, Name, Offset, Plan, Rule, RuleEnd,
     RuleRecord, Sampled, TestedControl, Verdict, Why,
 };
 use crate::restore::Reached;
@@ -136,6 +135,12 @@ impl Book {
             rules.push((control.clone(), record.clone()));
         }
         (self.tell)(&ContractEvent::Ended { control: control.clone(), record });
+    }
+
+    /// Whether any control was cut.
+    pub fn has_cut(&self) -> bool {
+        let mut all = self.rules.iter().flatten();
+        all.any(|(_, record)| record.rule == Rule::Cut && record.kept != RuleEnd::Refused)
     }
 
     /// The rules that were broken.

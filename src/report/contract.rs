@@ -68,7 +68,10 @@ fn evidence(record: &RuleRecord) -> Vec<String> {
     let more = lines.len().saturating_sub(CALLS);
     if more > 0 {
         lines.drain(..more);
-        lines.insert(0, format!("{} before that, in the record", plural(more as u64, "call", "calls")));
+        lines.insert(
+            0,
+            format!("{} before that, in the record", plural(more as u64, "call", "calls")),
+        );
     }
     lines
 }

@@ -167,7 +167,10 @@ async fn by_hand(at: &str, method: &str, path: &str, body: &Value) -> String {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.split(' ').nth(1).is_some_and(|it| it.starts_with('2')), "{method} {path}: {answer}");
+    assert!(
+        answer.split(' ').nth(1).is_some_and(|it| it.starts_with('2')),
+        "{method} {path}: {answer}"
+    );
     answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned()
 }
 
@@ -257,7 +260,8 @@ impl PowerDns {
         let (host, dns) = own_address();
         let api = format!("{host}:{}", dns + 1);
         let schema = std::fs::File::open(SCHEMA).expect("apt-get install pdns-backend-sqlite3");
-        let made = Command::new("sqlite3").arg(directory.path().join("zones")).stdin(schema).status();
+        let made =
+            Command::new("sqlite3").arg(directory.path().join("zones")).stdin(schema).status();
         assert!(made.expect("apt-get install sqlite3").success());
         let config = format!(
             "launch=gsqlite3\ngsqlite3-database={home}/zones\nlocal-address={host}\nlocal-port={dns}\n\
@@ -274,10 +278,9 @@ impl PowerDns {
             .spawn()
             .expect("pdns_server is installed: apt-get install pdns-server");
         let world = PowerDns { directory, process, host, dns, api };
-        within_bounds("PowerDNS listens", async || TcpStream::connect(&world.api).await.is_ok()).await;
-        let set = |name: &str, to: &str| {
-            json!({ "name": name, "type": "A", "ttl": 7, "records": [{ "content": to, "disabled": false }] })
-        };
+        within_bounds("PowerDNS listens", async || TcpStream::connect(&world.api).await.is_ok())
+            .await;
+        let set = |name: &str, to: &str| json!({ "name": name, "type": "A", "ttl": 7, "records": [{ "content": to, "disabled": false }] });
         let zone = json!({
             "name": "drill.test.", "kind": "Native", "nameservers": ["ns.drill.test."],
             "rrsets": [set("a.drill.test.", "127.0.1.1"), set("b.drill.test.", "127.0.2.1")],
@@ -315,7 +318,8 @@ impl PowerDns {
     /// What a client is told of a name.
     fn answer(&self, name: &str) -> String {
         let (at, port) = (format!("@{}", self.host), self.dns.to_string());
-        let said = Command::new("dig").args(["+short", "+tries=1", &at, "-p", &port, name]).output();
+        let said =
+            Command::new("dig").args(["+short", "+tries=1", &at, "-p", &port, name]).output();
         String::from_utf8(said.expect("apt-get install dnsutils").stdout).unwrap().trim().to_owned()
     }
 }
@@ -340,7 +344,10 @@ async fn powerdns_keeps_the_contract_and_clients_are_told_so() {
     control.cut(&drain(), &snapshot).await.unwrap();
     let now = control.inspect().await.unwrap();
     assert_eq!(now.parts["a.drill.test."].passage, Passage::Closed);
-    assert_eq!((world.answer("a.drill.test"), world.answer("b.drill.test")), ("".into(), "127.0.2.1".into()));
+    assert_eq!(
+        (world.answer("a.drill.test"), world.answer("b.drill.test")),
+        ("".into(), "127.0.2.1".into())
+    );
     from_the_journal(&control).restore(&snapshot.cuttable(&drain())).await.unwrap();
     assert_eq!(world.answer("a.drill.test"), "127.0.1.1");
     assert_eq!(control.inspect().await.unwrap(), snapshot);
@@ -360,8 +367,12 @@ async fn powerdns_says_no_in_words_and_nothing_is_changed() {
     };
     let expired = wrong(&|it| it.headers[0].1 = "expired".into());
     let error = expired.preflight().await.unwrap_err();
-    assert!(error.what.contains("401 Unauthorized") && error.hint.contains("credentials"), "{error}");
-    let zone = wrong(&|it| it.inspect.call.path = "/zones/nothing.test.?rrset_name={{part}}".into());
+    assert!(
+        error.what.contains("401 Unauthorized") && error.hint.contains("credentials"),
+        "{error}"
+    );
+    let zone =
+        wrong(&|it| it.inspect.call.path = "/zones/nothing.test.?rrset_name={{part}}".into());
     let error = zone.preflight().await.unwrap_err();
     assert!(error.what.contains("the answer is 404"), "{error}");
     let body = wrong(&|it| it.cut.body = Some(r#"{"rrsets": [{"name": "x"}]}"#.into()));

@@ -1,5 +1,9 @@
 //! `firedrill provider-test`: a real HAProxy, and tools that break a rule each. Whatever happens, its traffic comes back or is named.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use firedrill::journal::{Hand, Last, Run};
@@ -113,13 +117,63 @@ fn a_program_gets_every_rule_with_its_calls_in_json() {
 #[test]
 fn nobody_is_cut_off_without_being_asked_nor_without_a_provider() {
     let (home, site) = site();
-    home.run(&["provider-test", "plan.yaml"]).has(2, &["there is no terminal to ask at; give --yes"]);
+    home.run(&["provider-test", "plan.yaml"])
+        .has(2, &["there is no terminal to ask at; give --yes"]);
     let ended = home.run(&["provider-test", "plan.yaml", "--yes", "--control", "lan"]);
     ended.is(2, "", "error: the plan does not cut through lan; it does through wan\n");
     home.file("lab.yaml", texts::lab(&[]));
     let ended = home.run(&["provider-test", "lab.yaml", "--yes"]);
     ended.has(2, &["there is no provider to test; nothing was touched"]);
     home.untouched();
+    assert!(site.is_whole());
+}
+
+/// A runtime API in front of the site's own that takes every restore and loses it, once something was cut and for as long as `forgets`.
+fn forgetful(home: &Home, forgets: &Arc<AtomicBool>) {
+    let listener = UnixListener::bind(home.path("front.sock")).unwrap();
+    let (real, forgets) = (home.path("admin.sock"), forgets.clone());
+    std::thread::spawn(move || {
+        let mut has_cut = false;
+        for mut client in listener.incoming().flatten() {
+            let mut line = String::new();
+            BufReader::new(&client).read_line(&mut line).unwrap();
+            has_cut |= line.contains("state maint");
+            let mut answer = b"\n".to_vec();
+            if !(has_cut && forgets.load(Ordering::SeqCst) && line.contains("state ready")) {
+                let mut stream = UnixStream::connect(&real).unwrap();
+                stream.write_all(line.as_bytes()).unwrap();
+                answer.clear();
+                stream.read_to_end(&mut answer).unwrap();
+            }
+            let _ = client.write_all(&answer);
+        }
+    });
+}
+
+#[test]
+fn what_is_never_restored_is_said_and_put_back_when_that_works_again() {
+    let home = Home::new();
+    let site = Site::start(&home.root());
+    let forgets = Arc::new(AtomicBool::new(true));
+    forgetful(&home, &forgets);
+    let provider = site.provider().replace("admin.sock", "front.sock");
+    home.file("plan.yaml", plan(&provider, site.front(), "5s"));
+    home.run(&["provider-test", "plan.yaml", "--yes"]).has(
+        6,
+        &[
+            "wan: kept: a restore of what was never cut changes nothing: reads as before\n",
+            "wan: BROKEN: a restore is accepted and comes into effect: wan: after 5 s of trying it is not as it \
+             was: app/east-1, app/east-2 differ; see who else steers it\n",
+            "asked set server app/east-1 state ready",
+            "NOT RESTORED  own: reset of east may still be in force.\n",
+            "firedrill restore 2",
+            "socat - UNIX-CONNECT:",
+        ],
+    );
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT"]);
+    assert!(!site.is_whole());
+    forgets.store(false, Ordering::SeqCst);
+    home.run(&["restore"]).has(0, &["wan: restored: read back as it was before the drill"]);
     assert!(site.is_whole());
 }
 
@@ -182,7 +236,8 @@ fn a_signal_in_mid_cut_puts_traffic_back_at_once() {
 #[test]
 fn a_tool_that_keeps_every_rule_is_told_so() {
     let (ended, parts) = test(&[], "20s");
-    ended.has(0, &["wan: kept: a second restore changes nothing: reads as before\n", "PASS  own: "]);
+    ended
+        .has(0, &["wan: kept: a second restore changes nothing: reads as before\n", "PASS  own: "]);
     assert_eq!(parts, WHOLE);
 }
 
@@ -251,7 +306,10 @@ fn a_tool_that_hangs() {
     ended.has(1, &["wan: BROKEN: a second cut changes nothing: ", "did not end within 2 s"]);
     assert_eq!(parts, WHOLE);
     let (ended, parts) = test(&[("  inspect) jq", "  inspect) sleep 100; jq")], "20s");
-    ended.has(3, &["the command `./tool.sh` did not end within 2 s", "NOT STARTED  own: nothing was cut.\n"]);
+    ended.has(
+        3,
+        &["the command `./tool.sh` did not end within 2 s", "NOT STARTED  own: nothing was cut.\n"],
+    );
     assert_eq!(parts, WHOLE);
 }
 

@@ -6,14 +6,14 @@ use std::panic::AssertUnwindSafe;
 use futures_util::future::FutureExt;
 
 use super::super::CALL_LIMIT;
+use super::super::controls::Held;
 use super::super::trial::Book;
 use super::words::{changes, delays, foreign, parts, refusals};
 use super::{Conductor, unwritten};
 use crate::journal::{Hand, Last, Record};
 use crate::measure::Ending;
 use crate::model::{
-    Act, ContractRecord, ControlState, Offset, Rule, RuleEnd, TestedControl,
-    Verdict, Why,
+    Act, ContractRecord, ControlState, CutOrder, Offset, Rule, RuleEnd, TestedControl, Verdict, Why,
 };
 use crate::restore::{Reading, call_within};
 use crate::traffic::Survivors;
@@ -125,11 +125,14 @@ impl Conductor {
         kept == RuleEnd::Yes
     }
 
-    /// Reads it once. `None`: the test is to stop.
+    /// Reads it once, while it is cut not beyond its deadline. `None`: the test is to stop.
     async fn read(&mut self, place: usize) -> Option<Result<ControlState, String>> {
         let control = self.held[place].control.clone();
         let work = control.inspect();
-        let read = call_within(CALL_LIMIT, self.clock, &*control, Act::Inspect, work);
+        let is_cut = self.watch.observation.marks.cut_issued.is_some();
+        let left = self.deadline().since(self.clock.now());
+        let limit = if is_cut { CALL_LIMIT.min(left) } else { CALL_LIMIT };
+        let read = call_within(limit, self.clock, &*control, Act::Inspect, work);
         let read = self.watch.unless_stopped(read).await;
         let Some(read) = read else {
             self.is_stopped();
@@ -207,7 +210,10 @@ impl Conductor {
         // Before the act, as ever: should it change something, whoever comes after a crash puts that back.
         let intent = Record::RestoreIntended { control, by: Hand::Drill };
         if let Err(error) = self.journal.append(&intent) {
-            self.ending.cut_failed.get_or_insert(unwritten(&error));
+            match (rule, place) {
+                (Rule::RestoreUncut, 0) => self.refuse(unwritten(&error)),
+                _ => drop(self.ending.cut_failed.get_or_insert(unwritten(&error))),
+            }
             return false;
         }
         self.held[place].last = Last::RestoreIntended;
@@ -397,8 +403,11 @@ impl Conductor {
         broken.retain(|rule| !not_restored.iter().any(|why| rule.text.contains(&why.text)));
         let (verdict, reasons) = if !not_restored.is_empty() {
             (Verdict::NotRestored, [not_restored, broken].concat())
-        } else if !not_started.is_empty() {
+        } else if !not_started.is_empty() && !book.has_cut() {
             (Verdict::NotStarted, [not_started, broken].concat())
+        } else if !not_started.is_empty() {
+            // Before the cut of a control that is not the first.
+            (Verdict::Stopped, [not_started, broken].concat())
         } else if let Some(stopped) = stopped {
             (Verdict::Stopped, [vec![stopped], broken].concat())
         } else if !broken.is_empty() {
@@ -417,23 +426,12 @@ impl Conductor {
         let is_back = verdict != Verdict::NotRestored;
         let controls = self.held.iter().zip(book.into_rules()).map(|(held, rules)| {
             let spec = held.control.spec();
-            let before = held.before.clone().unwrap_or_default();
-            let by_hand = match (is_back, &held.after) {
-                (true, _) => Vec::new(),
-                (false, Some(after)) if *after == before => Vec::new(),
-                (false, Some(after)) => {
-                    let mut wrong = before.clone();
-                    wrong.parts.retain(|name, part| after.parts.get(name) != Some(part));
-                    held.control.by_hand(&wrong)
-                }
-                (false, None) => held.control.by_hand(&held.ours(&self.plan.cut)),
-            };
             TestedControl {
                 name: spec.name.clone(),
                 provider: spec.provider.key().to_owned(),
                 place: spec.provider.settings().place(),
                 rules,
-                by_hand,
+                by_hand: if is_back { Vec::new() } else { by_hand(held, &self.plan.cut) },
             }
         });
         ContractRecord {
@@ -458,4 +456,18 @@ fn serving(survivors: &[Survivors]) -> String {
     }
     let left = survivors.iter().map(|group| format!("{}: {} left", group.group, group.left));
     left.collect::<Vec<_>>().join(", ")
+}
+
+/// How a person puts back what differs, or all of it where that is not known.
+fn by_hand(held: &Held, order: &CutOrder) -> Vec<String> {
+    let (Some(before), true) = (&held.before, held.is_touched()) else { return Vec::new() };
+    let wrong = match &held.after {
+        None => held.ours(order),
+        Some(after) => {
+            let mut wrong = before.clone();
+            wrong.parts.retain(|name, part| after.parts.get(name) != Some(part));
+            wrong
+        }
+    };
+    if wrong.parts.is_empty() { Vec::new() } else { held.control.by_hand(&wrong) }
 }

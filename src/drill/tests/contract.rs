@@ -261,9 +261,9 @@ async fn every_change_is_in_the_journal_before_it_is_made() {
 #[tokio::test(start_paused = true)]
 async fn each_rule_that_is_broken_is_told_with_what_was_seen() {
     use Fault::{
-        CutAgainOpens, CutAgainRefused, CutHangs, CutIgnored, CutRefused, CutsAnother, CutsHalf, CutsUnforetold,
-        NeverRestores, NobodyLeft, ReadsOtherwise, RestoreAgainOpens, RestoresByToggling, RestoresOnlyItsOwn,
-        RestoresWrong,
+        CutAgainOpens, CutAgainRefused, CutHangs, CutIgnored, CutRefused, CutsAnother, CutsHalf,
+        CutsUnforetold, NeverRestores, NobodyLeft, ReadsOtherwise, RestoreAgainOpens,
+        RestoresByToggling, RestoresOnlyItsOwn, RestoresWrong,
     };
     let (mut all, mut wrong) = (String::new(), Vec::<String>::new());
     for (fault, verdict) in [
@@ -284,7 +284,9 @@ async fn each_rule_that_is_broken_is_told_with_what_was_seen() {
         (RestoreAgainOpens, Verdict::NotRestored),
     ] {
         let tested = test(fault, None).await;
-        wrong.extend((tested.record.verdict != verdict).then(|| format!("{fault:?}: {}", tested.told)));
+        wrong.extend(
+            (tested.record.verdict != verdict).then(|| format!("{fault:?}: {}", tested.told)),
+        );
         all += &format!("# {fault:?}: {verdict} after {:.1?}\n", tested.took);
         let rules = tested.record.controls[0].rules.iter();
         for record in rules.filter(|it| matches!(it.kept, RuleEnd::No | RuleEnd::Refused)) {

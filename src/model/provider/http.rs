@@ -126,9 +126,8 @@ impl Settings for HttpSettings {
     fn needs(&self) -> Vec<String> {
         let calls = [&self.inspect.call, &self.cut, &self.restore];
         let url = self.url.to_string();
-        let calls = calls.map(|call| {
-            format!("{} {}{}", call.method, url.trim_end_matches('/'), call.path)
-        });
+        let calls =
+            calls.map(|call| format!("{} {}{}", call.method, url.trim_end_matches('/'), call.path));
         BTreeSet::from(calls).into_iter().collect()
     }
 

@@ -112,7 +112,8 @@ fn http() {
             ("cut", "{ method: DELETE, path: \"/{{part}}\" }"),
             ("restore", "{ method: PUT, path: \"/{{part}}\" }"),
         ];
-        let keys = keys.map(|(known, good)| format!("{known}: {}", if known == key { value } else { good }));
+        let keys = keys
+            .map(|(known, good)| format!("{known}: {}", if known == key { value } else { good }));
         format!("{{ {} }}", keys.join(", "))
     };
     refused(
@@ -122,11 +123,17 @@ fn http() {
             &with("url", "a.example"),
             &with("parts", "{ east: [a, \"\"], west: [a] }"),
             &with("modes", "[degrade]"),
-            &with("inspect", "{ path: \"/{{part}}/{{before}}\", read: weight, closed: 0, keep: \"/{{pool}}\" }"),
+            &with(
+                "inspect",
+                "{ path: \"/{{part}}/{{before}}\", read: weight, closed: 0, keep: \"/{{pool}}\" }",
+            ),
             &with("inspect", "{ method: G ET, path: \"/\", expect: { status: ok } }"),
             &with("cut", "{ path: pools, body: \"{{mode\", content_type: text/html }"),
             &with("cut", "{ method: PATCH, path: \"/a#b\", retries: 3, repeatable: maybe }"),
-            &with("restore", "{ method: PUT, path: \"/{{part}}\", body: \"{{mode}} {{before:weight}}\" }"),
+            &with(
+                "restore",
+                "{ method: PUT, path: \"/{{part}}\", body: \"{{mode}} {{before:weight}}\" }",
+            ),
         ],
     );
 }

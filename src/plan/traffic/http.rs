@@ -29,7 +29,16 @@ pub(super) fn http(
     datacenters: &Datacenters,
 ) -> Option<HttpSettings> {
     const KEYS: &[&str] = &[
-        "url", "headers", "ca", "parts", "modes", "survivors", "inspect", "cut", "restore", "timeout",
+        "url",
+        "headers",
+        "ca",
+        "parts",
+        "modes",
+        "survivors",
+        "inspect",
+        "cut",
+        "restore",
+        "timeout",
     ];
     let fields = reader.fields(value, Label("", "http"), KEYS)?;
     let url = fields.need(reader, "url", "\"https://lb.example/api\"");
@@ -47,10 +56,15 @@ pub(super) fn http(
         reader.findings.error("impossible", value.span(), "`http` cannot degrade", hint);
     }
     let survivors = fields.get("survivors").and_then(|value| reader.flag(value));
-    let inspect = fields.need(reader, "inspect", "{ path: \"/pools/{{part}}\", read: /enabled, closed: false }");
+    let inspect = fields.need(
+        reader,
+        "inspect",
+        "{ path: \"/pools/{{part}}\", read: /enabled, closed: false }",
+    );
     let inspect = inspect.and_then(|value| reading(reader, value));
     let call = |reader: &mut Reader, key: &'static str, known: &'static [&'static str]| {
-        let example = "{ method: PATCH, path: \"/pools/{{part}}\", body: '{ \"enabled\": false }' }";
+        let example =
+            "{ method: PATCH, path: \"/pools/{{part}}\", body: '{ \"enabled\": false }' }";
         let value = fields.need(reader, key, example)?;
         const KEYS: &[&str] = &["method", "path", "body", "content_type", "expect", "repeatable"];
         let fields = reader.fields(value, Label("", key), KEYS)?;
@@ -88,7 +102,15 @@ fn part(reader: &mut Reader, value: Value) -> Option<String> {
 
 fn reading(reader: &mut Reader, value: Value) -> Option<HttpReading> {
     const KEYS: &[&str] = &[
-        "method", "path", "body", "content_type", "expect", "repeatable", "read", "closed", "keep",
+        "method",
+        "path",
+        "body",
+        "content_type",
+        "expect",
+        "repeatable",
+        "read",
+        "closed",
+        "keep",
     ];
     let fields = reader.fields(value, Label("", "inspect"), KEYS)?;
     let call = call(reader, &fields, OF_INSPECT);
@@ -177,7 +199,8 @@ fn places(reader: &mut Reader, value: Value, text: &Text, known: &[&str]) -> boo
         NotATemplate::Open => "a `{{` has no `}}`".to_owned(),
     };
     let names: Vec<String> = known.iter().map(|name| format!("`{{{{{name}}}}}`")).collect();
-    let more = if known.contains(&"before") { ", or a piece of it: `{{before:/weight}}`" } else { "" };
+    let more =
+        if known.contains(&"before") { ", or a piece of it: `{{before:/weight}}`" } else { "" };
     let hint = format!("write {}{more}", names.join(", "));
     reader.findings.error("bad-value", value.span(), what, hint);
     false

@@ -108,8 +108,7 @@ impl Http {
         if expect.json.is_empty() {
             return Ok(());
         }
-        let body: Value =
-            answer.json().map_err(|why| self.api.senseless(request, &why))?;
+        let body: Value = answer.json().map_err(|why| self.api.senseless(request, &why))?;
         let wrong = expect.json.iter().find(|(at, wanted)| body.pointer(at) != Some(wanted));
         match wrong {
             None => Ok(()),
@@ -150,9 +149,9 @@ impl Http {
             return Ok(parts.iter().map(|part| (part.name.clone(), None)).collect());
         }
         self.judged(call, &request, &answer)?;
-        let body: Value =
-            answer.json().map_err(|why| self.api.senseless(&request, &why))?;
-        let part = |part: &&HttpPart| Ok((part.name.clone(), Some(self.part(part, &request, &body)?)));
+        let body: Value = answer.json().map_err(|why| self.api.senseless(&request, &why))?;
+        let part =
+            |part: &&HttpPart| Ok((part.name.clone(), Some(self.part(part, &request, &body)?)));
         parts.iter().map(part).collect()
     }
 
@@ -218,7 +217,12 @@ impl Http {
     }
 
     /// A request as a plan has it, secrets left out.
-    fn shown(&self, call: &HttpCall, (part, was): (&HttpPart, &PartState), mode: Option<ModeKind>) -> Filled {
+    fn shown(
+        &self,
+        call: &HttpCall,
+        (part, was): (&HttpPart, &PartState),
+        mode: Option<ModeKind>,
+    ) -> Filled {
         let before = self.before(&part.name, was).ok();
         let values = Values { before: before.as_ref(), mode, ..self.values(part) };
         values.fill(call, true).unwrap_or_default()
@@ -271,7 +275,11 @@ impl TrafficControl for Http {
         match gone.is_empty() {
             true => Ok(()),
             false => Err(ControlError {
-                what: format!("{} has no {}: the answer is 404", self.settings.url, gone.join(", ")),
+                what: format!(
+                    "{} has no {}: the answer is 404",
+                    self.settings.url,
+                    gone.join(", ")
+                ),
                 hint: "see the names under `parts`, and the `path` of `inspect`".to_owned(),
             }),
         }
@@ -301,7 +309,8 @@ impl TrafficControl for Http {
         let mode = Some(order.mode.kind());
         // Where some are refused, the rest is not even asked for.
         for parts in open.chunks(AT_ONCE) {
-            let cut = parts.iter().map(|(part, was)| self.ask(&self.settings.cut, part, (was, mode)));
+            let cut =
+                parts.iter().map(|(part, was)| self.ask(&self.settings.cut, part, (was, mode)));
             first(futures_util::future::join_all(cut).await)?;
         }
         Ok(())
@@ -310,7 +319,9 @@ impl TrafficControl for Http {
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
         let ours = snapshot.cuttable(order);
         let call = |part| CutCall {
-            call: self.shown(&self.settings.cut, part, Some(order.mode.kind())).line(&self.settings.cut),
+            call: self
+                .shown(&self.settings.cut, part, Some(order.mode.kind()))
+                .line(&self.settings.cut),
             undone_by: Some(
                 self.shown(&self.settings.restore, part, None).line(&self.settings.restore),
             ),
@@ -330,7 +341,8 @@ impl TrafficControl for Http {
     /// One that is refused holds up no other.
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
         let open: Vec<_> = self.open(snapshot).collect();
-        let back = open.iter().map(|(part, was)| self.ask(&self.settings.restore, part, (was, None)));
+        let back =
+            open.iter().map(|(part, was)| self.ask(&self.settings.restore, part, (was, None)));
         first(stream::iter(back.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await)
     }
 

@@ -38,7 +38,11 @@ fn settings(at: &double::Provider) -> HttpSettings {
             closed: json!(0),
             keep: Some(String::new()),
         },
-        cut: call("POST", "/pools/{{part}}/off?by={{datacenter}}", Some(r#"{"mode": {{mode}}, "note": "was {{before:/weight}}"}"#)),
+        cut: call(
+            "POST",
+            "/pools/{{part}}/off?by={{datacenter}}",
+            Some(r#"{"mode": {{mode}}, "note": "was {{before:/weight}}"}"#),
+        ),
         restore: call("PUT", "/pools/{{part}}", Some("{{before}}")),
         timeout: Duration::from_secs(2),
     }
@@ -148,7 +152,10 @@ async fn what_is_no_good_answer_is_told_and_never_taken_for_one() {
         (say("403 Forbidden", "", &format!("not with {TOKEN}")), "403 Forbidden"),
         (say("302 Found", "location: http://elsewhere.example/\r\n", ""), "which is not followed"),
         (say("409 Conflict", "", r#"{"message": "busy"}"#), "409 Conflict: busy"),
-        (Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"wei".to_owned()), "gave no answer"),
+        (
+            Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"wei".to_owned()),
+            "gave no answer",
+        ),
         (Reply::Hang("HTTP/1.1 200 OK\r\ncontent-le".to_owned()), "gave no answer"),
     ] {
         for said in refused(reply.clone(), &any).await {
