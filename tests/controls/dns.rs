@@ -46,9 +46,17 @@ impl Server {
     }
 
     /// Stops it, so that it takes connections and never answers, or lets it go on.
-    pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.0.id().to_string()]).status();
+    pub async fn signal(&self, signal: &str) {
+        let id = self.0.id();
+        let sent = Command::new("kill").args([signal, &id.to_string()]).status();
         assert!(sent.unwrap().success());
+        // What it was about to answer may still come until it has stopped.
+        within_bounds("the signal is there", async || {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            (state == Some('T')) == (signal == "-STOP")
+        })
+        .await;
     }
 }
 

@@ -55,8 +55,7 @@ impl World {
         let config = format!(
             "server:\n    rundir: \"{home}\"\n    listen: {}@{}\n    tcp-workers: 1\n    udp-workers: 1\n    \
              background-workers: 1\n\
-             log:\n  - target: \"{home}/knot.log\"\n    any: info\ndatabase:\n    storage: \"{home}/db\"\n    \
-             journal-db-max-size: 16M\n\
+             log:\n  - target: \"{home}/knot.log\"\n    any: info\ndatabase:\n    storage: \"{home}\"\n\
              key:\n{keys}\
              acl:\n  - id: update\n    key: [firedrill, longer]\n    action: [update, transfer]\n  - id: read\n    key: reader\n    action: query\n\
              zone:\n  - domain: {ZONE}\n    storage: \"{home}\"\n    file: zone\n    acl: [update, read]\n    \
@@ -349,9 +348,9 @@ async fn a_name_server_that_hangs_or_never_answers_is_given_up() {
     let timeout = Duration::from_secs(1);
     let control = control(DnsUpdateSettings { timeout, ..world.settings(app()) });
     let snapshot = control.inspect().await.unwrap();
-    world.server.signal("-STOP");
+    world.server.signal("-STOP").await;
     contract::gives_up_within(&control, &drain(), Duration::from_secs(20)).await;
-    world.server.signal("-CONT");
+    world.server.signal("-CONT").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     control.restore(&snapshot).await.unwrap();
     assert_eq!(control.inspect().await.unwrap(), snapshot);
@@ -406,7 +405,7 @@ async fn a_resolver_that_is_silent_confirms_no_cut_and_holds_up_no_restore() {
     let resolvers = vec![Text::from(&*resolver.at.to_string())];
     let timeout = Duration::from_secs(1);
     let control = self::control(DnsUpdateSettings { resolvers, timeout, ..world.settings(app()) });
-    resolver.server.signal("-STOP");
+    resolver.server.signal("-STOP").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     let now = control.inspect().await.unwrap();
     assert!(!now.is_cut(&drain()), "{now:?}");

@@ -385,9 +385,9 @@ async fn a_powerdns_that_hangs_or_never_answers_is_given_up() {
     let control =
         control(PowerdnsSettings { timeout: Duration::from_secs(1), ..world.settings(app()) });
     let snapshot = control.inspect().await.unwrap();
-    world.server.signal("-STOP");
+    world.server.signal("-STOP").await;
     contract::gives_up_within(&control, &drain(), Duration::from_secs(20)).await;
-    world.server.signal("-CONT");
+    world.server.signal("-CONT").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     control.restore(&snapshot).await.unwrap();
     assert_eq!(control.inspect().await.unwrap(), snapshot);
@@ -434,7 +434,7 @@ async fn a_resolver_that_is_silent_confirms_no_cut_and_holds_up_no_restore() {
         let timeout = Duration::from_secs(1);
         self::control(PowerdnsSettings { resolvers, timeout, ..world.settings(app()) })
     };
-    resolver.server.signal("-STOP");
+    resolver.server.signal("-STOP").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     let now = control.inspect().await.unwrap();
     assert!(!now.is_cut(&drain()), "{now:?}");

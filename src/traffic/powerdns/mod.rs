@@ -8,7 +8,7 @@
 mod tests;
 mod zone;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -84,28 +84,20 @@ impl Powerdns {
         format!("/api/v1/servers/{}/zones/{}.", self.settings.server, self.settings.zone)
     }
 
-    /// The zone, as far as it has the names of the plan.
+    /// The whole zone. Asked for one name alone (`rrset_name`), PowerDNS leaves out what is disabled: not only would our cut
+    /// look like a record that is gone, but what others disabled would be lost when its set is sent back.
     async fn zone(&self) -> Result<Zone, ControlError> {
-        let names: BTreeSet<&str> =
-            all_records(&self.settings.records).map(|(_, it)| &*it.name).collect();
-        let mut whole = Zone::default();
-        for name in names {
-            // Those before 4.4 know no such filter, and tell the whole zone.
-            let request = Request::get(format!("{}?rrset_name={name}.", self.path()));
-            let api = self.api().await?;
-            let answer = api.ask(&request).await?;
-            if !answer.is_good() {
-                return Err(self.refused(api, &request, &answer));
-            }
-            let zone: Zone = answer.json().map_err(|why| api.senseless(&request, &why))?;
-            whole.kind = zone.kind;
-            let named = |it: &Rrset| it.name.trim_end_matches('.').eq_ignore_ascii_case(name);
-            whole.rrsets.extend(zone.rrsets.into_iter().filter(named));
+        let request = Request::get(self.path());
+        let api = self.api().await?;
+        let answer = api.ask(&request).await?;
+        if !answer.is_good() {
+            return Err(self.refused(api, &request, &answer));
         }
+        let zone: Zone = answer.json().map_err(|why| api.senseless(&request, &why))?;
         for (_, record) in all_records(&self.settings.records) {
-            whole.set(record).into_iter().for_each(|set| self.ttls.note(record.set(), set.ttl));
+            zone.set(record).into_iter().for_each(|set| self.ttls.note(record.set(), set.ttl));
         }
-        Ok(whole)
+        Ok(zone)
     }
 
     /// What an answer that is no good one means, where PowerDNS says less than that.
@@ -199,9 +191,7 @@ impl Powerdns {
              | .records[] |= if .content == \"{address}\" then .disabled = false else . end]}}",
             record.kind()
         );
-        format!(
-            "{curl} '{url}?rrset_name={name}.' | jq '{change}' | {curl} -X PATCH --data-binary @- '{url}'"
-        )
+        format!("{curl} '{url}' | jq '{change}' | {curl} -X PATCH --data-binary @- '{url}'")
     }
 }
 
