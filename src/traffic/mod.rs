@@ -16,9 +16,9 @@ pub mod haproxy;
 pub mod http;
 pub mod kubernetes;
 mod log;
-pub mod toxiproxy;
-pub mod powerdns;
 pub mod nftables;
+pub mod powerdns;
+pub mod toxiproxy;
 
 use std::fmt;
 use std::sync::Arc;

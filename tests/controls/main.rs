@@ -28,11 +28,11 @@ mod http;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;
-mod published;
-mod powerdns;
 mod netns;
 mod nftables;
 mod nftables_ssh;
+mod powerdns;
+mod published;
 mod rest;
 mod toxiproxy;
 mod world;

@@ -17,8 +17,8 @@ mod gcp;
 mod haproxy;
 mod http;
 mod kubernetes;
-mod powerdns;
 mod nftables;
+mod powerdns;
 mod proxy;
 mod toxiproxy;
 
@@ -47,8 +47,8 @@ pub use gcp::*;
 pub use haproxy::*;
 pub use http::*;
 pub use kubernetes::*;
-pub use powerdns::*;
 pub use nftables::*;
+pub use powerdns::*;
 pub use proxy::*;
 pub use toxiproxy::*;
 

@@ -37,6 +37,48 @@ fn caddy() {
 }
 
 #[test]
+fn exec() {
+    refused(
+        "exec",
+        &[
+            "{}",
+            "{ inspect: ./a, cut: [], restore: [a, [b]], modes: [] }",
+            "{ inspect: [a], cut: [a], restore: [a], modes: [drian], timeout: 10, shell: true }",
+        ],
+    );
+}
+
+#[test]
+fn aws_route53() {
+    refused(
+        "aws-route53",
+        &[
+            "{}",
+            "{ records: { east: api.example/A } }",
+            "{ zone: \"Z/..\", records: { east: api.example/ALIAS/east, west: [] } }",
+            "{ zone: Z1, records: { east: api.example/A/one, west: API.example./a/one } }",
+            "{ health_checks: { east: \"a b\" }, endpoint: route53.example, profile: \"${env:TOKEN}\" }",
+            "{ health_checks: { north: a }, timeout: 0s, region: a }",
+        ],
+    );
+}
+
+#[test]
+fn aws_zonal_shift() {
+    refused(
+        "aws-zonal-shift",
+        &[
+            "{}",
+            "{ resources: [], zones: {} }",
+            "{ resources: shop, zones: { east: a/b, west: \"\" } }",
+            "{ resources: [\"arn:aws:x:eu-west-1:1:a\", \"arn:aws:x:eu-west-2:1:a\", \"arn:aws:x:eu-west-1:1:a\"], zones: { east: euw1-az1, west: euw1-az1 } }",
+            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 90s }",
+            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 4d, endpoint: x }",
+        ],
+    );
+}
+
+#[test]
 fn toxiproxy() {
     refused(
         "toxiproxy",
@@ -45,42 +87,6 @@ fn toxiproxy() {
             "{ url: 127.0.0.1:8474, proxies: { east: [] } }",
             "{ proxies: { east: a/b, west: \"\" }, timeout: 0s }",
             "{ proxies: { north: a }, tokn: x }",
-fn cloudflare() {
-    refused(
-        "cloudflare",
-        &[
-            "{}",
-            "{ zone: shop.example, records: { east: www.shop.example } }",
-            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, records: { east: [a.b/A/1.2.3.4, A.b./a/1.2.3.4, \"a.b/A/::1\", a.b/CNAME/c.d], west: [] } }",
-            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: a } }",
-            "{ account: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: [a b, \"/o\", p/], north: x }, token: v1.0123456789abcdef }",
-            "{ account: \"${env:TOKEN}\", records: { east: a.b/A/1.2.3.4 }, endpoint: x, timeout: 0s }",
-            "{ zone: 1, records: {}, pools: {} }",
-fn nftables() {
-    refused(
-        "nftables",
-        &[
-            "{}",
-            "{ networks: {}, ports: [], hosts: [] }",
-            "{ networks: { east: [], west: [0.0.0.0/0, \"::/0\"] } }",
-            "{ networks: { east: [127.0.0.1, 0.0.0.0/1, \"fe80::/64\", ten], west: [224.0.0.1, \"::ffff:10.0.0.1\"] } }",
-            "{ networks: { east: [10.1.0.0/16, 10.1.2.0/24], west: [10.0.0.0/8], north: 10.9.0.1 } }",
-            "{ networks: { east: 10.1.0.0/16 }, ports: [0, 70000, 9-8, http, 80, 8-80] }",
-            "{ networks: { east: 10.1.0.0/16 }, hosts: [{ ssh: \"-oProxyCommand=x\" }, { ssh: \"a b\", netns: ../x }, { ssh: a, sudo: maybe }, {}, {}] }",
-            "{ networks: { east: 10.1.0.0/16 }, hosts: local, expires_in: 9s, timeout: 0s }",
-            "{ networks: { east: 10.1.0.0/16 }, hosts: { ssh: \"ssh://-x\", user: a }, expires_in: 10500ms }",
-        ],
-    );
-}
-
-#[test]
-fn exec() {
-    refused(
-        "exec",
-        &[
-            "{}",
-            "{ inspect: ./a, cut: [], restore: [a, [b]], modes: [] }",
-            "{ inspect: [a], cut: [a], restore: [a], modes: [drian], timeout: 10, shell: true }",
         ],
     );
 }
@@ -102,6 +108,9 @@ fn file() {
     ];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     refused("file", &settings);
+}
+
+#[test]
 fn http() {
     let with = |key: &str, value: &str| {
         let keys = [
@@ -139,36 +148,6 @@ fn http() {
 }
 
 #[test]
-fn aws_route53() {
-    refused(
-        "aws-route53",
-        &[
-            "{}",
-            "{ records: { east: api.example/A } }",
-            "{ zone: \"Z/..\", records: { east: api.example/ALIAS/east, west: [] } }",
-            "{ zone: Z1, records: { east: api.example/A/one, west: API.example./a/one } }",
-            "{ health_checks: { east: \"a b\" }, endpoint: route53.example, profile: \"${env:TOKEN}\" }",
-            "{ health_checks: { north: a }, timeout: 0s, region: a }",
-        ],
-    );
-}
-
-#[test]
-fn aws_zonal_shift() {
-    refused(
-        "aws-zonal-shift",
-        &[
-            "{}",
-            "{ resources: [], zones: {} }",
-            "{ resources: shop, zones: { east: a/b, west: \"\" } }",
-            "{ resources: [\"arn:aws:x:eu-west-1:1:a\", \"arn:aws:x:eu-west-2:1:a\", \"arn:aws:x:eu-west-1:1:a\"], zones: { east: euw1-az1, west: euw1-az1 } }",
-            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 90s }",
-            "{ resources: \"arn:aws:x:eu-west-1:1:a\", zones: { east: euw1-az1 }, expires_in: 4d, endpoint: x }",
-        ],
-    );
-}
-
-#[test]
 fn powerdns() {
     refused(
         "powerdns",
@@ -180,6 +159,40 @@ fn powerdns() {
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, server: a/b, records: { east: A.example./a/192.0.2.1, west: a.example/A/192.0.2.1 } }",
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/2001:db8::1 }, follow_within: 1m }",
             "{ url: \"http://a.example\", api_key_file: k, zone: a.example, records: { east: a.example/A/192.0.2 }, resolvers: [10.0.0.1], timeout: 0s }",
+        ],
+    );
+}
+
+#[test]
+fn dns_update() {
+    refused(
+        "dns-update",
+        &[
+            "{}",
+            "{ server: ns.example, key: { name: a, secret: hunter2hunter2 }, zone: a.example, records: { north: a.example/A/192.0.2.1 } }",
+            "{ server: \"ns.example:53\", key: { name: a/b, algorithm: hmac-md5, secret: \"x${env:TOKEN}\" }, zone: a.example, records: a.example/A/192.0.2.1 }",
+            "{ server: \"ns.example:53\", key: {}, key_file: k, zone: a.example, records: {} }",
+        ],
+    );
+}
+
+#[test]
+fn cloudflare() {
+    refused(
+        "cloudflare",
+        &[
+            "{}",
+            "{ zone: shop.example, records: { east: www.shop.example } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, records: { east: [a.b/A/1.2.3.4, A.b./a/1.2.3.4, \"a.b/A/::1\", a.b/CNAME/c.d], west: [] } }",
+            "{ zone: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: a } }",
+            "{ account: 023e105f4ecef8ad9ca31a8372d0c353, pools: { east: [a b, \"/o\", p/], north: x }, token: v1.0123456789abcdef }",
+            "{ account: \"${env:TOKEN}\", records: { east: a.b/A/1.2.3.4 }, endpoint: x, timeout: 0s }",
+            "{ zone: 1, records: {}, pools: {} }",
+        ],
+    );
+}
+
+#[test]
 fn aws_routing_control() {
     const PANEL: &str = "arn:aws:route53-recovery-control::1:controlpanel/a";
     let with = |text: &str| text.replace("PANEL", PANEL);
@@ -226,16 +239,6 @@ fn aws_fis() {
 }
 
 #[test]
-fn dns_update() {
-    refused(
-        "dns-update",
-        &[
-            "{}",
-            "{ server: ns.example, key: { name: a, secret: hunter2hunter2 }, zone: a.example, records: { north: a.example/A/192.0.2.1 } }",
-            "{ server: \"ns.example:53\", key: { name: a/b, algorithm: hmac-md5, secret: \"x${env:TOKEN}\" }, zone: a.example, records: a.example/A/192.0.2.1 }",
-            "{ server: \"ns.example:53\", key: {}, key_file: k, zone: a.example, records: {} }",
-        ],
-    );
 fn fis_is_told_how_long_the_drill_may_cut() {
     let fis = "    aws-fis: { region: eu-west-1, templates: { east: EXT1 }, modes: reset }\n";
     let plan = GOOD.replace(DOOR, fis);
@@ -247,4 +250,22 @@ fn fis_is_told_how_long_the_drill_may_cut() {
     let settings = fis.unwrap();
     assert_eq!(settings.at_most, plan.timing.at_most);
     assert!(!settings.at_most.is_zero());
+}
+
+#[test]
+fn nftables() {
+    refused(
+        "nftables",
+        &[
+            "{}",
+            "{ networks: {}, ports: [], hosts: [] }",
+            "{ networks: { east: [], west: [0.0.0.0/0, \"::/0\"] } }",
+            "{ networks: { east: [127.0.0.1, 0.0.0.0/1, \"fe80::/64\", ten], west: [224.0.0.1, \"::ffff:10.0.0.1\"] } }",
+            "{ networks: { east: [10.1.0.0/16, 10.1.2.0/24], west: [10.0.0.0/8], north: 10.9.0.1 } }",
+            "{ networks: { east: 10.1.0.0/16 }, ports: [0, 70000, 9-8, http, 80, 8-80] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: [{ ssh: \"-oProxyCommand=x\" }, { ssh: \"a b\", netns: ../x }, { ssh: a, sudo: maybe }, {}, {}] }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: local, expires_in: 9s, timeout: 0s }",
+            "{ networks: { east: 10.1.0.0/16 }, hosts: { ssh: \"ssh://-x\", user: a }, expires_in: 10500ms }",
+        ],
+    );
 }

@@ -16,8 +16,8 @@ mod gcp;
 mod haproxy;
 mod http;
 mod kubernetes;
-mod powerdns;
 mod nftables;
+mod powerdns;
 mod proxy;
 mod toxiproxy;
 
@@ -45,8 +45,8 @@ use self::gcp::gcp;
 use self::haproxy::haproxy;
 use self::http::http;
 use self::kubernetes::kubernetes;
-use self::powerdns::powerdns;
 use self::nftables::nftables;
+use self::powerdns::powerdns;
 use self::proxy::{Listens, proxy};
 use self::toxiproxy::toxiproxy;
 

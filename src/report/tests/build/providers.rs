@@ -51,6 +51,8 @@ pub fn every_provider() -> Vec<RunRecord> {
             datacenter: DatacenterId(0),
             patterns: vec!["east-*".into()],
         }],
+        timeout: ms(5000),
+    });
     let mut nftables = passed();
     nftables.controls[0].provider = Provider::Nftables(NftablesSettings {
         networks: vec![NftablesNetworks {
@@ -68,16 +70,12 @@ pub fn every_provider() -> Vec<RunRecord> {
         expires_in: ms(120_000),
         timeout: ms(5000),
     });
-    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
-    let aws = [route53(), zonal_shift()];
-    [proxy, toxiproxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
     let [watched, told, signalled] = file();
     let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
     let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
-    let aws = [route53(), zonal_shift()];
-    let local = [proxy, caddy, exec, watched, told, signalled, tcp, unix];
-    local.into_iter().chain(clouds()).chain(aws).collect()
+    let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
+    let local = [proxy, toxiproxy, caddy, nftables, exec, http(), watched, told, signalled];
+    local.into_iter().chain([tcp, unix]).chain(clouds()).chain(aws).chain(names()).collect()
 }
 
 fn file() -> [RunRecord; 3] {
@@ -114,7 +112,6 @@ fn file() -> [RunRecord; 3] {
     let signal = FileReload::Signal { pid_file: "/run/nginx.pid".into(), signal: FileSignal::Hup };
     let json = FileServedBy::Json("/datacenter".into());
     [told(FileReload::Watched, header()), told(command, header()), told(signal, json)]
-    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).chain(names()).collect()
 }
 
 /// Those of zones in DNS.
@@ -162,11 +159,6 @@ fn names() -> Vec<RunRecord> {
         update(given),
         update(DnsKey::File("/etc/firedrill/tsig.key".into())),
     ]
-    let http = http();
-    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
-    let aws = [route53(), zonal_shift()];
-    [proxy, caddy, exec, http, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
 }
 
 fn http() -> RunRecord {
@@ -202,9 +194,6 @@ fn http() -> RunRecord {
         timeout: ms(10_000),
     });
     record
-    let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
-    [proxy, caddy, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
-    [proxy, caddy, nftables, exec, tcp, unix].into_iter().chain(clouds()).chain(aws).collect()
 }
 
 /// Those of providers in the cloud.
@@ -256,13 +245,6 @@ fn clouds() -> Vec<RunRecord> {
             timeout,
         }))
     };
-    let pod = || KubernetesAccess::InCluster;
-    vec![
-        cloud(Provider::Azure(azure)),
-        cloud(Provider::Gcp(gcp)),
-        kubernetes(context, routes),
-        kubernetes(pod(), nodes),
-        kubernetes(pod(), policies),
     let [names, door] = azure_by().map(azure);
     let cloudflare = |by| {
         let token = Some(Text::from("${env:TOKEN}"));
@@ -270,9 +252,10 @@ fn clouds() -> Vec<RunRecord> {
         cloud(Provider::Cloudflare(CloudflareSettings { by, token, endpoint, timeout: ms(5000) }))
     };
     let [zone, account] = cloudflare_by().map(cloudflare);
-    let [cluster, pod] =
-        [kubernetes(context, routes), kubernetes(KubernetesAccess::InCluster, nodes)];
-    vec![names, door, glb, dns, cluster, pod, zone, account]
+    let pod = || KubernetesAccess::InCluster;
+    let cluster =
+        [kubernetes(context, routes), kubernetes(pod(), nodes), kubernetes(pod(), policies)];
+    [names, door, glb, dns, zone, account].into_iter().chain(cluster).collect()
 }
 
 fn gcp_by() -> [GcpBy; 2] {
