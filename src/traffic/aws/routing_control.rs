@@ -109,7 +109,8 @@ impl RoutingControl {
     {
         let silent = Mutex::new(BTreeMap::new());
         let asked = self.ask_in_turn(call, send, &silent);
-        match tokio::time::timeout(self.settings.reach.timeout, asked).await {
+        let asked = tokio::time::timeout(self.settings.reach.timeout, asked).await;
+        match asked {
             Ok(Some(answered)) => answered,
             _ => Err(self.nobody(call, silent.into_inner().unwrap_or_default())),
         }

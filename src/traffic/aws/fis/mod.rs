@@ -399,7 +399,8 @@ impl TrafficControl for Fis {
             }
         }
         let ended = self.have_ended(&mut left);
-        match tokio::time::timeout(self.settings.reach.timeout, ended).await {
+        let ended = tokio::time::timeout(self.settings.reach.timeout, ended).await;
+        match ended {
             Ok(ended) => failures.extend(ended.err()),
             Err(_) => failures.push(ControlError {
                 what: format!("FIS has not ended {} yet", left.join(", ")),
