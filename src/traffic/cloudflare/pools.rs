@@ -59,6 +59,9 @@ struct Wanted<'p> {
     origins: BTreeMap<&'p str, bool>,
 }
 
+/// A part's name and datacenter, the name of the origin, if it is one, and whether it is enabled.
+type Part<'p> = (String, DatacenterId, Option<&'p str>, bool);
+
 fn name(origin: &Map<String, Value>) -> &str {
     origin.get("name").and_then(Value::as_str).unwrap_or_default()
 }
@@ -111,7 +114,7 @@ impl Pool {
         }
         let is_gone = |wanted: &&str| !self.origins.iter().any(|it| name(it) == *wanted);
         let gone = wanted.origins.keys().copied().filter(is_gone).collect();
-        ((!body.is_empty()).then(|| Value::Object(body)), gone)
+        ((!body.is_empty()).then_some(Value::Object(body)), gone)
     }
 }
 
@@ -161,11 +164,8 @@ impl Pools<'_> {
         }
     }
 
-    /// The parts of a pool that the plan names: with the name of the origin, if it is one, and whether it is enabled.
-    fn parts<'p>(
-        &self,
-        pool: &'p Pool,
-    ) -> Result<Vec<(String, DatacenterId, Option<&'p str>, bool)>, ControlError> {
+    /// The parts of a pool that the plan names.
+    fn parts<'p>(&self, pool: &'p Pool) -> Result<Vec<Part<'p>>, ControlError> {
         let mut parts = Vec::new();
         if let Some(datacenter) = self.datacenter(&pool.name)? {
             parts.push((pool.name.clone(), datacenter, None, pool.is_enabled()));

@@ -60,6 +60,9 @@ struct Record {
     body: Map<String, Value>,
 }
 
+/// A record that is to be there, and what is to be set on it.
+type Wanted = (CloudflareRecord, Map<String, Value>);
+
 /// What becomes of records.
 #[derive(Default, Clone, PartialEq)]
 struct Batch {
@@ -239,7 +242,7 @@ impl Records<'_> {
     }
 
     /// What is to be made or overwritten so that `parts` are as they are there.
-    fn with(&self, wanted: &[(CloudflareRecord, Map<String, Value>)], records: &[Record]) -> Batch {
+    fn with(&self, wanted: &[Wanted], records: &[Record]) -> Batch {
         let mut batch = Batch::default();
         for (is, body) in wanted {
             match records.iter().find(|it| it.is == *is) {
@@ -256,10 +259,7 @@ impl Records<'_> {
     }
 
     /// The records that were there when `parts` were read.
-    fn wanted(
-        &self,
-        parts: &ControlState,
-    ) -> (Vec<(CloudflareRecord, Map<String, Value>)>, Vec<ControlError>) {
+    fn wanted(&self, parts: &ControlState) -> (Vec<Wanted>, Vec<ControlError>) {
         let (mut wanted, mut errors) = (Vec::new(), Vec::new());
         for (part, is) in &parts.parts {
             if is.passage == Passage::Closed {
