@@ -202,6 +202,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     // Messages to a zone's primary and to the resolvers of its users, by a client of the controls' own.
     ("hickory_proto", &["traffic"]),
     ("socket2", &["proxy", "probe"]),
+    // In traffic: whose a file is that steers a server, and the signal that has it read anew.
     ("rustix", &["traffic", "proxy", "command", "probe", "lab", "clock", "lease", "screen", "cli"]),
     // In the lab: what the copies of a store send each other. In probes: long lists, of which one record at a time is held.
     (
