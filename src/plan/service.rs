@@ -187,30 +187,32 @@ fn held_share(reader: &mut Reader, value: Value) -> Option<f64> {
 /// The shortest period: below it a single probe would send more than 10,000 samples a second.
 const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
 
+/// What a probe may have.
+const PROBE: &[&str] = &[
+    "http",
+    "tcp",
+    "dns",
+    "ledger",
+    "every",
+    "timeout",
+    "slower_than",
+    "connection",
+    "look_up",
+    "cohorts",
+    "served_by",
+    "may_stay",
+    "required",
+    "promises",
+];
+
 fn probe(
     reader: &mut Reader,
     entry: &Entry,
     datacenters: &Datacenters,
     taken: &mut HashSet<Name>,
 ) -> Option<(ProbeSpec, ProbePlaces)> {
-    const KEYS: &[&str] = &[
-        "http",
-        "tcp",
-        "dns",
-        "ledger",
-        "every",
-        "timeout",
-        "slower_than",
-        "connection",
-        "look_up",
-        "cohorts",
-        "served_by",
-        "may_stay",
-        "required",
-        "promises",
-    ];
     let name = reader.new_name(entry, taken);
-    let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), KEYS)?;
+    let fields = reader.fields(Value::of(entry), Label("probe", &entry.key), PROBE)?;
     let kind = probe::kind(reader, &fields, &["http", "tcp", "dns", "ledger"]);
     let every = fields.need(reader, "every", "200ms");
     let every = every.and_then(|value| reader.duration(value, false));

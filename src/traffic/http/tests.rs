@@ -126,7 +126,7 @@ async fn one_answer_tells_of_all_parts_where_none_stands_in_the_request() {
 async fn refused(reply: Reply, expect: &HttpExpect) -> [String; 2] {
     let mut said = Vec::new();
     for reading in [true, false] {
-        let at = double::Provider::new([reply.clone(), reply.clone(), reply.clone()]).await;
+        let at = double::Provider::new(std::iter::repeat_n(reply.clone(), 8)).await;
         let mut settings = settings(&at);
         settings.parts.truncate(1);
         settings.inspect.call.expect = expect.clone();

@@ -53,8 +53,17 @@ pub fn every_provider() -> Vec<RunRecord> {
         }],
         timeout: ms(5000),
     });
-    let mut nftables = passed();
-    nftables.controls[0].provider = Provider::Nftables(NftablesSettings {
+    let [watched, told, signalled] = file();
+    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
+    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
+    let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
+    let local = [proxy, toxiproxy, caddy, nftables(), exec, http(), watched, told, signalled];
+    local.into_iter().chain([tcp, unix]).chain(clouds()).chain(aws).chain(names()).collect()
+}
+
+fn nftables() -> RunRecord {
+    let mut record = passed();
+    record.controls[0].provider = Provider::Nftables(NftablesSettings {
         networks: vec![NftablesNetworks {
             datacenter: DatacenterId(0),
             name: "east".into(),
@@ -70,12 +79,7 @@ pub fn every_provider() -> Vec<RunRecord> {
         expires_in: ms(120_000),
         timeout: ms(5000),
     });
-    let [watched, told, signalled] = file();
-    let tcp = haproxy(HaproxySocket::Tcp("10.1.0.2:9999".into()));
-    let unix = haproxy(HaproxySocket::Unix("/run/haproxy.sock".into()));
-    let aws = [route53(), zonal_shift()].into_iter().chain(more_of_aws());
-    let local = [proxy, toxiproxy, caddy, nftables, exec, http(), watched, told, signalled];
-    local.into_iter().chain([tcp, unix]).chain(clouds()).chain(aws).chain(names()).collect()
+    record
 }
 
 fn file() -> [RunRecord; 3] {
