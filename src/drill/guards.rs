@@ -51,7 +51,7 @@ impl Guards {
     }
 
     /// Only those that are read from outside, where no samples are taken.
-    pub(super) fn from_outside(mut self) -> Self {
+    pub(super) fn read_outside(mut self) -> Self {
         self.ready.retain(|(_, reader)| reader.is_some());
         self
     }

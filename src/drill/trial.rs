@@ -34,7 +34,7 @@ pub async fn keep_contract(mut charge: Charge, tell: Tell) -> ContractRecord {
         if let Some(why) = super::path::through_the_cut(&plan).await.into_iter().next() {
             return Err(why);
         }
-        let guards = Guards::prepare(&plan, &|_| None, connector()?)?.from_outside();
+        let guards = Guards::prepare(&plan, &|_| None, connector()?)?.read_outside();
         Ok((controls(&plan, None).await?, guards))
     };
     match unless_stopped(charge.stop.clone(), ready).await {

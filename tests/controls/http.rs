@@ -64,7 +64,7 @@ fn settings(url: &str, parts: &[(DatacenterId, &str)], inspect: HttpReading) -> 
 }
 
 fn control(settings: HttpSettings) -> Http {
-    let provider = Provider::Http(settings.clone());
+    let provider = Provider::Http(Box::new(settings.clone()));
     Http::new(&ControlSpec { name: "edge".into(), provider }, &settings).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn from_the_journal(control: &Http) -> Http {
     let spec: ControlSpec = serde_json::from_str(&text).unwrap();
     let provider = spec.provider.filled(&|_| Some("secret".to_owned())).unwrap();
     let Provider::Http(settings) = provider else { panic!("{text}") };
-    self::control(settings)
+    self::control(*settings)
 }
 
 /// A Caddy that sends everyone to datacenter a, and to b while the gate of a is shut; stopped on drop.

@@ -334,8 +334,8 @@ async fn who_stops_it_gets_traffic_back_at_once() {
 async fn a_cut_that_hangs_does_not_keep_traffic_cut_beyond_its_time() {
     for fault in [Fault::CutHangs, Fault::CutIgnored, Fault::CutsHalf] {
         let tested = test(fault, None).await;
-        let cut = tested.record.controls[0].rules.iter();
-        let restore = cut.filter(|it| it.rule == crate::model::Rule::Restore).next().unwrap();
+        let mut rules = tested.record.controls[0].rules.iter();
+        let restore = rules.find(|it| it.rule == crate::model::Rule::Restore).unwrap();
         assert!(restore.began <= crate::model::Offset::from_millis(6_200), "{fault:?}");
         assert_eq!(restore.kept, RuleEnd::Yes, "{fault:?}: {}", tested.told);
     }

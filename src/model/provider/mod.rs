@@ -69,7 +69,7 @@ pub enum Provider {
     /// Records, or pools of load balancers, of Cloudflare.
     Cloudflare(CloudflareSettings),
     /// Requests of one's own to any API.
-    Http(HttpSettings),
+    Http(Box<HttpSettings>),
     /// Rules of nftables on hosts of one's own.
     Nftables(NftablesSettings),
     /// Commands of one's own.
@@ -211,7 +211,7 @@ impl Provider {
             Provider::Haproxy(settings) => settings,
             Provider::Caddy(settings) => settings,
             Provider::Cloudflare(settings) => settings,
-            Provider::Http(settings) => settings,
+            Provider::Http(settings) => &**settings,
             Provider::Nftables(settings) => settings,
             Provider::Exec(settings) => settings,
             Provider::File(settings) => settings,
@@ -236,7 +236,7 @@ impl Provider {
             Provider::Haproxy(settings) => Some(settings),
             Provider::Caddy(settings) => Some(settings),
             Provider::Cloudflare(settings) => Some(settings),
-            Provider::Http(settings) => Some(settings),
+            Provider::Http(settings) => Some(&mut **settings),
             Provider::Nftables(settings) => Some(settings),
             Provider::Exec(settings) => Some(settings),
             Provider::File(settings) => Some(settings),

@@ -129,7 +129,7 @@ fn provider(
         "proxy" => proxy(reader, chosen, datacenters, listens).map(Provider::Proxy),
         "toxiproxy" => toxiproxy(reader, chosen, datacenters).map(Provider::Toxiproxy),
         "haproxy" => haproxy(reader, chosen, datacenters).map(Provider::Haproxy),
-        "http" => http(reader, chosen, datacenters).map(Provider::Http),
+        "http" => http(reader, chosen, datacenters).map(|it| Provider::Http(Box::new(it))),
         "caddy" => caddy(reader, chosen, datacenters).map(Provider::Caddy),
         "file" => file(reader, chosen, datacenters).map(Provider::File),
         "cloudflare" => cloudflare(reader, chosen, datacenters).map(Provider::Cloudflare),

@@ -83,9 +83,11 @@ impl<'a> Session<'a> {
         let mut sets = BTreeMap::new();
         for record in records {
             let name = record.set();
-            if !sets.contains_key(&name) {
-                sets.insert(name, self.set(record).await?);
+            if sets.contains_key(&name) {
+                continue;
             }
+            let set = self.set(record).await?;
+            sets.insert(name, set);
         }
         Ok(sets)
     }

@@ -49,7 +49,7 @@ fn settings(at: &double::Provider) -> HttpSettings {
 }
 
 fn control(settings: &HttpSettings) -> Http {
-    let provider = Provider::Http(settings.clone());
+    let provider = Provider::Http(Box::new(settings.clone()));
     Http::new(&ControlSpec { name: "edge".into(), provider }, settings).unwrap()
 }
 

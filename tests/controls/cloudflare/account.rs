@@ -301,8 +301,8 @@ impl Answers for State {
     }
 
     fn instead(&mut self, asked: &Asked) -> Option<String> {
-        let (_, text, is_done) =
-            self.instead.pop_front_if(|(method, ..)| *method == asked.method)?;
+        self.instead.front().filter(|(method, ..)| *method == asked.method)?;
+        let (_, text, is_done) = self.instead.pop_front()?;
         match is_done {
             true => drop(self.answer(asked)),
             false => self.heard.push(format!("{} {}", asked.method, asked.path)),

@@ -11,6 +11,9 @@ use super::account::{Cloudflare, State, TOKEN};
 use super::{control, drain, front, limited, www};
 use crate::contract;
 
+/// What is steered.
+type By = fn() -> CloudflareBy;
+
 #[tokio::test]
 async fn a_cloudflare_that_never_answers_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -24,7 +27,7 @@ async fn a_cloudflare_that_never_answers_is_given_up() {
 async fn preflight_names_what_is_missing_and_changes_nothing() {
     type Change = fn(&mut State);
     let in_time = |hours: i64| json!((Timestamp::now() + hours.hours()).to_string());
-    let cases: [(fn() -> CloudflareBy, Change, &str); 5] = [
+    let cases: [(By, Change, &str); 5] = [
         (www, |it| it.token["status"] = json!("disabled"), "the API token is disabled"),
         (front, |it| it.pools.truncate(1), "no pool or origin has the name `front-b`, `mixed/b-?`"),
         (
@@ -78,7 +81,7 @@ async fn a_token_that_is_not_good_is_told_and_not_shown() {
 
 #[tokio::test]
 async fn a_right_that_is_missing_is_told_for_each_call_and_nothing_is_cut() {
-    let calls: [(fn() -> CloudflareBy, &str, &str); 4] = [
+    let calls: [(By, &str, &str); 4] = [
         (www, "GET", "/dns_records"),
         (www, "POST", "/dns_records/batch"),
         (front, "GET", "/pools"),

@@ -179,7 +179,7 @@ fn http() -> RunRecord {
         repeatable: true,
     };
     let mut record = passed();
-    record.controls[0].provider = Provider::Http(HttpSettings {
+    record.controls[0].provider = Provider::Http(Box::new(HttpSettings {
         url: "https://lb.example/api".into(),
         headers: vec![("x-key".into(), "k".into())],
         ca: Some("/etc/ca.pem".into()),
@@ -196,7 +196,7 @@ fn http() -> RunRecord {
         cut: call("PATCH", Some("{}")),
         restore: call("PUT", Some("{{before}}")),
         timeout: ms(10_000),
-    });
+    }));
     record
 }
 
