@@ -20,7 +20,6 @@ needs:
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets --locked $(ALL) -- -D warnings
-	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --all-targets --locked --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked $(ALL)
 

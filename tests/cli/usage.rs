@@ -21,8 +21,7 @@ Commands:
   history        Past runs, the latest first, and how their recovery times went
   compare        What got slower or faster from one run to another, and what was not measured
   gate           Whether the last drill of each plan lets a release go out
-  proxy          The proxy as a daemon of its own, with Toxiproxy's HTTP API: cuts in it outlive a
-                 drill
+  proxy          The proxy on its own, with Toxiproxy's HTTP API: its cuts outlive a drill
   init           Write a commented plan to begin with; asks a few things on a terminal
   notify         Send those whom the plan's `notify` names a message that is marked as a test
   schema         Print the JSON Schema of a plan or a run record
