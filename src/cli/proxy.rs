@@ -161,7 +161,10 @@ async fn reload(args: &ProxyArgs, config: &mut Config, proxies: &Proxies) {
         }
         Ok(new) => {
             let done = proxies.reload(config, &new).await;
-            *config = new;
+            // Where one could not listen, the next signal tries again.
+            if done.failed.is_empty() {
+                *config = new;
+            }
             told(&done);
         }
     }

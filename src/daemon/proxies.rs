@@ -127,7 +127,15 @@ impl Proxies {
             return Ok(entry);
         }
         self.remove(&wanted.name).await?;
-        self.make(wanted, entry.gate.clone()).await
+        let off = Wanted { enabled: false, ..wanted.clone() };
+        match self.make(wanted, entry.gate.clone()).await {
+            Ok(made) => Ok(made),
+            Err(error) => {
+                // It stays, off, and with its cut: that is a drill's.
+                self.make(off, entry.gate.clone()).await?;
+                Err(error)
+            }
+        }
     }
 
     /// Enables every proxy and takes every toxic off. Cuts stay: they are a drill's, which opens them itself.

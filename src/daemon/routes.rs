@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue, ORIGIN, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -22,8 +22,8 @@ const SPEAKS: &str = "2.12.0";
 /// Whether the caller may ask at all; if not, what it gets.
 pub(super) fn refuse(head: &Parts, token: Option<&Token>) -> Option<Answer> {
     // A page from anywhere can make a browser ask, whose owner knows nothing of it.
-    let is_browser =
-        head.headers.get(USER_AGENT).is_some_and(|it| it.as_bytes().starts_with(b"Mozilla/"));
+    let is_browser = head.headers.contains_key(ORIGIN)
+        || head.headers.get(USER_AGENT).is_some_and(|it| it.as_bytes().starts_with(b"Mozilla/"));
     if is_browser {
         return Some(ApiError::new(StatusCode::FORBIDDEN, "User agent not allowed").answer());
     }

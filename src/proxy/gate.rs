@@ -82,7 +82,7 @@ impl Gate {
     /// Held connections go on where they stopped.
     ///
     /// # Errors
-    /// When a listener cannot be started. Open connections go on by then; call again.
+    /// When a listener cannot be started. It counts as cut as before; call again.
     pub async fn open(&self) -> io::Result<()> {
         self.shared.change(None).await
     }
@@ -237,6 +237,10 @@ impl Shared {
         let vanished = if was == Some(Fault::Blackhole) { self.vanished() } else { 0 };
         let before = self.switch(to);
         let turned = self.turn_listeners(Door::during(to)).await;
+        if turned.is_err() && to.is_none() {
+            // It is still said to be cut, or nobody would open it again.
+            self.switch(before);
+        }
         if needs_waking(before, to) {
             self.links.wake_all();
         }

@@ -51,12 +51,13 @@ impl Target {
 
 /// A connection, as a task. Kept small: an idle one holds two sockets and no buffer.
 pub(super) struct Link {
-    ticket: Ticket,
     enlisted: bool,
     client: TcpStream,
     server: Server,
     up: Flow,
     down: Flow,
+    /// Last: it is given back when the sockets are closed.
+    ticket: Ticket,
 }
 
 enum Server {

@@ -252,7 +252,7 @@ async fn groups_and_load_balancers_that_are_not_there_are_told() {
         ..none(moto.reach())
     };
     let error = control(&settings).preflight().await.unwrap_err();
-    assert!(error.what.contains("LoadBalancerNotFound"), "{error}");
+    assert!(error.what.contains(absent), "{error}");
 }
 
 /// Targets as AWS tells them, which moto does not: with their zones, and draining.

@@ -64,6 +64,15 @@ impl Conductor {
     async fn test_one(&mut self, place: usize, book: &mut Book) -> bool {
         // Each control's cut has its own time.
         self.watch.observation.marks.cut_issued = None;
+        // The snapshot may be old by now: what another hand did since is not to be undone.
+        if let Err(why) = self.look_before_the_cut(place).await {
+            match (self.is_stopped(), place) {
+                (true, _) => {}
+                (false, 0) => self.refuse(why),
+                (false, _) => drop(self.ending.cut_failed.get_or_insert(why)),
+            }
+            return false;
+        }
         let mut good = self.restores_nothing(place, Rule::RestoreUncut, book).await;
         if !good || self.is_stopped() {
             return false;

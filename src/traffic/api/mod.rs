@@ -185,6 +185,14 @@ impl Api {
         }
     }
 
+    /// Whether it can be sent at all.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn can_ask(&self, request: &Request) -> Result<(), ControlError> {
+        self.made(request).map(drop)
+    }
+
     /// The request as it is sent.
     fn made(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, ControlError> {
         let unusable = |what: &str, hint: &str| ControlError {

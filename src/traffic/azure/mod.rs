@@ -185,6 +185,12 @@ impl TrafficControl for Azure {
                 });
             }
         }
+        if let Some(it) = read.iter().find(|it| it.datacenter.is_some() && !it.is_done) {
+            return Err(ControlError {
+                what: format!("Azure is not done with what {} was last told", it.part),
+                hint: "wait until it is, and begin anew".to_owned(),
+            });
+        }
         self.may_change(&read).await
     }
 
@@ -192,7 +198,8 @@ impl TrafficControl for Azure {
         let mut state = ControlState::default();
         for it in self.read().await? {
             let Some(datacenter) = it.datacenter else { continue };
-            let word = if it.is_enabled { ENABLED } else { DISABLED };
+            // What is under way may be our own cut: it is as before only when Azure is done.
+            let word = if it.is_enabled && it.is_done { ENABLED } else { DISABLED };
             // What was accepted and is not done yet is not in force.
             let passage = match !it.is_enabled && it.is_done {
                 true => Passage::Closed,

@@ -239,6 +239,13 @@ impl TrafficControl for DnsUpdate {
     /// Asks all that a drill will ask, and makes an update that changes nothing.
     async fn preflight(&self) -> Result<(), ControlError> {
         let (sets, mut session) = self.read().await?;
+        let alias = |record: &DnsRecord| sets.get(&record.set())?.alias.clone();
+        if let Some((record, to)) = self.records().find_map(|it| Some((it, alias(it)?))) {
+            return Err(ControlError {
+                what: format!("{} is another name (CNAME) for {to}", record.name),
+                hint: "steer the records that it leads to".to_owned(),
+            });
+        }
         let missing = self.records().filter_map(|record| {
             let has = &sets.get(&record.set())?.addresses;
             let missing = ControlError {

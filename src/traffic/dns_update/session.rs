@@ -20,6 +20,8 @@ pub(super) struct Set {
     /// In seconds; 0 where there are no records.
     pub ttl: u32,
     pub addresses: BTreeSet<IpAddr>,
+    /// What the name is another name for (CNAME): then it has no addresses of its own.
+    pub alias: Option<String>,
 }
 
 /// How one set is to change. It does not where the set is another than the one that was read.
@@ -108,13 +110,11 @@ impl<'a> Session<'a> {
     async fn set(&mut self, record: &DnsRecord) -> Result<Set, Failed> {
         let name = self.name(&record.name)?;
         let answer = self.query(&name, kind(record)).await?;
-        let mut set = Set { ttl: 0, addresses: BTreeSet::new() };
+        let mut set = Set { ttl: 0, addresses: BTreeSet::new(), alias: None };
         for it in answer.answers.iter().filter(|it| it.name == name) {
             if let RData::CNAME(to) = &it.data {
-                return Err(Failed::For(ControlError {
-                    what: format!("{} is another name (CNAME) for {}", record.name, to.0),
-                    hint: "steer the records that it leads to".to_owned(),
-                }));
+                set.alias = Some(to.0.to_string());
+                continue;
             }
             if let Some(address) = address(it).filter(|_| it.record_type() == kind(record)) {
                 set.ttl = it.ttl;

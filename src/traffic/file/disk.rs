@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Access, Gid, Uid, access, chown, unlink};
+use rustix::fs::{Access, Gid, Uid, access, fchown, unlink};
 use rustix::process::geteuid;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -129,10 +129,11 @@ impl Staged {
         let about = file.metadata().await?;
         if (about.uid(), about.gid()) != old.owner {
             let (user, group) = (Uid::from_raw(old.owner.0), Gid::from_raw(old.owner.1));
-            chown(&self.at, Some(user), Some(group))?;
+            // The file itself, for its name may lead elsewhere by now.
+            fchown(&file, Some(user), Some(group))?;
         }
-        // Behind `chown`, which takes some bits of the mode away.
-        fs::set_permissions(&self.at, fs::metadata(&old.real).await?.permissions()).await?;
+        // Behind `fchown`, which takes some bits of the mode away.
+        file.set_permissions(fs::metadata(&old.real).await?.permissions()).await?;
         file.sync_all().await
     }
 

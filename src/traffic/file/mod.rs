@@ -251,8 +251,13 @@ impl File {
             let (find, with) = (quoted(&edit.find), quoted(&edit.with));
             return format!("in {path}, write {find} in the place of {with}");
         }
+        // Where it is back already, what is looked for may stand within it.
+        let unless = match edit.find.contains(&edit.with) {
+            true => format!("/{}/!", pattern(&edit.find)),
+            false => String::new(),
+        };
         let (with, find) = (pattern(&edit.with), replacement(&edit.find));
-        format!("sed --follow-symlinks -i {} {path}", quoted(&format!("s/{with}/{find}/")))
+        format!("sed --follow-symlinks -i {} {path}", quoted(&format!("{unless}s/{with}/{find}/")))
     }
 }
 
@@ -453,7 +458,7 @@ impl TrafficControl for File {
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
         let mut open = snapshot.clone();
-        open.parts.retain(|_, part| part.passage != Passage::Closed);
+        open.parts.retain(|_, part| part.passage != Passage::Closed && state::was_open(part));
         let edits = self.edits_of(&open).unwrap_or_default();
         let undone = edits.into_iter().map(|edit| self.undo(edit));
         let path = self.settings.path.to_string();

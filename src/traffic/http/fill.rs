@@ -109,6 +109,12 @@ pub(super) fn shell(word: &str) -> String {
     };
     while let Some((before, behind)) = rest.split_once("${env:") {
         let Some((name, after)) = behind.split_once('}') else { break };
+        // Only a name is the environment's; what an API said may look like one.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            quoted += &escaped(&format!("{before}${{env:"));
+            rest = behind;
+            continue;
+        }
         quoted += &format!("{}${{{name}}}", escaped(before));
         rest = after;
     }

@@ -202,6 +202,26 @@ impl Http {
         there.filter(|(_, state)| state.passage != Passage::Closed)
     }
 
+    /// Holds that every request of a cut and of its way back can be made of what was read.
+    fn can_be_asked(
+        &self,
+        state: &BTreeMap<String, Option<PartState>>,
+    ) -> Result<(), ControlError> {
+        let (cut, restore) = (&self.settings.cut, &self.settings.restore);
+        for part in &self.settings.parts {
+            let Some(Some(was)) = state.get(&part.name) else { continue };
+            if was.passage == Passage::Closed {
+                continue;
+            }
+            let before = self.before(&part.name, was)?;
+            for (call, mode) in [(cut, self.settings.modes.first().copied()), (restore, None)] {
+                let values = Values { before: Some(&before), mode, ..self.values(part) };
+                self.api.can_ask(&self.request(call, &values.fill(call, false)?)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks `call` for one part.
     async fn ask(
         &self,
@@ -273,7 +293,7 @@ impl TrafficControl for Http {
         let gone: Vec<&str> =
             state.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| &**name).collect();
         match gone.is_empty() {
-            true => Ok(()),
+            true => self.can_be_asked(&state),
             false => Err(ControlError {
                 what: format!(
                     "{} has no {}: the answer is 404",
@@ -286,7 +306,15 @@ impl TrafficControl for Http {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let parts = self.read().await?.into_iter();
+        let state = self.read().await?;
+        // Another hand takes one away. All of them at once: that is the way to the API.
+        if state.values().all(Option::is_none) {
+            return Err(ControlError {
+                what: format!("{} answers 404 for every part", self.settings.url),
+                hint: "see whether the API is up, and the `path` of `inspect`".to_owned(),
+            });
+        }
+        let parts = state.into_iter();
         Ok(ControlState { parts: parts.filter_map(|(name, part)| Some((name, part?))).collect() })
     }
 
@@ -343,7 +371,7 @@ impl TrafficControl for Http {
         let open: Vec<_> = self.open(snapshot).collect();
         let back =
             open.iter().map(|(part, was)| self.ask(&self.settings.restore, part, (was, None)));
-        first(stream::iter(back.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await)
+        first(stream::iter(back.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await)
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {

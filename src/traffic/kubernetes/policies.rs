@@ -326,7 +326,17 @@ impl Way for Policies {
         }
         // What admits changes may have more to say than rights.
         for isolation in self.isolations.values() {
-            if self.read(session, isolation).await?.is_none() {
+            if let Some((policy, _)) = self.read(session, isolation).await? {
+                if !isolation.is(&policy, &self.label) {
+                    return Err(ControlError {
+                        what: format!(
+                            "the NetworkPolicy {}/{} is there, and does something else than ours",
+                            isolation.namespace, isolation.name
+                        ),
+                        hint: "see who made it, and take it away by hand if nobody needs it".into(),
+                    });
+                }
+            } else {
                 let path = format!("{}?dryRun=All", policies_of(&isolation.namespace));
                 let body = isolation.body(&self.label);
                 session.good(&Request::repeatable(Method::POST, path).json(&body)).await?;
@@ -411,6 +421,8 @@ impl Way for Policies {
             let restored = match self.isolation(name) {
                 Err(unknown) => Err(unknown),
                 Ok(it) if part.passage == Passage::Closed => self.isolate(session, it).await,
+                // One of our name that does something else: no cut of ours touched it.
+                Ok(_) if part.passage == Passage::Degraded => Ok(()),
                 Ok(it) => self.release(session, it).await,
             };
             errors.extend(restored.err());
@@ -419,7 +431,7 @@ impl Way for Policies {
     }
 
     fn by_hand(&self, kubectl: &str, snapshot: &ControlState) -> Vec<String> {
-        let open = snapshot.parts.iter().filter(|(_, part)| part.passage != Passage::Closed);
+        let open = snapshot.parts.iter().filter(|(_, part)| part.passage == Passage::Open);
         let isolations = open.filter_map(|(name, _)| self.isolations.get(name));
         let command = |it: &Isolation| {
             format!("{kubectl} -n {} delete networkpolicy {}", word(&it.namespace), word(&it.name))

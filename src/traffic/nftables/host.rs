@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::command::{Ran, Words, run};
 use crate::model::{NftablesHost, NftablesSettings, Shown, Text};
 use crate::traffic::ControlError;
+use crate::traffic::api::mask::Mask;
 use crate::traffic::log::Log;
 
 /// Of each output of a command this much is kept; a longer answer is refused.
@@ -94,7 +95,11 @@ impl Host {
     pub fn by_hand(&self, words: &[&str]) -> String {
         let line = joined(&self.as_root(words));
         match &self.settings.ssh {
-            Some(to) => format!("ssh {to} {}", quoted(&line)),
+            Some(to) => {
+                let file = self.ssh_config.as_ref().map(|it| quoted(&it.to_string()));
+                let file = file.map_or_else(String::new, |it| format!("-F {it} "));
+                format!("ssh {file}{to} {}", quoted(&line))
+            }
             None => line,
         }
     }
@@ -179,7 +184,12 @@ impl Host {
         if ran.status.success() && ran.said.len() <= MOST_SAID {
             return Ok(ran.said);
         }
-        let complaint = command.shown(&beginning(&ran.complained));
+        // ssh names the host alone, or the user, of what may be secret as a whole.
+        let secrets = self.settings.ssh.iter().flat_map(Text::secrets);
+        let pieces =
+            secrets.flat_map(|it| it.trim_start_matches("ssh://").split(['@', ':', '[', ']']));
+        let mask = Mask::default().and(pieces.filter(|it| it.len() > 2));
+        let complaint = mask.hide(&command.shown(&beginning(&ran.complained)));
         let failed = |how: &str| match complaint.is_empty() {
             true => format!("{how} ({})", ran.status),
             false => format!("{how}: {complaint}"),

@@ -93,7 +93,10 @@ impl Listed {
         for (kind, value) in objects {
             let name = text(&value, "name").unwrap_or_default().to_owned();
             match kind.as_str() {
-                "metainfo" | "table" => {}
+                "metainfo" => {}
+                // Dormant, it lists everything and does nothing.
+                "table" if value.get("flags").is_none() => {}
+                "table" => listed.strange = Some("flag of its own".to_owned()),
                 "set" => drop(listed.sets.insert(name, value)),
                 "chain" => drop(listed.chains.insert(name, value)),
                 "rule" => {

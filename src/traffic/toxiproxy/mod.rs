@@ -99,8 +99,9 @@ impl Toxiproxy {
         if self.has_cuts().await? {
             return self.turn(&before.name, Some(mode)).await;
         }
-        let wanted = before.cut_by(mode, false);
-        self.become_as(&wanted).await
+        // What others have changed since it was looked at stays, and shows as theirs.
+        let now = self.read(&before.name).await?;
+        self.become_as(&now, &now.cut_by(mode, false)).await
     }
 
     /// Cuts a proxy of `firedrill proxy` in its own way, or opens it.
@@ -114,9 +115,8 @@ impl Toxiproxy {
     }
 
     /// Makes a proxy what `wanted` is, by as few changes as that needs. It listens again when all else is done.
-    async fn become_as(&self, wanted: &Proxy) -> Result<(), ControlError> {
+    async fn become_as(&self, now: &Proxy, wanted: &Proxy) -> Result<(), ControlError> {
         let name = &wanted.name;
-        let now: Proxy = self.api.json(&Request::get(path(name))).await?;
         if now.cut != wanted.cut {
             self.turn(name, wanted.cut.as_ref()).await?;
         }
@@ -142,7 +142,11 @@ impl Toxiproxy {
             what: format!("what is known of the proxy {} is no state of one", shown(name)),
             hint: "see whether the journal was changed by hand".into(),
         })?;
-        self.become_as(&wanted).await
+        self.become_as(&self.read(name).await?, &wanted).await
+    }
+
+    async fn read(&self, name: &str) -> Result<Proxy, ControlError> {
+        self.api.json(&Request::get(path(name))).await.map(Proxy::sorted)
     }
 
     /// Holds that the server can cut in `mode`.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_elasticloadbalancingv2::error::ProvideErrorMetadata;
 use aws_sdk_elasticloadbalancingv2::types::{
     AvailabilityZone, LoadBalancer, LoadBalancerStateEnum as Status, LoadBalancerTypeEnum as Type,
 };
@@ -25,12 +26,18 @@ impl Elb {
 
     /// The load balancers of the settings that are there, by ARN.
     async fn balancers(&self) -> Result<BTreeMap<String, LoadBalancer>, ControlError> {
-        let call = self.client().await.describe_load_balancers();
-        let call = call.set_load_balancer_arns(Some(self.settings.load_balancers.clone()));
-        let answer = call.send().await;
-        let answer =
-            answer.map_err(|error| failed("elasticloadbalancing:DescribeLoadBalancers", &error))?;
-        let found = answer.load_balancers.unwrap_or_default();
+        let mut found = Vec::new();
+        // One by one: asked for several, AWS refuses all where one is gone.
+        for arn in &self.settings.load_balancers {
+            let call = self.client().await.describe_load_balancers().load_balancer_arns(arn);
+            match call.send().await {
+                Ok(answer) => found.extend(answer.load_balancers.unwrap_or_default()),
+                Err(error) if error.code() == Some("LoadBalancerNotFound") => {}
+                Err(error) => {
+                    return Err(failed("elasticloadbalancing:DescribeLoadBalancers", &error));
+                }
+            }
+        }
         Ok(found.into_iter().filter_map(|it| Some((it.load_balancer_arn.clone()?, it))).collect())
     }
 
