@@ -272,8 +272,12 @@ impl Conductor {
             let _ = self.read_back(ReadStage::AfterFailover, Some(latest)).await;
             self.watch.stopped().into_iter().for_each(|why| self.stopping(why));
         }
-        // The last reading before the restore: did the cut hold to its end?
-        if self.ending.stopped.is_none() && !self.read_while_cut(LAST_READ_LIMIT).await {
+        // The last reading before the restore: did the cut hold to its end? A control far away takes a while to answer, and
+        // where all have recovered nobody waits for it.
+        let patient =
+            if worth_it { self.deadline().since(self.clock.now()) } else { Duration::ZERO };
+        let limit = (READ_EVERY * 2).min(patient).max(LAST_READ_LIMIT);
+        if self.ending.stopped.is_none() && !self.read_while_cut(limit).await {
             let text = "a control could not be read before the restore, so nobody knows whether the \
                         cut held to its end";
             self.ending.cut_failed.get_or_insert(Why::new("control-not-read", text));

@@ -122,6 +122,15 @@ async fn a_control_that_went_silent_before_the_restore_proves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_control_far_away_is_waited_for_where_nobody_is_without_service() {
+    let faults = Faults { call: span(900), ..Faults::default() };
+    let longer =
+        [("recover_within: 1s, failback_within: 1s", "recover_within: 9s, failback_within: 3s")];
+    let ended = drill(plan(&longer), faults, None).await;
+    assert_eq!(ended.record.verdict, Verdict::Pass, "{:?}", ended.record.reasons);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_that_lands_after_its_refusal_is_restored_too() {
     let faults = Faults { cut_late: Some(span(300)), ..Faults::default() };
     let ended = expect(faults, Verdict::Inconclusive, "cut-failed").await;
