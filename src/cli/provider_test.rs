@@ -14,7 +14,7 @@ use super::state::{self, State};
 use super::whole::{self, Kind};
 use super::{Exit, StateArgs, VarArgs, form, input, output};
 use crate::drill::{Charge, closed_now, keep_contract, not_tested};
-use crate::model::{ContractRecord, Plan, PlanFile, Provider, Verdict, Why};
+use crate::model::{ContractRecord, Plan, PlanFile, Provider, Why};
 use crate::report;
 
 /// The record's name in the directory of its run: it is no drill's, so that neither `history` nor `gate` takes it for one.
@@ -73,7 +73,7 @@ pub(super) fn provider_test(args: &ProviderTestArgs) -> Exit {
     };
     // Last: its disk may hang.
     keep(&args.state, &record);
-    if record.verdict == Verdict::NotRestored {
+    if record.can_be_restored() {
         let state = State::of(&args.state);
         let restore = format!("restore {}", record.run);
         let command = state.map_or(format!("firedrill {restore}"), |it| it.command(&restore));

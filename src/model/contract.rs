@@ -170,6 +170,13 @@ pub struct ContractRecord {
 impl ContractRecord {
     /// The version of the format.
     pub const FORMAT: u32 = 1;
+
+    /// Whether `firedrill restore` may put traffic back. Parts beside those to be cut are in no journal, so that it would
+    /// say that all is well.
+    pub fn can_be_restored(&self) -> bool {
+        let is_journaled = |why: &Why| matches!(&*why.code, "not-restored" | "another-hand");
+        self.verdict == Verdict::NotRestored && self.reasons.iter().any(is_journaled)
+    }
 }
 
 /// What is told while controls are put to the test.

@@ -130,8 +130,13 @@ fn alarm(record: &ContractRecord, page: &mut Page) {
     }
     page.blank();
     page.paragraph(0, 0, &[(Ink::Alarm, format!(" {ALARM} ").replace(' ', GAP))]);
-    page.entries(&STEPS.map(|(number, text)| Entry::plain(number, text)));
-    page.verbatim(4, &format!("firedrill restore {}", record.run));
+    if record.can_be_restored() {
+        page.entries(&STEPS.map(|(number, text)| Entry::plain(number, text)));
+        page.verbatim(4, &format!("firedrill restore {}", record.run));
+    } else {
+        let text = "set by hand what is said above: `firedrill restore` does not know it";
+        page.entries(&[Entry::plain("1.", text)]);
+    }
     for control in record.controls.iter().filter(|control| !control.by_hand.is_empty()) {
         page.paragraph(4, 6, &[(Ink::Bold, place(control))]);
         control.by_hand.iter().for_each(|command| page.verbatim(6, command));

@@ -269,8 +269,12 @@ fn a_tool_that_changes_another_part() {
             "wan: BROKEN: all of it reads as before the cut: west-1 was open with weight 7 and is closed\n",
             "NOT RESTORED  own: reset of east may still be in force.\n",
             "TRAFFIC MAY STILL BE CUT. Do this now:",
+            "set by hand what is said above: `firedrill restore` does not know it",
         ],
     );
+    let names_a_run =
+        |text: &str| text.contains("firedrill restore t") || text.contains(" restore 2");
+    assert!(!names_a_run(&ended.stdout) && !names_a_run(&ended.stderr), "{ended}");
     assert_eq!(parts, WHOLE.replace("west-1 open 7", "west-1 closed"));
 }
 
