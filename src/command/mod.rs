@@ -6,4 +6,4 @@ mod words;
 
 pub use group::Group;
 pub use run::{Ran, run};
-pub use words::Words;
+pub use words::{Words, quoted};

@@ -59,3 +59,30 @@ impl fmt::Debug for Words {
         f.debug_tuple("Words").field(&self.name()).finish()
     }
 }
+
+/// `word` as one word of a shell (POSIX, 2.2.2).
+pub fn quoted(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&b);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_word_stays_one_word_whatever_is_in_it() {
+        for (word, typed) in [
+            ("me@host:/a-b_c.d,e=f%+", "me@host:/a-b_c.d,e=f%+"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(x)`y`;*", "'$(x)`y`;*'"),
+            ("it's", "'it'\\''s'"),
+        ] {
+            assert_eq!(quoted(word), typed);
+        }
+    }
+}

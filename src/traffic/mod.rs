@@ -144,6 +144,26 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
+/// All that failed as one error, behind `problem` where that says anything; the hint is that of the first.
+fn all_of(
+    problem: &str,
+    failures: impl IntoIterator<Item = ControlError>,
+) -> Result<(), ControlError> {
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(()) };
+    let begun = match problem {
+        "" => first.what,
+        problem => format!("{problem}: {}", first.what),
+    };
+    let what = failures.fold(begun, |all, next| format!("{all}; {}", next.what));
+    Err(ControlError { what, hint: first.hint })
+}
+
+/// [`all_of`] what of several calls side by side failed.
+fn all_done(problem: &str, results: Vec<Result<(), ControlError>>) -> Result<(), ControlError> {
+    all_of(problem, results.into_iter().filter_map(Result::err))
+}
+
 /// A control made ready from its settings, as they stand in a plan or in a journal; `None` when it lives in the
 /// drill's process and ends with that, so that from elsewhere there is nothing to read or to put back.
 ///

@@ -25,7 +25,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use tokio::sync::OnceCell;
 
 use self::wire::Wire;
-use super::ControlError;
+use crate::command::quoted;
 use crate::model::{AwsReach, ControlSpec, Exchange};
 
 #[cfg(feature = "aws-elb")]
@@ -131,20 +131,4 @@ fn retries() -> RetryConfig {
         .with_max_attempts(TRIES)
         .with_initial_backoff(Duration::from_millis(200))
         .with_max_backoff(Duration::from_secs(2))
-}
-
-/// One word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
-/// Several failures in one; none is none.
-fn all_of(what: &str, failures: Vec<ControlError>) -> Result<(), ControlError> {
-    let Some(first) = failures.first() else { return Ok(()) };
-    let all: Vec<&str> = failures.iter().map(|failure| failure.what.as_str()).collect();
-    Err(ControlError { what: format!("{what}: {}", all.join("; ")), hint: first.hint.clone() })
 }

@@ -21,12 +21,14 @@ use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, He
 use tokio::sync::OnceCell;
 
 use self::records::{Found, has_weight, setting, weight_of};
+use super::Session;
 use super::failed::failed;
-use super::{Session, all_of, quoted};
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, PartState, Passage,
     Route53Settings,
 };
+use crate::traffic::all_of;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 /// The setting of a record.
@@ -332,7 +334,7 @@ impl TrafficControl for Route53 {
         let state = self.read().await?;
         let missing = self.settings.all_records().map(|(_, record)| record.to_string());
         let missing = missing.filter(|name| !state.parts.contains_key(name));
-        all_of("Route 53", missing.map(|name| gone(&name)).collect())?;
+        all_of("Route 53", missing.map(|name| gone(&name)))?;
         if self.settings.records.is_empty() { Ok(()) } else { self.may_follow_changes().await }
     }
 

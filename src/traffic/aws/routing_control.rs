@@ -26,12 +26,14 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::sync::OnceCell;
 
+use super::Session;
 use super::failed::{failed, lacks_credentials};
-use super::{Session, all_of, quoted};
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, PartState, Passage,
     RoutingControlEndpoint, RoutingControlSettings,
 };
+use crate::traffic::all_of;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 /// The setting of a part.
@@ -294,7 +296,7 @@ impl TrafficControl for RoutingControl {
             hint: "see that `endpoints` are those of its cluster: `aws route53-recovery-control-config describe-cluster`"
                 .to_owned(),
         });
-        all_of("ARC routing control", gone.collect())
+        all_of("ARC routing control", gone)
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {

@@ -17,12 +17,14 @@ use aws_sdk_arczonalshift::types::{ShiftType, ZonalShiftInResource};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
+use super::Session;
 use super::failed::failed;
-use super::{Session, all_of, quoted};
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, Exchange, PartState, Passage, ZonalShiftSettings,
     ZonalShiftZone,
 };
+use crate::traffic::all_of;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 /// The setting of a part: which shift away from its zone there is.

@@ -22,6 +22,7 @@ use crate::model::{
     AzureBy, AzureSettings, ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange,
     PartState, Passage, Provider, Text,
 };
+use crate::traffic::all_of;
 
 const MANAGER: &str = "https://management.azure.com";
 
@@ -136,12 +137,7 @@ impl Azure {
             AzureBy::TrafficManager { .. } => self.set_endpoints(&wanted).await,
             AzureBy::FrontDoor { .. } => self.set_origins(&wanted).await,
         });
-        let Some(first) = errors.first() else { return Ok(()) };
-        let all: Vec<&str> = errors.iter().map(|error| error.what.as_str()).collect();
-        Err(ControlError {
-            what: format!("{problem}: {}", all.join("; ")),
-            hint: first.hint.clone(),
-        })
+        all_of(problem, errors)
     }
 
     fn one(&self) -> &'static str {

@@ -88,16 +88,6 @@ pub(super) fn listed<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> Str
     if words.is_empty() { "no address".to_owned() } else { words.join(", ") }
 }
 
-/// One failure of several.
-pub(super) fn all_of(failures: Vec<ControlError>) -> Result<(), ControlError> {
-    let mut failures = failures.into_iter();
-    let Some(first) = failures.next() else { return Ok(()) };
-    Err(failures.fold(first, |all, next| ControlError {
-        what: format!("{}; {}", all.what, next.what),
-        hint: all.hint,
-    }))
-}
-
 /// That a cut would leave nobody in a set.
 pub(super) fn last(record: &DnsRecord) -> ControlError {
     ControlError {

@@ -16,13 +16,14 @@ use async_trait::async_trait;
 use hickory_proto::rr::TSigner;
 use tokio::sync::OnceCell;
 
-use super::dns::{Resolvers, Ttls, all_of, by_part, cut_at_resolvers, last, listed};
+use super::dns::{Resolvers, Ttls, by_part, cut_at_resolvers, last, listed};
 use super::log::Log;
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DnsKey, DnsRecord, DnsUpdateSettings, Exchange,
     PartState, Passage, all_records,
 };
+use crate::traffic::all_of;
 use session::{Change, Failed, PAUSES, Session, Set, Updated};
 
 /// How often a set is read and updated again when another hand changed it in between.
@@ -122,10 +123,10 @@ impl DnsUpdate {
             let (sets, mut session) = self.read().await?;
             let (changes, failures) = changes(&sets, wanted, &known);
             if changes.is_empty() || (all_or_none && !failures.is_empty()) {
-                return all_of(failures);
+                return all_of("", failures);
             }
             match session.update(&changes).await.map_err(Failed::error)? {
-                Updated::Done => return all_of(failures),
+                Updated::Done => return all_of("", failures),
                 Updated::Outrun => {}
             }
         }
@@ -254,7 +255,7 @@ impl TrafficControl for DnsUpdate {
             };
             (!has.contains(&record.address)).then_some(missing)
         });
-        all_of(missing.collect())?;
+        all_of("", missing)?;
         self.may_update(&sets, &mut session).await?;
         let views = self.resolvers.ask(self.records(), &self.log).await;
         for record in self.records() {

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use self::protocol::{Answer, Request, once_cut};
 use super::log::Log;
 use super::{ControlError, Survivors, TrafficControl};
+use crate::command::quoted;
 use crate::command::{Ran, Words, run};
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, Exchange, ExecSettings, Shown, Text,
@@ -127,15 +128,6 @@ impl Exec {
         let words: Vec<String> = command.iter().map(|word| quoted(&word.to_string())).collect();
         let (dir, request) = (quoted(&self.settings.dir.to_string()), quoted(&request.line()));
         format!("cd {dir} && echo {request} | {}", words.join(" "))
-    }
-}
-
-/// `word` for a shell.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&b);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 

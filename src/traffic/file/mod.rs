@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use self::edits::{Stands, changed, doubt, stands};
 use self::notice::Notice;
 use self::served::{Asker, Tally, serves};
-use super::exec::quoted;
 use super::log::{Asked, Log};
 use super::{ControlError, Survivors, TrafficControl};
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, FileEdit, FileSettings,
     Passage,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::fs;
 
+use crate::command::quoted;
 use crate::command::{Ran, Words, run};
 use crate::model::{FileReload, FileSettings, FileSignal, Shown, Text};
 use crate::traffic::ControlError;
 use crate::traffic::api::mask::Mask;
-use crate::traffic::exec::quoted;
 use crate::traffic::log::Log;
 
 /// In a word of `test` this stands for the new file, which has not taken its place yet.

@@ -24,6 +24,7 @@ use self::routes::Routes;
 use self::session::Session;
 use super::api::{Method, Request};
 use super::{ControlError, Survivors, TrafficControl};
+use crate::command::quoted;
 use crate::model::{
     CLUSTER_NAME, ControlSpec, ControlState, CutCall, CutOrder, Exchange, KubernetesAccess,
     KubernetesBy, KubernetesRight, KubernetesSettings, Provider,
@@ -143,8 +144,8 @@ impl TrafficControl for Kubernetes {
             KubernetesAccess::Context { name, kubeconfig } => {
                 let file = kubeconfig.as_ref().map(|file| file.to_string());
                 let file =
-                    file.map_or_else(String::new, |it| format!(" --kubeconfig {}", word(&it)));
-                format!("kubectl --context {}{file}", word(name))
+                    file.map_or_else(String::new, |it| format!(" --kubeconfig {}", quoted(&it)));
+                format!("kubectl --context {}{file}", quoted(name))
             }
         };
         self.way.by_hand(&kubectl, snapshot)
@@ -231,13 +232,6 @@ fn patch(path: &str, kind: &'static str, body: &Value) -> Request {
     Request::repeatable(Method::PATCH, path).body(kind, body.to_string())
 }
 
-/// All that went wrong, as one.
-fn together(errors: Vec<ControlError>, problem: &str) -> Result<(), ControlError> {
-    let Some(first) = errors.first() else { return Ok(()) };
-    let all: Vec<&str> = errors.iter().map(|error| error.what.as_str()).collect();
-    Err(ControlError { what: format!("{problem}: {}", all.join("; ")), hint: first.hint.clone() })
-}
-
 /// Whether it can stand in a path; what comes from a journal may have been changed by hand.
 fn is_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
@@ -248,14 +242,5 @@ fn unnamed(part: &str) -> ControlError {
     ControlError {
         what: format!("`{}` is no part of a cluster", crate::model::printable(part)),
         hint: "see whether the journal was changed by hand".into(),
-    }
-}
-
-/// Text as a word for a shell.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::session::Session;
-use super::{MERGE, Metadata, Way, is_name, patch, together, unnamed, word};
+use super::{MERGE, Metadata, Way, is_name, patch, unnamed};
+use crate::command::quoted;
 use crate::model::{
     ControlState, CutCall, CutOrder, DatacenterId, KubernetesNodes, PartState, Passage, Shown,
     query_value,
 };
+use crate::traffic::all_of;
 use crate::traffic::api::{Method, Request};
 use crate::traffic::{ControlError, Survivors};
 
@@ -307,7 +309,7 @@ impl Way for Nodes {
             Ok(emptied) => emptied,
             Err(_) => {
                 let refusals = refusals.into_inner().unwrap_or_else(PoisonError::into_inner);
-                together(refusals, "not emptied")?;
+                all_of("not emptied", refusals)?;
                 Err(ControlError {
                     what: format!("the nodes were not empty after {}", Shown(self.evict_within)),
                     hint: "see what makes pods there anew, and how long the API takes to answer"
@@ -352,13 +354,13 @@ impl Way for Nodes {
             let (path, body) = cordon(name, is_cordoned(part));
             errors.extend(session.good(&patch(&path, MERGE, &body)).await.err());
         }
-        together(errors, "not put back")
+        all_of("not put back", errors)
     }
 
     fn by_hand(&self, kubectl: &str, snapshot: &ControlState) -> Vec<String> {
         let verb = |part: &PartState| if is_cordoned(part) { "cordon" } else { "uncordon" };
         let command = |(name, part): (&String, &PartState)| {
-            format!("{kubectl} {} {}", verb(part), word(name))
+            format!("{kubectl} {} {}", verb(part), quoted(name))
         };
         snapshot.parts.iter().map(command).collect()
     }

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::session::Session;
-use super::{Metadata, Way, together, unnamed, word};
+use super::{Metadata, Way, unnamed};
+use crate::command::quoted;
 use crate::model::{
     ControlState, CutCall, CutOrder, DatacenterId, KubernetesPolicies, PartState, Passage,
 };
+use crate::traffic::all_of;
 use crate::traffic::api::{Method, Request};
 use crate::traffic::{ControlError, Survivors};
 
@@ -427,14 +429,18 @@ impl Way for Policies {
             };
             errors.extend(restored.err());
         }
-        together(errors, "not put back")
+        all_of("not put back", errors)
     }
 
     fn by_hand(&self, kubectl: &str, snapshot: &ControlState) -> Vec<String> {
         let open = snapshot.parts.iter().filter(|(_, part)| part.passage == Passage::Open);
         let isolations = open.filter_map(|(name, _)| self.isolations.get(name));
         let command = |it: &Isolation| {
-            format!("{kubectl} -n {} delete networkpolicy {}", word(&it.namespace), word(&it.name))
+            format!(
+                "{kubectl} -n {} delete networkpolicy {}",
+                quoted(&it.namespace),
+                quoted(&it.name)
+            )
         };
         isolations.map(command).collect()
     }

@@ -7,11 +7,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::session::Session;
-use super::{Metadata, STEPS, Way, is_name, patch, together, unnamed, word};
+use super::{Metadata, STEPS, Way, is_name, patch, unnamed};
+use crate::command::quoted;
 use crate::model::{
     ControlState, CutCall, CutOrder, DatacenterId, KubernetesBackend, KubernetesBackends,
     PartState, Passage,
 };
+use crate::traffic::all_of;
 use crate::traffic::api::Request;
 use crate::traffic::{ControlError, Survivors};
 
@@ -197,7 +199,7 @@ impl Routes {
         for ((namespace, name), parts) in weights {
             errors.extend(self.weigh_route(session, (namespace, name), parts).await.err());
         }
-        together(errors, "weights not set")
+        all_of("weights not set", errors)
     }
 
     async fn weigh_route(
@@ -354,7 +356,7 @@ impl Way for Routes {
 
     async fn cut(&self, session: &Session, open: &ControlState) -> Result<(), ControlError> {
         let (weights, errors) = weights(&self.cut_state(open.clone()));
-        together(errors, "not cut")?;
+        all_of("not cut", errors)?;
         self.weigh(session, &weights).await
     }
 
@@ -383,14 +385,14 @@ impl Way for Routes {
     ) -> Result<(), ControlError> {
         let (weights, mut errors) = weights(snapshot);
         errors.extend(self.weigh(session, &weights).await.err());
-        together(errors, "not put back")
+        all_of("not put back", errors)
     }
 
     /// A patch would need a backend's place in its rule, which may change: it is looked up by `jq`.
     fn by_hand(&self, kubectl: &str, snapshot: &ControlState) -> Vec<String> {
         let command = |(part, is): (&String, &PartState)| {
             let mut names = part.split('/');
-            let (namespace, route) = (word(names.next()?), word(names.next()?));
+            let (namespace, route) = (quoted(names.next()?), quoted(names.next()?));
             let rule: usize = names.next()?.parse().ok()?;
             let backend = names.next()?;
             let (service, port) = match backend.split_once(':') {
@@ -399,8 +401,9 @@ impl Way for Routes {
             };
             let weight = is.settings.get(WEIGHT)?;
             let backend = format!("select(.name == \"{service}\"{port})");
-            let change =
-                word(&format!("(.spec.rules[{rule}].backendRefs[] | {backend}).weight = {weight}"));
+            let change = quoted(&format!(
+                "(.spec.rules[{rule}].backendRefs[] | {backend}).weight = {weight}"
+            ));
             Some(format!(
                 "{kubectl} -n {namespace} get httproute {route} -o json | jq {change} | {kubectl} replace -f -"
             ))

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::command::{Ran, Words, run};
+use crate::command::{Ran, Words, quoted, run};
 use crate::model::{NftablesHost, NftablesSettings, Shown, Text};
 use crate::traffic::ControlError;
 use crate::traffic::api::mask::Mask;
@@ -242,14 +242,6 @@ impl Host {
 /// Words for a shell.
 fn joined(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&b);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
 }
 
 fn beginning(said: &[u8]) -> String {

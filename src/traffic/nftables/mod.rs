@@ -28,6 +28,7 @@ use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, Mode, ModeKind,
     NftablesSettings, PartState, Passage,
 };
+use crate::traffic::all_done;
 
 /// The setting of a part: in which way our rules are in force.
 const RULES: &str = "rules";
@@ -196,7 +197,7 @@ impl Nftables {
             return Ok(());
         }
         let hosts = self.hosts.iter().map(|host| self.spares_the_way_back(host, order));
-        all_of("the way back is in danger", join_all(hosts).await)?;
+        all_done("the way back is in danger", join_all(hosts).await)?;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.clone());
         Ok(())
     }
@@ -260,14 +261,6 @@ fn way(order: &CutOrder) -> Result<Way, ControlError> {
     }
 }
 
-/// Everything that failed, in one.
-fn all_of(what: &str, results: Vec<Result<(), ControlError>>) -> Result<(), ControlError> {
-    let failures: Vec<ControlError> = results.into_iter().filter_map(Result::err).collect();
-    let Some(first) = failures.first() else { return Ok(()) };
-    let all: Vec<&str> = failures.iter().map(|failure| failure.what.as_str()).collect();
-    Err(ControlError { what: format!("{what}: {}", all.join("; ")), hint: first.hint.clone() })
-}
-
 #[async_trait]
 impl TrafficControl for Nftables {
     fn spec(&self) -> &ControlSpec {
@@ -282,7 +275,7 @@ impl TrafficControl for Nftables {
 
     async fn preflight(&self) -> Result<(), ControlError> {
         let ready = self.hosts.iter().map(|host| self.is_ready(host));
-        all_of("nftables", join_all(ready).await)
+        all_done("nftables", join_all(ready).await)
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
@@ -328,7 +321,7 @@ impl TrafficControl for Nftables {
             self.renew(parts);
             Ok(())
         });
-        all_of("not cut", join_all(cuts).await)
+        all_done("not cut", join_all(cuts).await)
     }
 
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
@@ -369,7 +362,7 @@ impl TrafficControl for Nftables {
             let script: String = parts.iter().map(|part| part.table.deleted()).collect();
             host.nft(&["-f", "-"], &script).await.map(drop)
         });
-        all_of("not put back", join_all(backs).await)
+        all_done("not put back", join_all(backs).await)
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {

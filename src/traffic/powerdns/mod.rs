@@ -16,13 +16,14 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::api::{Answer, Api, Method, Reach, Request};
-use super::dns::{Resolvers, Ttls, all_of, by_part, cut_at_resolvers};
+use super::dns::{Resolvers, Ttls, by_part, cut_at_resolvers};
 use super::log::Log;
 use super::{ControlError, Survivors, TrafficControl};
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DnsRecord, Exchange, PartState, Passage,
     PowerdnsKey, PowerdnsSettings, Text, all_records,
 };
+use crate::traffic::all_of;
 use zone::{Rrset, Zone};
 
 /// How often a set is read and written again when it is not as it was written.
@@ -152,7 +153,7 @@ impl Powerdns {
             let (changed, mut failures) = self.zone().await?.changed(&records);
             failures.extend(unknown.iter().cloned());
             if changed.is_empty() || (all_or_none && !failures.is_empty()) {
-                return all_of(failures);
+                return all_of("", failures);
             }
             // Only the flags that are not as they should be are sent, so that this ends when all are.
             self.replace(&changed).await?;
@@ -244,7 +245,7 @@ impl TrafficControl for Powerdns {
         }
         let records = || all_records(&self.settings.records).map(|(_, record)| record);
         let missing = records().filter(|it| zone.is_enabled(it).is_none() || zone.has_script(it));
-        all_of(missing.map(|record| zone.gone(record)).collect())?;
+        all_of("", missing.map(|record| zone.gone(record)))?;
         let views = self.resolvers.ask(records(), &self.log).await;
         for record in records() {
             let is_open = zone.is_enabled(record) == Some(true);

@@ -22,6 +22,7 @@ use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, DatacenterId, Exchange, Mode, Part, PartState,
     Passage, Text, ToxiproxySettings, query_value,
 };
+use crate::traffic::all_done;
 
 /// The proxies of a server as a traffic control. Its parts are proxies, by their names.
 pub struct Toxiproxy {
@@ -225,14 +226,6 @@ fn steps(before: &Proxy, after: &Proxy) -> Vec<(&'static str, String, Option<Val
     steps
 }
 
-/// All that went wrong, as one.
-fn together(results: Vec<Result<(), ControlError>>) -> Result<(), ControlError> {
-    let errors: Vec<ControlError> = results.into_iter().filter_map(Result::err).collect();
-    let Some(first) = errors.first() else { return Ok(()) };
-    let all: Vec<&str> = errors.iter().map(|error| &*error.what).collect();
-    Err(ControlError { what: all.join("; "), hint: first.hint.clone() })
-}
-
 /// The proxy that a part of a state is, if it is one.
 fn known((name, part): (&String, &PartState)) -> Option<(Proxy, bool)> {
     Proxy::of(name, &part.settings).map(|proxy| (proxy, part.settings.contains_key(CUT)))
@@ -283,7 +276,7 @@ impl TrafficControl for Toxiproxy {
         let ours = snapshot.cuttable(order);
         let before: Vec<Proxy> = ours.parts.iter().filter_map(known).map(|(it, _)| it).collect();
         let cuts = before.iter().map(|proxy| self.cut_one(proxy, &order.mode));
-        together(join_all(cuts).await)
+        all_done("", join_all(cuts).await)
     }
 
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
@@ -316,7 +309,7 @@ impl TrafficControl for Toxiproxy {
 
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
         let back = snapshot.parts.iter().map(|(name, part)| self.restore_one(name, part));
-        together(join_all(back).await)
+        all_done("", join_all(back).await)
     }
 
     /// As if it were cut in every way that firedrill knows, for which it was is not in the snapshot.

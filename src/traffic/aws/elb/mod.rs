@@ -13,10 +13,12 @@ use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::Client;
 use tokio::sync::OnceCell;
 
-use super::{Session, all_of, quoted};
+use super::Session;
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, ElbSettings, Exchange, PartState, Passage,
 };
+use crate::traffic::all_of;
 use crate::traffic::{ControlError, Survivors, TrafficControl};
 
 /// The setting of a part of a target group: what is registered.

@@ -12,9 +12,9 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 
 use super::{Elb, NONE, TARGETS, open, unknown};
+use crate::command::quoted;
 use crate::model::{ControlState, CutCall, CutOrder, DatacenterId, ElbTarget, PartState, Passage};
 use crate::traffic::aws::failed::failed;
-use crate::traffic::aws::quoted;
 use crate::traffic::{ControlError, Survivors};
 
 /// The attribute of a group that says how long a target drains, in seconds.

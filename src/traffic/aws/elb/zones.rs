@@ -11,9 +11,9 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 
 use super::{Elb, NONE, SUBNET, open, unknown};
+use crate::command::quoted;
 use crate::model::{ControlState, CutCall, CutOrder, DatacenterId, PartState, Passage};
 use crate::traffic::aws::failed::failed;
-use crate::traffic::aws::quoted;
 use crate::traffic::{ControlError, Survivors};
 
 /// An Application Load Balancer has no fewer zones.

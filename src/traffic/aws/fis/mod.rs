@@ -18,12 +18,14 @@ use aws_sdk_fis::types::{
 };
 use tokio::sync::OnceCell;
 
+use super::Session;
 use super::failed::failed;
-use super::{Session, all_of, quoted};
+use crate::command::quoted;
 use crate::model::{
     ControlSpec, ControlState, CutCall, CutOrder, Exchange, FisSettings, FisTemplate, PartState,
     Passage,
 };
+use crate::traffic::all_of;
 use crate::traffic::{ControlError, TrafficControl};
 
 /// The setting of a part: whose experiment is under way.
