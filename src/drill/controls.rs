@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::journal::Last;
 use crate::model::{ControlState, CutOrder, Name, PathCounters};
-use crate::restore::{Reading, Task};
+use crate::restore::{First, Reading, Task};
 use crate::traffic::{ControlError, TrafficControl};
 
 /// A control and what is known of it.
@@ -69,10 +69,19 @@ impl Held {
             before: self.ours(order),
             cut: self.expected.clone(),
             last: self.last,
-            fresh: self.foreign.is_empty(),
+            first: self.first(),
             foreign: self.foreign.clone(),
             blind: true,
             look_again: self.unsure,
+        }
+    }
+
+    /// What the restore begins with.
+    fn first(&self) -> First {
+        match (self.foreign.is_empty(), self.unsure && self.cut.is_none()) {
+            (false, _) => First::Reading,
+            (true, true) => First::Glance,
+            (true, false) => First::Call,
         }
     }
 

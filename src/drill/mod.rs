@@ -46,6 +46,9 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The last reading before the restore must not put it off for longer than this.
 pub const LAST_READ_LIMIT: Duration = Duration::from_millis(500);
 
+/// The reading after all is back, when nobody waits for traffic any more.
+pub const LATE_LOOK_LIMIT: Duration = Duration::from_secs(2);
+
 /// How often a control is read while it has to be cut.
 pub const READ_EVERY: Duration = Duration::from_secs(1);
 

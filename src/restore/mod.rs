@@ -9,6 +9,6 @@ mod run;
 mod tests;
 
 pub use call::{Called, call_within};
-pub use put_back::{Done, End, Limits, SETTLE, Task, put_all_back};
+pub use put_back::{Done, End, First, Limits, SETTLE, Task, put_all_back};
 pub use reading::Reading;
 pub use run::{Outcome, Reached, Restored, restore_run};

@@ -18,6 +18,10 @@ use crate::traffic::{ControlError, TrafficControl};
 /// A call that was refused, or not answered, may still land: it is looked for again after this.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
+/// So long a reading is waited for where a cut was called that nobody has read back: it may have failed because another
+/// hand was there.
+const GLANCE: Duration = Duration::from_secs(2);
+
 /// Between two readings that both have to say that another hand was there.
 const LOOK_TWICE: Duration = Duration::from_millis(250);
 
@@ -43,8 +47,8 @@ pub struct Task {
     pub cut: ControlState,
     /// The last durable record.
     pub last: Last,
-    /// It was read a moment ago and no other hand was seen: the restore need not wait for a reading.
-    pub fresh: bool,
+    /// What comes first.
+    pub first: First,
     /// The parts that the last reading showed to be another hand's. They are left alone even where no further
     /// reading is to be had.
     pub foreign: Vec<String>,
@@ -53,6 +57,17 @@ pub struct Task {
     pub blind: bool,
     /// A call of ours may still land: it is looked at once more a while after it was put back.
     pub look_again: bool,
+}
+
+/// What a restore begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// The call that restores: it was read a moment ago, and no other hand was seen.
+    Call,
+    /// A reading that is not waited for long, and without an answer the call.
+    Glance,
+    /// A reading.
+    Reading,
 }
 
 /// How long a restore may take.
@@ -156,6 +171,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
         undone: false,
         back_since: None,
         unread: 0,
+        glances: task.first == First::Glance,
         task,
         clock,
         limits,
@@ -164,7 +180,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
     if !work.last.is_open() {
         return work.end(End::Untouched);
     }
-    if work.task.fresh {
+    if work.task.first == First::Call {
         work.restore(&[]).await;
     }
     loop {
@@ -194,6 +210,8 @@ struct Work {
     back_since: Option<Offset>,
     /// How many readings in a row failed.
     unread: u32,
+    /// Whether the next reading is but a glance.
+    glances: bool,
     /// The parts that the last reading showed to be another hand's.
     foreign: Vec<String>,
     pause: Duration,
@@ -206,14 +224,16 @@ impl Work {
     /// Reads once and does what follows from it. `Some`: this is the end.
     async fn step(&mut self) -> Option<End> {
         let control = self.task.control.clone();
-        let read = self.call(Act::Inspect, control.inspect()).await;
+        let glance = std::mem::take(&mut self.glances);
+        let limit = if glance { GLANCE } else { Duration::MAX };
+        let read = self.call_within(limit, Act::Inspect, control.inspect()).await;
         let state = match read {
             Ok(state) => state,
             Err(error) => {
                 self.error = Some(error);
                 self.back_since = None;
                 self.unread += 1;
-                if self.unread > 1 && (self.task.blind || self.state.is_some()) {
+                if glance || self.unread > 1 && (self.task.blind || self.state.is_some()) {
                     // Blindly, but what was seen to be another hand's is not ours to touch.
                     let foreign = self.foreign.clone();
                     self.restore(&foreign).await;
@@ -309,8 +329,17 @@ impl Work {
         act: Act,
         work: impl Future<Output = Result<T, ControlError>>,
     ) -> Result<T, ControlError> {
+        self.call_within(Duration::MAX, act, work).await
+    }
+
+    async fn call_within<T>(
+        &mut self,
+        limit: Duration,
+        act: Act,
+        work: impl Future<Output = Result<T, ControlError>>,
+    ) -> Result<T, ControlError> {
         let left = self.give_up.since(self.clock.now()).max(LAST_CALL);
-        let limit = self.limits.call.min(left);
+        let limit = limit.min(self.limits.call).min(left);
         let control = &*self.task.control;
         let Called { call, result } = call_within(limit, self.clock, control, act, work).await;
         self.calls.push(call);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::put_back::{Done, End, Limits, Task, put_all_back};
+use super::put_back::{Done, End, First, Limits, Task, put_all_back};
 use crate::clock::Clock;
 use crate::journal::{Append, Entry, Hand, Record, Run};
 use crate::model::{ControlSpec, Name, Verdict};
@@ -100,10 +100,10 @@ pub async fn restore_run(
 }
 
 /// What the drill had under way when it ended may still land, and nobody looks after this.
-fn task(entry: &Entry, control: Arc<dyn TrafficControl>, by: Hand) -> Task {
+pub(super) fn task(entry: &Entry, control: Arc<dyn TrafficControl>, by: Hand) -> Task {
     let (before, cut) = (entry.before.clone(), entry.cut.clone());
     let (last, foreign) = (entry.last, Vec::new());
     // A person may come hours later, when others have been there.
-    let blind = by != Hand::Person;
-    Task { control, before, cut, last, fresh: false, foreign, blind, look_again: true }
+    let blind = by != Hand::Person || control.takes_back_only_ours();
+    Task { control, before, cut, last, first: First::Reading, foreign, blind, look_again: true }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::clock::Clock;
-use crate::journal::{Append, Hand, Last, Record};
+use crate::journal::{Append, Entry, Hand, Last, Record};
 use crate::model::{
     Act, ControlSpec, ControlState, CutOrder, DatacenterId, Offset, PartState, Passage, Provider,
 };
@@ -45,14 +45,18 @@ struct Fake {
     /// Until then it cannot be read, and until then it refuses.
     unreadable: Offset,
     refuses: Offset,
+    /// Until then a reading is not answered at all.
+    silent: Offset,
+    only_ours: bool,
     asked: Mutex<Vec<(Act, Vec<String>)>>,
 }
 
 impl Fake {
     fn new(name: &str, clock: Clock, now: ControlState) -> Fake {
         let spec = ControlSpec { name: name.into(), provider: Provider::Lab };
-        let (unreadable, refuses) = (Offset::ZERO, Offset::ZERO);
-        Fake { spec, clock, now: now.into(), unreadable, refuses, asked: Mutex::default() }
+        let [unreadable, refuses, silent] = [Offset::ZERO; 3];
+        let (now, asked) = (now.into(), Mutex::default());
+        Fake { spec, clock, now, unreadable, refuses, silent, only_ours: false, asked }
     }
 
     fn restores(&self) -> Vec<Vec<String>> {
@@ -78,6 +82,7 @@ impl TrafficControl for Fake {
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         self.asked.lock().unwrap().push((Act::Inspect, Vec::new()));
+        self.clock.sleep_until(self.silent).await;
         match self.clock.now() < self.unreadable {
             true => Err(trouble("no route to it")),
             false => Ok(self.says()),
@@ -100,6 +105,10 @@ impl TrafficControl for Fake {
         }
         self.now.lock().unwrap().parts.extend(snapshot.parts.clone());
         Ok(())
+    }
+
+    fn takes_back_only_ours(&self) -> bool {
+        self.only_ours
     }
 
     fn by_hand(&self, _: &ControlState) -> Vec<String> {
@@ -132,7 +141,7 @@ fn task(control: &Arc<Fake>, last: Last) -> Task {
         before: before(),
         cut: cut(),
         last,
-        fresh: false,
+        first: First::Reading,
         foreign: Vec::new(),
         blind: true,
         look_again: false,
@@ -267,4 +276,47 @@ async fn a_machine_that_slept_through_the_limit_still_looks_at_what_it_did() {
     tokio::time::advance(Duration::from_secs(3600)).await;
     let (ends, _) = work.await;
     assert_eq!(ends[0], End::Restored { undone: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_nobody_read_back_is_looked_at_before_it_is_undone() {
+    let clock = Clock::start();
+    let foreign = state(&[("a", "drain"), ("b", "maint")]);
+    let control = Arc::new(Fake::new("wan", clock, foreign.clone()));
+    let task = Task { first: First::Glance, ..task(&control, Last::CutIntended) };
+    let (ends, _) = put_back(vec![task], &mut paper(clock), false).await;
+    assert_eq!(ends, [End::Foreign(vec!["a".to_owned()])]);
+    assert_eq!(control.restores(), [["b"]], "what was ours came back");
+    assert_eq!(control.says(), state(&[("a", "drain"), ("b", "ready")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_glance_that_is_not_answered_holds_no_restore_up() {
+    let clock = Clock::start();
+    let silent = clock.now().plus(Duration::from_secs(30));
+    let control = Arc::new(Fake { silent, ..Fake::new("wan", clock, cut()) });
+    let task = Task { first: First::Glance, blind: false, ..task(&control, Last::CutIntended) };
+    let mut paper = paper(clock);
+    let back = put_back(vec![task], &mut paper, false);
+    let until = clock.sleep_until(clock.now().plus(Duration::from_millis(2100)));
+    tokio::select! {
+        _ = back => panic!("nothing was read yet"),
+        () = until => {}
+    }
+    assert_eq!(control.says(), before());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_restores_unread_only_what_can_undo_no_other_hand() {
+    for only_ours in [true, false] {
+        let clock = Clock::start();
+        let unreadable = clock.now().plus(Duration::from_secs(60));
+        let control = Arc::new(Fake { unreadable, only_ours, ..Fake::new("wan", clock, cut()) });
+        let (spec, last) = (control.spec.clone(), Last::CutConfirmed);
+        let entry = Entry { control: spec, before: before(), cut: cut(), last, by: None };
+        let task = super::run::task(&entry, control.clone(), Hand::Person);
+        let (ends, _) = put_back(vec![task], &mut paper(clock), false).await;
+        assert!(matches!(ends[..], [End::Failed(_)]), "nobody saw it come back: {ends:?}");
+        assert_eq!(control.says(), if only_ours { before() } else { cut() });
+    }
 }

@@ -97,6 +97,11 @@ pub trait TrafficControl: Send + Sync {
     /// When the control cannot be reached or refuses. Some parts may be restored by then.
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError>;
 
+    /// Whether a restore cannot touch what is another hand's, so that it may be called where nothing can be read.
+    fn takes_back_only_ours(&self) -> bool {
+        false
+    }
+
     /// What [`TrafficControl::restore`] does, as a person would do it by hand: a command or a sentence each.
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String>;
 

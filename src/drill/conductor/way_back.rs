@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::controls::Held;
-use super::super::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
+use super::super::{CALL_LIMIT, LATE_LOOK_LIMIT, RESTORE_LIMITS};
 use super::Conductor;
 use crate::journal::{Hand, Last};
 use crate::model::{Act, ControlState, CutOrder, Stage, Why};
-use crate::restore::{Done, End, Limits, Task, call_within, put_all_back};
+use crate::restore::{Done, End, First, Limits, Task, call_within, put_all_back};
 use crate::watchdog::Phase;
 
 impl Conductor {
@@ -76,7 +76,7 @@ impl Conductor {
             }
             let (control, name) = (self.held[place].control.clone(), self.held[place].name());
             let work = control.inspect();
-            let read = call_within(LAST_READ_LIMIT, self.clock, &*control, Act::Inspect, work);
+            let read = call_within(LATE_LOOK_LIMIT, self.clock, &*control, Act::Inspect, work);
             // It was read back as it was once: a reading that fails now takes nothing from that.
             let Ok(state) = self.watch.during(read).await.result else { continue };
             let before = self.held[place].ours(&self.plan.cut);
@@ -87,7 +87,7 @@ impl Conductor {
             let whose = if self.held[place].unsure || !is_back {
                 let last = Last::RestoreIntended;
                 let task = self.held[place].task(&self.plan.cut);
-                let task = Task { last, fresh: false, look_again: true, ..task };
+                let task = Task { last, first: First::Reading, look_again: true, ..task };
                 self.put_back(vec![place], vec![task]).await;
                 "so far as it was our cut, it was restored anew"
             } else {

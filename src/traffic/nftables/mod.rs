@@ -365,6 +365,11 @@ impl TrafficControl for Nftables {
         all_done("not put back", join_all(backs).await)
     }
 
+    /// It deletes tables that nobody else makes, and goes on where a host is gone.
+    fn takes_back_only_ours(&self) -> bool {
+        true
+    }
+
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
         let Ok(open) = self.open(snapshot) else { return Vec::new() };
         let line =

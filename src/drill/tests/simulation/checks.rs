@@ -8,7 +8,7 @@ use super::parts::{Door, Setup, reading};
 use super::process::Claim;
 use super::setting::{EAST, Setting};
 use super::world::{Inner, World};
-use crate::drill::{CALL_LIMIT, LAST_READ_LIMIT, RESTORE_LIMITS};
+use crate::drill::{CALL_LIMIT, LAST_READ_LIMIT, LATE_LOOK_LIMIT, RESTORE_LIMITS};
 use crate::journal::Run;
 use crate::model::{ControlState, Offset, RunRecord};
 use crate::restore::SETTLE;
@@ -158,6 +158,6 @@ pub fn bounded(world: &World, setting: &Setting, record: &RunRecord) {
 /// What a drill may take beyond its baseline and four times `at_most` (cut, restore, failback, and a last restore of
 /// each control): three readings before it, one call when the time is up, and what is looked at again.
 fn grace(controls: u32) -> Duration {
-    let again = LAST_READ_LIMIT + RESTORE_LIMITS.0 * 2 + SETTLE * 3;
+    let again = LATE_LOOK_LIMIT + RESTORE_LIMITS.0 * 2 + SETTLE * 3;
     CALL_LIMIT * 4 + RESTORE_LIMITS.0 * 2 + SETTLE * 3 + again * controls
 }
