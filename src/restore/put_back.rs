@@ -90,6 +90,8 @@ pub struct Done {
     pub calls: Vec<ControlCall>,
     /// The last state that was read.
     pub state: Option<ControlState>,
+    /// It was cut once more after it had been back for [`SETTLE`]: a call landed late.
+    pub cut_again: bool,
 }
 
 /// Puts `tasks` back, side by side: one that fails holds up no other. Intents are in `journal` before the
@@ -154,6 +156,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
         error: None,
         accepted: false,
         undone: false,
+        cut_again: false,
         back_since: None,
         unread: 0,
         task,
@@ -190,6 +193,8 @@ struct Work {
     accepted: bool,
     /// Whether it was as before when we came.
     undone: bool,
+    /// Whether it was cut when it was looked at again.
+    cut_again: bool,
     /// Since when every reading said that nothing is cut.
     back_since: Option<Offset>,
     /// How many readings in a row failed.
@@ -228,6 +233,7 @@ impl Work {
             self.back_since.get_or_insert(self.clock.now());
         } else {
             (self.back_since, self.accepted) = (None, false);
+            self.cut_again |= self.task.look_again && !self.unsure;
         }
         let action = action(self.last, reading.says());
         if action != Action::AskPerson {
@@ -367,6 +373,6 @@ impl Work {
     }
 
     fn end(self, end: End) -> Done {
-        Done { end, calls: self.calls, state: self.state }
+        Done { end, calls: self.calls, state: self.state, cut_again: self.cut_again }
     }
 }
