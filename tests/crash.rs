@@ -18,6 +18,8 @@ mod left;
 mod plans;
 #[path = "crash/refused.rs"]
 mod refused;
+#[path = "crash/several.rs"]
+mod several;
 #[path = "crash/site.rs"]
 mod site;
 #[path = "crash/stopped.rs"]

@@ -71,14 +71,14 @@ pub(super) fn provider_test(args: &ProviderTestArgs) -> Exit {
         form::Form::Table => output::data(report::contract(&record, output::style()).as_bytes()),
         form::Form::Json => form::json(report::pretty(&record)),
     };
-    // Last: its disk may hang.
-    keep(&args.state, &record);
     if record.can_be_restored() {
         let state = State::of(&args.state);
         let restore = format!("restore {}", record.run);
         let command = state.map_or(format!("firedrill {restore}"), |it| it.command(&restore));
         output::say(command);
     }
+    // Last: its disk may hang.
+    keep(&args.state, &record);
     Exit::from(record.verdict).if_printed(printed)
 }
 

@@ -120,7 +120,8 @@ impl Conductor {
             }
             self.restore().await;
             self.failback().await;
-            self.look_again().await;
+            let is_back = self.watch.observation.is_back();
+            self.look_again(is_back).await;
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Held {
     pub foreign: Vec<String>,
     /// Whether it was read back as it was, after it had been cut.
     pub is_restored: bool,
+    /// Whether it was cut once more after that, by a call that landed late; it was put back again.
+    pub cut_again: bool,
     pub reads: u64,
     pub reads_cut: u64,
     /// What passed while it had to be cut, as counted just before the restore.
@@ -41,6 +43,7 @@ impl Held {
             unsure: false,
             foreign: Vec::new(),
             is_restored: false,
+            cut_again: false,
             reads: 0,
             reads_cut: 0,
             path: None,

@@ -21,8 +21,8 @@ pub struct Run {
     pub whole: u64,
     /// Lines that are not what was written, from 1. What stood there nobody knows.
     pub damaged: Vec<usize>,
-    /// Controls without a snapshot here that were restored all the same, as a later line says.
-    pub settled: Vec<Name>,
+    /// Controls without a snapshot here that were restored all the same, as a later line says, and by whom.
+    pub settled: Vec<(Name, Hand)>,
 }
 
 /// A control in a journal.
@@ -100,11 +100,17 @@ impl Run {
             damaged: Vec::new(),
             settled: Vec::new(),
         };
-        for (line, number) in lines.filter(|(line, _)| line.ends_with(b"\n")) {
-            run.whole += line.len() as u64;
-            match record(line) {
-                Some(Ok(record)) => run.take(record),
-                _ => run.damaged.push(number),
+        for (line, number) in lines {
+            match (record(line), line.ends_with(b"\n")) {
+                (_, false) if !has_lost_its_end(line) => break,
+                (_, false) => run.take_damaged(number),
+                (record, true) => {
+                    run.whole += line.len() as u64;
+                    match record {
+                        Some(Ok(record)) => run.take(record),
+                        _ => run.take_damaged(number),
+                    }
+                }
             }
         }
         if !run.damaged.is_empty() {
@@ -134,9 +140,24 @@ impl Run {
         };
         if let Some(entry) = self.controls.iter_mut().find(|entry| entry.control.name == control) {
             (entry.last, entry.by) = (last, hand);
-        } else if last == Last::RestoreConfirmed {
-            self.settled.push(control);
+            return;
         }
+        // Whatever is done to it after that has to be put back anew.
+        self.settled.retain(|(settled, _)| *settled != control);
+        if let (Last::RestoreConfirmed, Some(by)) = (last, hand) {
+            self.settled.push((control, by));
+        }
+    }
+
+    /// Takes a line that nobody can read. What the drill itself has put back it may cut again, and here may be written that it
+    /// was about to; who puts back after its death cuts nothing.
+    fn take_damaged(&mut self, number: usize) {
+        self.damaged.push(number);
+        let by_the_drill = (Last::RestoreConfirmed, Some(Hand::Drill));
+        for entry in self.controls.iter_mut().filter(|it| (it.last, it.by) == by_the_drill) {
+            (entry.last, entry.by) = (Last::CutIntended, None);
+        }
+        self.settled.retain(|(_, by)| *by != Hand::Drill);
     }
 
     /// The controls whose traffic may be cut by this run.
@@ -147,7 +168,8 @@ impl Run {
     /// The controls that may be cut and whose snapshot is damaged: nobody can put them back from this journal.
     pub fn lost(&self) -> impl Iterator<Item = &Name> {
         let known = |name: &Name| self.controls.iter().any(|entry| entry.control.name == *name);
-        let lost = move |name: &&Name| !known(name) && !self.settled.contains(name);
+        let settled = |name: &Name| self.settled.iter().any(|(settled, _)| settled == name);
+        let lost = move |name: &&Name| !known(name) && !settled(name);
         self.opened.through.iter().filter(move |name| !self.damaged.is_empty() && lost(name))
     }
 
@@ -172,6 +194,13 @@ fn other_format(found: u64) -> String {
 fn ended(bytes: &[u8]) -> bool {
     let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back().and_then(record);
     matches!(last, Some(Ok(Record::Closed { verdict })) if verdict != Verdict::NotRestored)
+}
+
+/// Whether the last line of a file is a whole record but for the byte that ends it. No crash leaves that: what it tears off is
+/// missing.
+fn has_lost_its_end(line: &[u8]) -> bool {
+    let text = line.split_last().and_then(|(_, text)| std::str::from_utf8(text).ok());
+    text.and_then(parse).is_some()
 }
 
 fn record(line: &[u8]) -> Option<Result<Record, NotOurs>> {

@@ -1,10 +1,13 @@
 //! What is read back of journals, whole and broken.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
-use crate::model::{ControlSpec, ControlState, CutOrder, DatacenterId, Mode, Provider, Verdict};
+use crate::model::{
+    ControlSpec, ControlState, CutOrder, DatacenterId, Mode, Name, Provider, Verdict,
+};
 
 pub(super) fn opened() -> Record {
     Record::Opened(Opened {
@@ -118,6 +121,168 @@ fn what_stood_in_a_damaged_line_is_taken_to_be_an_intent() {
     assert_eq!(run.lost().count(), 0);
 }
 
+/// What `firedrill provider-test` writes of three controls, one after another.
+fn test_of_controls() -> Vec<Record> {
+    let names = ["wan", "lan", "dns"];
+    let Record::Opened(opened) = opened() else { unreachable!() };
+    let through = names.map(Name::from).to_vec();
+    let snapshots = names.map(|name| Record::Snapshot {
+        control: ControlSpec { name: name.into(), provider: Provider::Lab },
+        before: ControlState::default(),
+        cut: ControlState::default(),
+    });
+    let mut all = vec![Record::Opened(Opened { through, ..opened })];
+    all.extend(snapshots);
+    for name in names {
+        let steps = [
+            Last::RestoreIntended,
+            Last::RestoreIntended,
+            Last::RestoreConfirmed,
+            Last::CutIntended,
+            Last::CutConfirmed,
+            Last::RestoreIntended,
+            Last::RestoreConfirmed,
+            Last::RestoreIntended,
+            Last::RestoreIntended,
+            Last::RestoreConfirmed,
+        ];
+        all.extend(steps.map(|step| step_of(name, step, Hand::Drill)));
+    }
+    all.push(Record::Closed { verdict: Verdict::Pass });
+    all
+}
+
+fn step_of(name: &str, step: Last, by: Hand) -> Record {
+    let control = Name::from(name);
+    match step {
+        Last::None => unreachable!("it stands for no record"),
+        Last::CutIntended => Record::CutIntended { control },
+        Last::CutConfirmed => Record::CutConfirmed { control },
+        Last::RestoreIntended => Record::RestoreIntended { control, by },
+        Last::RestoreConfirmed => Record::RestoreConfirmed { control, by },
+    }
+}
+
+fn lines(records: &[Record]) -> Vec<Vec<u8>> {
+    records.iter().map(|record| line(record).unwrap().into_bytes()).collect()
+}
+
+fn open(run: &Run) -> BTreeSet<Name> {
+    run.open().map(|entry| entry.control.name.clone()).collect()
+}
+
+/// The controls that a reader of `lines` puts back, or names as those that nobody can.
+fn feared(lines: &[Vec<u8>]) -> BTreeSet<Name> {
+    let run = Run::read(&lines.concat()).unwrap();
+    open(&run).into_iter().chain(run.lost().cloned()).collect()
+}
+
+/// Holds that whatever may be cut, as whole `lines` say, is feared by who reads `damaged`.
+#[track_caller]
+fn nothing_is_overlooked(lines: &[Vec<u8>], damaged: &[Vec<u8>], about: &dyn std::fmt::Debug) {
+    let (cut, feared) = (open(&Run::read(&lines.concat()).unwrap()), feared(damaged));
+    assert!(cut.is_subset(&feared), "{cut:?} may be cut, {feared:?} feared: {about:?}");
+}
+
+/// The same lines with one or two of them damaged: each has a wrong byte in its middle.
+fn damaged_within(lines: &[Vec<u8>], places: [usize; 2]) -> Vec<Vec<u8>> {
+    let mut damaged = lines.to_vec();
+    for place in places {
+        let middle = damaged[place].len() / 2;
+        damaged[place][middle] = b'~';
+    }
+    damaged
+}
+
+/// The same lines, where one does not end any more: the next one is lost with it.
+fn without_its_end(lines: &[Vec<u8>], place: usize) -> Vec<Vec<u8>> {
+    let mut damaged = lines.to_vec();
+    *damaged[place].last_mut().unwrap() = b'~';
+    damaged
+}
+
+#[test]
+fn wherever_a_test_of_controls_ends_and_its_journal_is_damaged_no_cut_is_overlooked() {
+    let all = lines(&test_of_controls());
+    for end in 2..=all.len() {
+        let lines = &all[..end];
+        for first in 1..end {
+            nothing_is_overlooked(lines, &without_its_end(lines, first), &(end, first));
+            for second in first..end {
+                let damaged = damaged_within(lines, [first, second]);
+                nothing_is_overlooked(lines, &damaged, &(end, first, second));
+            }
+        }
+    }
+}
+
+/// Every journal of two controls with so many records after the snapshots: the drill cuts what is not cut, and puts back what
+/// it likes; once its watchdog has begun, the drill is dead, and nobody cuts any more.
+fn every_order(length: usize) -> Vec<Vec<(usize, Last, Hand)>> {
+    let mut all: Vec<Vec<(usize, Last, Hand)>> = vec![Vec::new()];
+    for _ in 0..length {
+        let longer = |known: &Vec<_>| {
+            next(known).into_iter().map(|it| [&known[..], &[it]].concat()).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(longer).collect();
+    }
+    all
+}
+
+fn next(known: &[(usize, Last, Hand)]) -> Vec<(usize, Last, Hand)> {
+    let dead = known.iter().any(|(_, _, by)| *by == Hand::Watchdog);
+    let last = |control| {
+        known.iter().rfind(|(of, ..)| *of == control).map_or(Last::None, |(_, last, _)| *last)
+    };
+    let mut all = Vec::new();
+    for control in 0..2 {
+        let last = last(control);
+        if last.is_open() {
+            all.push((control, Last::RestoreIntended, Hand::Watchdog));
+        }
+        if last == Last::RestoreIntended {
+            all.push((control, Last::RestoreConfirmed, Hand::Watchdog));
+        }
+        if dead {
+            continue;
+        }
+        all.push((control, Last::RestoreIntended, Hand::Drill));
+        all.extend(match last {
+            Last::None | Last::RestoreConfirmed => Some((control, Last::CutIntended, Hand::Drill)),
+            Last::CutIntended => Some((control, Last::CutConfirmed, Hand::Drill)),
+            Last::RestoreIntended => Some((control, Last::RestoreConfirmed, Hand::Drill)),
+            Last::CutConfirmed => None,
+        });
+    }
+    all
+}
+
+#[test]
+fn in_whatever_order_controls_are_cut_and_put_back_no_cut_is_overlooked() {
+    let orders = every_order(5);
+    assert!(orders.len() > 1_000, "{}", orders.len());
+    for order in orders {
+        let steps =
+            order.iter().map(|(control, step, by)| step_of(["wan", "lan"][*control], *step, *by));
+        let lines = lines(&records().into_iter().take(3).chain(steps).collect::<Vec<_>>());
+        for place in 1..lines.len() {
+            nothing_is_overlooked(&lines, &damaged_within(&lines, [place, place]), &order);
+            nothing_is_overlooked(&lines, &without_its_end(&lines, place), &order);
+        }
+    }
+}
+
+#[test]
+fn what_was_put_back_after_the_damaged_line_is_not_feared() {
+    let lines = lines(&test_of_controls());
+    // The first cut of `wan`, in a test that went on to its end.
+    assert_eq!(feared(&damaged_within(&lines, [7, 7])), BTreeSet::new());
+    // Right after `wan` was put back for the last time; the others were not touched before that.
+    let damaged = damaged_within(&lines, [14, 14]);
+    assert_eq!(feared(&damaged[..15]), BTreeSet::from(["wan", "lan", "dns"].map(Name::from)));
+    assert_eq!(feared(&damaged), BTreeSet::from(["wan".into()]));
+}
+
 #[test]
 fn a_control_whose_snapshot_is_damaged_is_lost_and_named() {
     let mut bytes = text(&records());
@@ -129,6 +294,11 @@ fn a_control_whose_snapshot_is_damaged_is_lost_and_named() {
     assert_eq!(begun.lost().map(|name| name.as_str()).collect::<Vec<_>>(), ["wan"]);
     let early = Run::read(&text(&records()[..2])).unwrap();
     assert_eq!(early.lost().count(), 0, "a crash before the snapshots were complete cut nothing");
+    // It was put back, and cut again after that.
+    let cut = text(&[Record::CutIntended { control: "wan".into() }]);
+    let closed = text(&[Record::Closed { verdict: Verdict::Pass }]).len();
+    let again = Run::read(&[&bytes[..bytes.len() - closed], &cut].concat()).unwrap();
+    assert_eq!(again.lost().map(|name| name.as_str()).collect::<Vec<_>>(), ["wan"]);
 }
 
 #[test]

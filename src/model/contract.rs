@@ -75,7 +75,7 @@ pub enum RuleEnd {
     No,
     /// Nothing was cut because of it, as no drill would.
     Refused,
-    /// It was not put to the test.
+    /// It was not put to the test, or not to its end.
     Untried,
 }
 

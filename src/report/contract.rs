@@ -46,7 +46,7 @@ fn sentence(record: &RuleRecord) -> String {
 
 /// What was asked and answered, where a rule was not kept.
 fn evidence(record: &RuleRecord) -> Vec<String> {
-    if !matches!(record.kept, RuleEnd::No | RuleEnd::Refused) {
+    if record.kept == RuleEnd::Yes {
         return Vec::new();
     }
     let mut lines = Vec::new();

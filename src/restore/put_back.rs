@@ -105,6 +105,8 @@ pub struct Done {
     pub calls: Vec<ControlCall>,
     /// The last state that was read.
     pub state: Option<ControlState>,
+    /// It was cut once more after it had been back for [`SETTLE`]: a call landed late.
+    pub cut_again: bool,
 }
 
 /// Puts `tasks` back, side by side: one that fails holds up no other. Intents are in `journal` before the
@@ -169,6 +171,7 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
         error: None,
         accepted: false,
         undone: false,
+        cut_again: false,
         back_since: None,
         unread: 0,
         glances: task.first == First::Glance,
@@ -206,6 +209,8 @@ struct Work {
     accepted: bool,
     /// Whether it was as before when we came.
     undone: bool,
+    /// Whether it was cut when it was looked at again.
+    cut_again: bool,
     /// Since when every reading said that nothing is cut.
     back_since: Option<Offset>,
     /// How many readings in a row failed.
@@ -248,6 +253,7 @@ impl Work {
             self.back_since.get_or_insert(self.clock.now());
         } else {
             (self.back_since, self.accepted) = (None, false);
+            self.cut_again |= self.task.look_again && !self.unsure;
         }
         let action = action(self.last, reading.says());
         if action != Action::AskPerson {
@@ -396,6 +402,6 @@ impl Work {
     }
 
     fn end(self, end: End) -> Done {
-        Done { end, calls: self.calls, state: self.state }
+        Done { end, calls: self.calls, state: self.state, cut_again: self.cut_again }
     }
 }

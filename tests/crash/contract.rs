@@ -1,7 +1,10 @@
 //! `firedrill provider-test`: a real HAProxy, and tools that break a rule each. Whatever happens, its traffic comes back or is named.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,14 +48,19 @@ esac
     })
 }
 
+/// Puts the tool and its parts into `directory`.
+pub fn install(directory: &Path, changed: &[(&str, &str)]) {
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::write(directory.join("parts"), WHOLE).unwrap();
+    let path = directory.join("tool.sh");
+    std::fs::write(&path, tool(changed)).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
 /// A home with the tool, and a plan of it.
 fn with_tool(changed: &[(&str, &str)], at_most: &str, timeout: &str) -> Home {
-    use std::os::unix::fs::PermissionsExt;
     let home = Home::new().with_env("PATH", &std::env::var("PATH").unwrap());
-    home.file("parts", WHOLE);
-    home.file("tool.sh", tool(changed));
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(home.path("tool.sh"), mode).unwrap();
+    install(&home.root(), changed);
     let act = "[./tool.sh]";
     let provider = format!(
         "{{ exec: {{ inspect: {act}, cut: {act}, restore: {act}, modes: [reset], timeout: {timeout} }} }}"
@@ -72,7 +80,7 @@ fn test(changed: &[(&str, &str)], at_most: &str) -> (Ended, String) {
     (ended, parts(&home))
 }
 
-const WHOLE: &str = "east-1 open 10\neast-2 open 10\nwest-1 open 7\n";
+pub const WHOLE: &str = "east-1 open 10\neast-2 open 10\nwest-1 open 7\n";
 
 #[test]
 fn haproxy_keeps_every_rule_and_is_left_as_it_was() {
@@ -177,9 +185,11 @@ fn what_is_never_restored_is_said_and_put_back_when_that_works_again() {
     assert!(site.is_whole());
 }
 
-/// A tool whose second cut waits for a file that nobody writes.
-const WAITS: (&str, &str) =
-    ("  cut) for", "  cut) test -e once && while ! test -e go; do sleep 0.02; done; : >once; for");
+/// A tool whose second cut waits for a file that nobody writes, for as long as it has its home.
+const WAITS: (&str, &str) = (
+    "  cut) for",
+    "  cut) test -e once && while test -e tool.sh && ! test -e go; do sleep 0.02; done; : >once; for",
+);
 
 /// A test that has cut both parts of east, and stays at that.
 fn cut() -> (Home, Running) {
@@ -211,7 +221,10 @@ fn killed_with_its_watchdog_it_is_found_by_status_and_put_back_by_restore() {
     kill("STOP", &watchdog);
     test.signal("KILL");
     kill("KILL", &watchdog);
-    until("both are gone", Duration::from_secs(30), || home.run(&["status"]).code == 6);
+    // A dying process holds its journal to the very end.
+    until("both are gone", Duration::from_secs(30), || {
+        home.run(&["status"]).stdout.contains("LEFT TRAFFIC CUT")
+    });
     home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT", "-provider-test", "plan own", "wan: cut; "]);
     home.run(&["provider-test", "plan.yaml", "--yes"]).has(3, &["an earlier run left traffic cut"]);
     assert_ne!(parts(&home), WHOLE);

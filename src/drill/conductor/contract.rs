@@ -1,26 +1,25 @@
 //! The contract put to the test, one control after another: each is back before the next is touched. Every change goes the
 //! way of a drill's: through its journal, past its watchdog, and back by its restore.
 
+mod close;
+mod second_cut;
+
 use std::panic::AssertUnwindSafe;
 
 use futures_util::future::FutureExt;
 
 use super::super::CALL_LIMIT;
-use super::super::controls::Held;
 use super::super::trial::Book;
 use super::words::{changes, delays, foreign, parts, refusals};
 use super::{Conductor, unwritten};
 use crate::journal::{Hand, Last, Record};
-use crate::measure::Ending;
-use crate::model::{
-    Act, ContractRecord, ControlState, CutOrder, Offset, Rule, RuleEnd, TestedControl, Verdict, Why,
-};
-use crate::restore::{Reading, call_within};
+use crate::model::{Act, ContractRecord, ControlCall, ControlState, Offset, Rule, RuleEnd, Why};
+use crate::restore::{Reading, SETTLE, call_within};
 use crate::traffic::Survivors;
-use crate::watchdog::Phase;
 
-/// What a cut that is in effect changes when it is cut again, it changes by then; so long traffic stays cut for this.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+/// What a second cut does that lands late.
+const CUT_AGAIN: &str = "it was back, and cut again when it was looked at later: a call that it had accepted landed after that, or \
+                         another hand cut it; it was put back once more";
 
 /// Where in the calls a rule began, and when.
 #[derive(Clone, Copy)]
@@ -40,7 +39,10 @@ impl Conductor {
             self.watch.deaf = true;
             self.ending.not_restored.clear();
             self.restore().await;
+            self.compare_all();
         }
+        // A cut that was accepted while one was in force shows by nothing that it has landed.
+        self.look_again(false).await;
         self.close(book)
     }
 
@@ -50,11 +52,11 @@ impl Conductor {
                 return;
             }
         }
-        if !self.is_ready(book).await || !self.is_clear().await {
+        if !self.is_ready(book).await {
             return;
         }
         for place in 0..self.held.len() {
-            if !self.test_one(place, book).await {
+            if !self.is_clear().await || !self.test_one(place, book).await {
                 return;
             }
         }
@@ -66,10 +68,8 @@ impl Conductor {
         self.watch.observation.marks.cut_issued = None;
         // The snapshot may be old by now: what another hand did since is not to be undone.
         if let Err(why) = self.look_before_the_cut(place).await {
-            match (self.is_stopped(), place) {
-                (true, _) => {}
-                (false, 0) => self.refuse(why),
-                (false, _) => drop(self.ending.cut_failed.get_or_insert(why)),
+            if !self.is_stopped() {
+                self.is_not_cut(place, why);
             }
             return false;
         }
@@ -77,12 +77,15 @@ impl Conductor {
         if !good || self.is_stopped() {
             return false;
         }
-        good = self.is_cut(place, book).await;
-        if good && self.reads_cut(place, book) && !self.is_stopped() {
-            good = self.cuts_nothing(place, book).await;
-        } else {
-            good = false;
+        // It was put back, but the journal did not take all of it.
+        if let Some(why) = self.ending.cut_failed.take() {
+            self.is_not_cut(place, why);
+            return false;
         }
+        good = self.is_cut(place, book).await
+            && self.reads_cut(place, book)
+            && !self.is_stopped()
+            && self.cuts_nothing(place, book).await;
         if !self.held[place].last.is_open() {
             return false;
         }
@@ -91,7 +94,17 @@ impl Conductor {
         if self.is_stopped() || !self.ending.not_restored.is_empty() {
             return false;
         }
-        self.restores_nothing(place, Rule::RestoreAgain, book).await && good
+        good &= self.restores_nothing(place, Rule::RestoreAgain, book).await;
+        // Without a journal that takes everything, no other is cut.
+        good && self.ending.cut_failed.is_none()
+    }
+
+    /// Notes why a control is not cut. Those before it are back; where there are none, nothing was cut.
+    fn is_not_cut(&mut self, place: usize, why: Why) {
+        match place {
+            0 => self.refuse(why),
+            _ => drop(self.ending.cut_failed.get_or_insert(why)),
+        }
     }
 
     /// Notes why it has to stop, if it has to.
@@ -219,32 +232,28 @@ impl Conductor {
         // Before the act, as ever: should it change something, whoever comes after a crash puts that back.
         let intent = Record::RestoreIntended { control, by: Hand::Drill };
         if let Err(error) = self.journal.append(&intent) {
-            match (rule, place) {
-                (Rule::RestoreUncut, 0) => self.refuse(unwritten(&error)),
+            match rule {
+                Rule::RestoreUncut => self.is_not_cut(place, unwritten(&error)),
                 _ => drop(self.ending.cut_failed.get_or_insert(unwritten(&error))),
             }
             return false;
         }
         self.held[place].last = Last::RestoreIntended;
-        let before = self.held[place].before.clone().unwrap_or_default();
         let failed = self.put_one_back(place).await;
         let calls = &self.calls[begun.calls..];
         let asked = || calls.iter().filter(|call| call.act == Act::Restore);
-        let after = self.held[place].after.clone().unwrap_or_default();
-        let refused = asked().find_map(|call| call.error.clone());
-        let kept = match (failed, refused) {
-            (Some(why), _) => Err(why),
-            (None, Some(error)) => Err(format!("it was refused: {error}")),
-            (None, None) if after != before => {
-                let text = changes(&before, &after);
+        let (count, refused) = (asked().count(), asked().find_map(|call| call.error.clone()));
+        let kept = match (failed, self.differs(place), refused) {
+            (Some(why), _, _) => Err(why),
+            (None, Some(text), _) => {
                 self.leave_to_a_person(place, &text);
                 Err(text)
             }
-            (None, None) if asked().count() > 1 => {
-                let asked = asked().count();
-                Err(format!("after the first one it did not read as before; it did after {asked}"))
+            (None, None, Some(error)) => Err(format!("it was refused: {error}")),
+            (None, None, None) if count > 1 => {
+                Err(format!("after the first one it did not read as before; it did after {count}"))
             }
-            (None, None) => Ok("reads as before".to_owned()),
+            (None, None, None) => Ok("reads as before".to_owned()),
         };
         self.end_rule(place, begun, kept.map_err(|why| (RuleEnd::No, why)), book)
     }
@@ -291,17 +300,13 @@ impl Conductor {
                 self.is_stopped();
                 return false;
             }
+            Err(why) if !self.held[place].last.is_open() => {
+                self.is_not_cut(place, why.clone());
+                Err((RuleEnd::Refused, why.text))
+            }
             Err(why) if why.code == "journal" => {
                 self.ending.cut_failed.get_or_insert(why);
                 return false;
-            }
-            Err(why) if !self.held[place].last.is_open() => {
-                // No control but this one may have been cut: those before are back.
-                match place {
-                    0 => self.refuse(why.clone()),
-                    _ => drop(self.ending.cut_failed.get_or_insert(why.clone())),
-                }
-                Err((RuleEnd::Refused, why.text))
             }
             Err(why) => Err((RuleEnd::No, why.text)),
         };
@@ -334,40 +339,10 @@ impl Conductor {
         self.end_rule(place, begun, kept, book)
     }
 
-    /// Cuts what is cut. Traffic does not stay cut beyond its deadline for it.
+    /// Cuts what is cut. False: the control is not known to keep that rule, or the test is to stop.
     async fn cuts_nothing(&mut self, place: usize, book: &mut Book) -> bool {
         let begun = self.begin_rule(Rule::CutAgain);
-        let held = &mut self.held[place];
-        let (control, before) = (held.control.clone(), held.before.clone().unwrap_or_default());
-        let cut = held.cut.clone().unwrap_or_default();
-        // It may land after whatever follows.
-        held.unsure = true;
-        let (clock, deadline, order) = (self.clock, self.deadline(), self.plan.cut.clone());
-        let limit = CALL_LIMIT.min(deadline.since(clock.now()));
-        let work = control.cut(&order, &before);
-        let asked = call_within(limit, clock, &*control, Act::Cut, work);
-        let Some(asked) = self.watch.unless_stopped(asked).await else { return false };
-        self.note(asked.call);
-        if let Err(error) = asked.result {
-            return self.end_rule(place, begun, Err((RuleEnd::No, error.to_string())), book);
-        }
-        let until = clock.now().plus(AGAIN).min(deadline);
-        let kept = loop {
-            let Some(read) = self.read(place).await else { return false };
-            let differs = match read {
-                Ok(state) if state == cut => break Ok("reads as after the first".to_owned()),
-                Ok(state) => changes(&cut, &state),
-                Err(error) => error,
-            };
-            if clock.now() >= until {
-                break Err((RuleEnd::No, differs));
-            }
-            let pause = clock.sleep_until(clock.now().plus(control.pause()).min(until));
-            if self.watch.unless_stopped(pause).await.is_none() {
-                return false;
-            }
-        };
-        self.held[place].unsure = kept.is_err();
+        let Some(kept) = self.cut_again(place).await else { return false };
         self.end_rule(place, begun, kept, book)
     }
 
@@ -383,20 +358,22 @@ impl Conductor {
             Err(error) => kept = Err(format!("from its settings alone: {error}")),
         }
         let failed = self.put_one_back(place).await;
-        let kept = match (failed, kept) {
-            (Some(why), _) => Err(why),
-            (None, kept) => kept.map(|()| delays(&self.calls[begun.calls..], Act::Restore)),
+        let is_back = failed.is_none();
+        let kept = match failed.map_or(kept, Err) {
+            Err(why) => Err(why),
+            Ok(()) if self.held[place].cut_again => Err(CUT_AGAIN.to_owned()),
+            Ok(()) => Ok(delays(first_try(&self.calls[begun.calls..]), Act::Restore)),
         };
-        if !self.end_rule(place, begun, kept.map_err(|why| (RuleEnd::No, why)), book) {
-            return false;
-        }
+        let good = self.end_rule(place, begun, kept.map_err(|why| (RuleEnd::No, why)), book);
+        is_back && self.reads_before(place, book) && good
+    }
+
+    /// Looks at what was read when it was back.
+    fn reads_before(&mut self, place: usize, book: &mut Book) -> bool {
         let begun = self.begin_rule(Rule::ReadsBefore);
-        let before = self.held[place].before.clone().unwrap_or_default();
-        let after = self.held[place].after.clone().unwrap_or_default();
-        let kept = match before == after {
-            true => Ok(parts(after.parts.len())),
-            false => {
-                let text = changes(&before, &after);
+        let kept = match self.differs(place) {
+            None => Ok(parts(self.held[place].after.as_ref().map_or(0, |after| after.parts.len()))),
+            Some(text) => {
                 self.leave_to_a_person(place, &text);
                 Err((RuleEnd::No, text))
             }
@@ -404,57 +381,20 @@ impl Conductor {
         self.end_rule(place, begun, kept, book)
     }
 
-    fn close(mut self, book: Book) -> ContractRecord {
-        let Ending { not_restored, not_started, stopped, cut_failed } =
-            std::mem::take(&mut self.ending);
-        let mut broken = book.broken();
-        // What is said of traffic that is not back need not be said twice.
-        broken.retain(|rule| !not_restored.iter().any(|why| rule.text.contains(&why.text)));
-        let (verdict, reasons) = if !not_restored.is_empty() {
-            (Verdict::NotRestored, [not_restored, broken].concat())
-        } else if !not_started.is_empty() && !book.has_cut() {
-            (Verdict::NotStarted, [not_started, broken].concat())
-        } else if !not_started.is_empty() {
-            // Before the cut of a control that is not the first.
-            (Verdict::Stopped, [not_started, broken].concat())
-        } else if let Some(stopped) = stopped {
-            (Verdict::Stopped, [vec![stopped], broken].concat())
-        } else if !broken.is_empty() {
-            (Verdict::Fail, [broken, cut_failed.into_iter().collect()].concat())
-        } else if let Some(why) = cut_failed {
-            (Verdict::Inconclusive, vec![why])
-        } else {
-            (Verdict::Pass, Vec::new())
-        };
-        if self.opened {
-            // Without this line a reader of the journal looks at the controls once more: no harm.
-            let _ = self.journal.append(&Record::Closed { verdict });
-        }
-        // Whatever is left is a person's work from here on.
-        self.watch.beat(Phase::Ended);
-        let is_back = verdict != Verdict::NotRestored;
-        let controls = self.held.iter().zip(book.into_rules()).map(|(held, rules)| {
-            let spec = held.control.spec();
-            TestedControl {
-                name: spec.name.clone(),
-                provider: spec.provider.key().to_owned(),
-                place: spec.provider.settings().place(),
-                rules,
-                by_hand: if is_back { Vec::new() } else { by_hand(held, &self.plan.cut) },
+    /// In what it differs from before the cut, by the last reading of its restore.
+    fn differs(&self, place: usize) -> Option<String> {
+        let held = &self.held[place];
+        let before = held.before.clone().unwrap_or_default();
+        let after = held.after.clone().unwrap_or_default();
+        (before != after).then(|| changes(&before, &after))
+    }
+
+    /// Leaves to a person whatever is not as it was beside the parts that are back.
+    fn compare_all(&mut self) {
+        for place in 0..self.held.len() {
+            if let (true, Some(text)) = (self.held[place].is_restored, self.differs(place)) {
+                self.leave_to_a_person(place, &text);
             }
-        });
-        ContractRecord {
-            format: ContractRecord::FORMAT,
-            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
-            run: self.run,
-            started_at: self.started_at,
-            plan: self.plan.name.clone(),
-            file: self.file.path,
-            lost: self.plan.lost(),
-            mode: self.plan.cut.mode.kind(),
-            verdict,
-            reasons,
-            controls: controls.collect(),
         }
     }
 }
@@ -467,16 +407,9 @@ fn serving(survivors: &[Survivors]) -> String {
     left.collect::<Vec<_>>().join(", ")
 }
 
-/// How a person puts back what differs, or all of it where that is not known.
-fn by_hand(held: &Held, order: &CutOrder) -> Vec<String> {
-    let (Some(before), true) = (&held.before, held.is_touched()) else { return Vec::new() };
-    let wrong = match &held.after {
-        None => held.ours(order),
-        Some(after) => {
-            let mut wrong = before.clone();
-            wrong.parts.retain(|name, part| after.parts.get(name) != Some(part));
-            wrong
-        }
-    };
-    if wrong.parts.is_empty() { Vec::new() } else { held.control.by_hand(&wrong) }
+/// The calls of a restore up to the pause after which it is looked at again, in case that a call landed late.
+fn first_try(calls: &[ControlCall]) -> &[ControlCall] {
+    let paused = |pair: &[ControlCall]| pair[1].issued.since(pair[0].done) >= SETTLE;
+    let end = calls.windows(2).position(paused).map_or(calls.len(), |last| last + 1);
+    &calls[..end]
 }

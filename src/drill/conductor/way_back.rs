@@ -53,6 +53,7 @@ impl Conductor {
         let held = &mut self.held[place];
         held.after = done.state;
         held.is_restored = matches!(done.end, End::Restored { .. });
+        held.cut_again = done.cut_again;
         held.last = if held.is_restored { Last::RestoreConfirmed } else { Last::RestoreIntended };
         if let End::Restored { undone: true } = done.end {
             let text = format!(
@@ -66,10 +67,9 @@ impl Conductor {
     }
 
     /// Reads everything that was restored once more before the drill ends. What is cut again proves
-    /// nothing. It is restored anew where a call of ours may have landed late, or where users never saw the
-    /// restore: what another hand did is not ours to undo.
-    pub(super) async fn look_again(&mut self) {
-        let is_back = self.watch.observation.is_back();
+    /// nothing. It is restored anew where a call of ours may have landed late, or where it was not seen by other means that
+    /// traffic `is_back`: what another hand did is not ours to undo.
+    pub(super) async fn look_again(&mut self, is_back: bool) {
         for place in 0..self.held.len() {
             if !self.held[place].is_restored {
                 continue;
