@@ -429,7 +429,7 @@ pub(super) async fn look(any_host: bool, run: &Run, entry: &Entry) -> Look {
             Look { says: Says::Unreachable, text: format!("unreachable: {error}"), cut: 0 }
         }
         Ok(state) => {
-            let reading = Reading::of(&state, &entry.before, &entry.cut);
+            let reading = Reading::at(&*control, &state, &entry.before, &entry.cut);
             let counts = [
                 (reading.cut.len(), "cut"),
                 (reading.back.len(), "as before"),

@@ -8,6 +8,7 @@ mod config;
 mod cut;
 mod entry;
 mod form;
+mod lobby;
 mod metrics;
 mod patient;
 mod place;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, ApiError};
+use super::lobby::{Guest, Lobby};
 use super::patient::Patient;
 use super::proxies::Proxies;
 use super::routes;
@@ -25,7 +27,9 @@ use super::token::Token;
 /// The largest body that is read, in bytes.
 const BODY: usize = 8 * 1024 * 1024;
 /// So many callers are served at once; others wait.
-const CALLERS: usize = 512;
+const CALLERS: usize = 256;
+/// So many may wait who are not served: strangers among them, who have not shown a token yet.
+const WAITING: usize = 256;
 /// How long a caller may take for a head, for a body, or not to read on: a connection that is idle for longer is closed.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait when no file descriptor is left for another caller.
@@ -61,20 +65,15 @@ impl Server {
 
     /// Serves for ever. Dropping the future ends the callers' connections, but finishes what they had asked for.
     pub async fn serve(self) {
-        let callers = Arc::new(Semaphore::new(CALLERS));
-        let service = Arc::new(Service { proxies: self.proxies, token: self.token });
+        let (places, lobby) = (Semaphore::new(CALLERS), Arc::new(Lobby::new(WAITING)));
+        let service = Arc::new(Service { proxies: self.proxies, token: self.token, places });
         let mut connections = JoinSet::new();
         loop {
-            // It is never closed, so that there is a place in the end.
-            let place = Arc::clone(&callers).acquire_owned().await;
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((caller, _)) => {
-                        let service = Arc::clone(&service);
-                        connections.spawn(async move {
-                            converse(caller, service).await;
-                            drop(place);
-                        });
+                        let guest = Guest::new(&lobby);
+                        connections.spawn(converse(caller, guest, Arc::clone(&service)));
                     }
                     Err(_) => tokio::time::sleep(OUT_OF_DESCRIPTORS_PAUSE).await,
                 },
@@ -87,27 +86,42 @@ impl Server {
 struct Service {
     proxies: Arc<Proxies>,
     token: Option<Token>,
+    places: Semaphore,
 }
 
-async fn converse(caller: TcpStream, service: Arc<Service>) {
+async fn converse(caller: TcpStream, guest: Guest, service: Arc<Service>) {
     // Without it small answers wait for acknowledgements; failing, they are merely late.
     let _ = caller.set_nodelay(true);
     let io = TokioIo::new(Patient::new(caller, PATIENCE));
     let answer = service_fn(|request| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(obey(request, service).await) }
+        let (service, guest) = (Arc::clone(&service), &guest);
+        async move { Ok::<_, Infallible>(obey(request, guest, &service).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    // A caller that breaks off is its own affair.
-    let _ = http.serve_connection(io, answer).await;
+    tokio::select! {
+        // A caller that breaks off is its own affair.
+        _ = http.serve_connection(io, answer) => {}
+        () = guest.sent_away() => {}
+    }
 }
 
-async fn obey(request: Request<Incoming>, service: Arc<Service>) -> Answer {
+/// Serves whoever may ask, once there is a place. Until then, and afterwards, he is one of those who wait.
+async fn obey(request: Request<Incoming>, guest: &Guest, service: &Service) -> Answer {
     let (head, body) = request.into_parts();
     if let Some(refused) = routes::refuse(&head, service.token.as_ref()) {
         return refused;
     }
+    // It is never closed, so that there is a place in the end.
+    let place = service.places.acquire().await;
+    guest.is_served();
+    let answer = serve(head, body, &service.proxies).await;
+    guest.waits_again();
+    drop(place);
+    answer
+}
+
+async fn serve(head: Parts, body: Incoming, proxies: &Arc<Proxies>) -> Answer {
     let body = match tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -121,8 +135,9 @@ async fn obey(request: Request<Incoming>, service: Arc<Service>) -> Answer {
         }
     };
     // What was begun is finished, also when the caller goes away meanwhile: nothing stays half cut.
+    let proxies = Arc::clone(proxies);
     let work = tokio::spawn(async move {
-        routes::answer(&service.proxies, &head.method, head.uri.path(), &body).await
+        routes::answer(&proxies, &head.method, head.uri.path(), &body).await
     });
     work.await.unwrap_or_else(|_| ApiError::machine("the request could not be finished").answer())
 }

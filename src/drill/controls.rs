@@ -99,6 +99,7 @@ impl Held {
 
     /// Notes which parts are another hand's, so that no restore touches them.
     pub fn note_foreign(&mut self, state: &ControlState, order: &CutOrder) {
-        self.foreign = Reading::of(state, &self.ours(order), &self.expected).foreign;
+        let reading = Reading::at(&*self.control, state, &self.ours(order), &self.expected);
+        self.foreign = reading.foreign;
     }
 }

@@ -246,7 +246,7 @@ impl Work {
                 return self.wait().await;
             }
         };
-        let reading = Reading::of(&state, &self.task.before, &self.task.cut);
+        let reading = Reading::at(&*control, &state, &self.task.before, &self.task.cut);
         self.state = Some(state);
         self.unread = 0;
         if reading.cut.is_empty() {
@@ -393,6 +393,7 @@ impl Work {
 
     fn not_as_it_was(&self) -> ControlError {
         let now = self.state.clone().unwrap_or_default();
+        let now = self.task.control.but_for_others(now, &self.task.before);
         let differ = self.task.before.differences(&now.only(&self.task.before)).join(", ");
         let limit = Shown(self.limits.total);
         ControlError {

@@ -2,6 +2,7 @@
 
 use crate::journal::Says;
 use crate::model::{ControlState, PartState};
+use crate::traffic::TrafficControl;
 
 /// The parts that a restore is about, sorted by what they say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +16,16 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// [`Reading::of`] what `control` itself counts as ours of `now`.
+    pub fn at(
+        control: &dyn TrafficControl,
+        now: &ControlState,
+        before: &ControlState,
+        cut: &ControlState,
+    ) -> Reading {
+        Reading::of(&control.but_for_others(now.clone(), before), before, cut)
+    }
+
     /// Sorts the parts of `before` by what `now` says of them; `cut` is what our cut makes of them. Parts that
     /// `before` does not have are not ours to judge.
     pub fn of(now: &ControlState, before: &ControlState, cut: &ControlState) -> Reading {

@@ -63,6 +63,12 @@ pub trait TrafficControl: Send + Sync {
     /// When the control cannot be reached or gives no sense.
     async fn inspect(&self) -> Result<ControlState, ControlError>;
 
+    /// `now` as a restore to `before` judges it: without what others added within a part, which is not ours to undo and
+    /// must not keep ours cut. Most parts hold one thing, so that nothing can be added.
+    fn but_for_others(&self, now: ControlState, _before: &ControlState) -> ControlState {
+        now
+    }
+
     /// Who serves on when `order` is in force, judged by what serves now: one for each group of parts that stand
     /// in for each other. Empty where the control cannot tell.
     ///

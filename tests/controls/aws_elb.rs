@@ -1,5 +1,7 @@
 //! The `aws-elb` control against moto's load balancers, and against answers of AWS that moto does not give.
 
+use std::sync::Arc;
+
 use firedrill::model::{
     AwsReach, ControlSpec, ControlState, CutOrder, ElbSettings, ElbTarget, ElbTargets, ElbZones,
     Mode, PartState, Passage, Provider,
@@ -8,6 +10,7 @@ use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Elb;
 
 use crate::contract;
+use crate::journal_alone::{End, puts_back_what_is_left, restored};
 use crate::moto::{Moto, answering, inside, reach_in};
 use crate::world::{A, B};
 
@@ -143,6 +146,24 @@ async fn targets_keep_the_contract_and_leave_another_hand_alone() {
     // The same address with another port is another hand's.
     let hand = async { world.register("10.0.0.2", 7070) };
     contract::leaves_another_hand_alone(&control, &drain(), &part, hand).await;
+}
+
+#[tokio::test]
+async fn a_target_group_that_is_gone_keeps_no_other_cut() {
+    let world = World::start("application", 3).await;
+    let vpc =
+        inside(&world.moto.query("ec2", "Action=DescribeSubnets&Version=2016-11-15"), "vpcId");
+    let group = format!("Name=gone&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip");
+    let made = elb(&world.moto, "CreateTargetGroup", &group);
+    let gone = inside(&made, "TargetGroupArn");
+    let target = "&Targets.member.1.Id=10.0.0.1&Targets.member.1.Port=8080";
+    elb(&world.moto, "RegisterTargets", &format!("TargetGroupArn={gone}{target}"));
+    let parts = ["10.0.0.1:8080", "10.0.0.2", "10.0.1.1"].map(|it| world.part(&gone, it));
+    let control = control(&by_targets(world.moto.reach(), &[&world.group, &gone]));
+    let hand =
+        async { drop(elb(&world.moto, "DeleteTargetGroup", &format!("TargetGroupArn={gone}"))) };
+    let parts = parts.each_ref().map(String::as_str);
+    puts_back_what_is_left(Arc::new(control), &drain(), &parts, hand).await;
 }
 
 #[tokio::test]
@@ -322,6 +343,27 @@ async fn a_zones_targets_are_cut_while_they_drain_and_are_registered_as_they_wer
         assert!(back.asked.contains(&format!("Id={id}")), "{back:?}");
     }
     assert_eq!(back.asked.matches("AvailabilityZone=us-east-1a").count(), 2, "{back:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_others_register_in_a_zone_that_is_cut_stays_and_ours_come_back() {
+    let all =
+        [("10.0.0.1", "us-east-1a", "healthy", ""), ("10.0.1.1", "us-east-1b", "healthy", "")];
+    let new = ("10.0.0.9", "us-east-1a", "initial", "");
+    let (theirs, both) = (health(&[all[1], new]), health(&[all[0], all[1], new]));
+    let all = health(&all);
+    let delay = answer("DescribeTargetGroupAttributes", "<Attributes/>");
+    let (out, back) = (answer("DeregisterTargets", ""), answer("RegisterTargets", ""));
+    // Read; cut: read and change; read by the restore: read and change; and both from then on.
+    let bodies = [&delay, &all, &all, &out, &theirs, &theirs, &back, &both];
+    let answers = bodies.map(|body| ("200 OK", XML, body.as_str()));
+    let home = tempfile::tempdir().unwrap();
+    let control: Arc<dyn TrafficControl> = Arc::new(by_zone(answering(&answers).await, &home));
+    let end = restored(&control, &drain(), async {}).await;
+    assert_eq!(end, End::Restored { undone: false });
+    let now = control.inspect().await.unwrap();
+    let targets = &now.parts[&format!("{GROUP}/us-east-1a")].settings["targets"];
+    assert_eq!(targets, "10.0.0.1:8080@us-east-1a 10.0.0.9:8080@us-east-1a");
 }
 
 #[tokio::test]

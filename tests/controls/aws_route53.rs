@@ -1,5 +1,7 @@
 //! The `aws-route53` control against moto's Route 53, and against answers of AWS that moto does not give.
 
+use std::sync::Arc;
+
 use firedrill::model::{
     AwsReach, ControlSpec, ControlState, CutOrder, Mode, Passage, Provider, Route53HealthChecks,
     Route53Record, Route53Records, Route53Settings,
@@ -8,6 +10,7 @@ use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Route53;
 
 use crate::contract;
+use crate::journal_alone::puts_back_what_is_left;
 use crate::moto::{Moto, answering, inside, reach_in};
 use crate::world::{A, B};
 
@@ -182,7 +185,17 @@ async fn a_zone_and_a_health_check_that_are_not_there_are_told_apart() {
     assert!(error.hint.contains("see that what the plan names is there"), "{error}");
     let absent = "00000000-0000-0000-0000-000000000000";
     let error = control_at(world.moto.reach(), &world.zone, &[absent]).preflight().await;
-    assert!(error.unwrap_err().what.contains("NoSuchHealthCheck"));
+    assert!(error.unwrap_err().what.contains(&format!("there is no health check {absent}")));
+}
+
+#[tokio::test]
+async fn a_health_check_that_is_gone_keeps_no_record_cut() {
+    let world = World::start().await;
+    let control = Arc::new(world.control());
+    let part = format!("health-check/{}", world.check);
+    let path = format!("/2013-04-01/healthcheck/{}", world.check);
+    let hand = async { world.moto.delete("route53", &path) };
+    puts_back_what_is_left(control, &drain(), &[&part], hand).await;
 }
 
 /// The list of the zone's only record of ours.

@@ -25,9 +25,13 @@ fn drain() -> CutOrder {
 }
 
 fn control(reach: AwsReach, arn: &str, zones: [&str; 2]) -> ZonalShift {
+    control_of_all(reach, &[arn], zones)
+}
+
+fn control_of_all(reach: AwsReach, arns: &[&str], zones: [&str; 2]) -> ZonalShift {
     let zone = |datacenter: DatacenterId, id: &str| ZonalShiftZone { datacenter, id: id.into() };
     let settings = ZonalShiftSettings {
-        resources: vec![arn.to_owned()],
+        resources: arns.iter().map(|arn| (*arn).to_owned()).collect(),
         zones: vec![zone(A, zones[0]), zone(B, zones[1])],
         expires_in: Duration::from_secs(30 * 60),
         reach,
@@ -151,6 +155,18 @@ async fn the_end_of_a_shift_moves_on_while_the_drill_lives_and_no_longer() {
     assert_eq!(control.inspect().await.unwrap(), before);
     // One may have been on its way when the first control ended.
     assert!(arc.asked("UpdateZonalShift").len() <= renewed + 1);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_gone_keeps_no_other_from_being_read() {
+    let arc = Arc::start(&[]).await;
+    let gone = ARN.replace("shop", "nope");
+    let zones = ["euw1-az1", "euw1-az2"];
+    let control = control_of_all(reach_in(&arc.home, arc.port), &[&gone, ARN], zones);
+    let state = control.inspect().await.unwrap();
+    assert_eq!(state, arc.control().inspect().await.unwrap());
+    let error = control.preflight().await.unwrap_err();
+    assert!(error.what.contains("ResourceNotFoundException"), "{error}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod gates;
 mod gcp;
 mod haproxy;
 mod http;
+mod journal_alone;
 mod kubernetes;
 #[cfg(feature = "aws")]
 mod moto;

@@ -47,20 +47,25 @@ impl Moto {
 
     /// Asks as somebody else would, in the plainest way: moto checks no signatures.
     pub fn post(&self, service: &str, path: &str, body: &str) -> String {
-        self.send(service, path, "text/xml", body)
+        self.send(service, ("POST", path), "text/xml", body)
+    }
+
+    /// Takes something away.
+    pub fn delete(&self, service: &str, path: &str) {
+        self.send(service, ("DELETE", path), "text/xml", "");
     }
 
     /// The same for services that take forms.
     #[cfg(feature = "aws-elb")]
     pub fn query(&self, service: &str, body: &str) -> String {
-        self.send(service, "/", "application/x-www-form-urlencoded", body)
+        self.send(service, ("POST", "/"), "application/x-www-form-urlencoded", body)
     }
 
-    fn send(&self, service: &str, path: &str, kind: &str, body: &str) -> String {
+    fn send(&self, service: &str, (method, path): (&str, &str), kind: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let scope = format!("Credential=AKIDTEST/20260101/us-east-1/{service}/aws4_request");
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
             self.port,
             body.len()
         );

@@ -139,6 +139,32 @@ fn callers_that_say_nothing_do_not_keep_others_waiting() {
 }
 
 #[test]
+fn strangers_do_not_take_the_places_of_those_who_have_the_token() {
+    let server = Server::start();
+    let mut open = command(&["--listen", "127.0.0.1:0"]);
+    open.env("FIREDRILL_PROXY_TOKEN", TOKEN);
+    let daemon = Daemon::spawn(open);
+    let token = format!("authorization: Bearer {TOKEN}\r\n");
+    let body =
+        json!({ "name": "db", "listen": "127.0.0.1:0", "upstream": server.address.to_string() });
+    let (status, said) = daemon.ask_with("POST", "/proxies", &token, &body.to_string());
+    assert_eq!(status, 201, "{said}");
+    // More than are let in, silent or without the token and waiting for more.
+    let stranger = |n: usize| {
+        let mut stream = TcpStream::connect(daemon.address).unwrap();
+        if n.is_multiple_of(2) {
+            stream.write_all(b"GET /proxies HTTP/1.1\r\nhost: x\r\n\r\nGET /").unwrap();
+        }
+        stream
+    };
+    let _strangers: Vec<TcpStream> = (0..700).map(stranger).collect();
+    let cut = json!({ "mode": "reset" }).to_string();
+    let (status, said) = daemon.ask_with("PUT", "/proxies/db/cut", &token, &cut);
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(daemon.ask_with("DELETE", "/proxies/db/cut", &token, "").0, 200);
+}
+
+#[test]
 fn a_caller_may_ask_several_times_on_one_connection() {
     let daemon = Daemon::start();
     let mut stream = TcpStream::connect(daemon.address).unwrap();

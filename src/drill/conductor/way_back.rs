@@ -80,7 +80,7 @@ impl Conductor {
             // It was read back as it was once: a reading that fails now takes nothing from that.
             let Ok(state) = self.watch.during(read).await.result else { continue };
             let before = self.held[place].ours(&self.plan.cut);
-            if state.only(&before) == before {
+            if control.but_for_others(state.clone(), &before).only(&before) == before {
                 continue;
             }
             self.held[place].note_foreign(&state, &self.plan.cut);

@@ -77,6 +77,7 @@ fn each_mistake_is_told_where_it_stands() {
         ("resource_group: shop", "resource_group: '..'", "is not the name of a resource group"),
         ("profile: web", "profile: a/b", "is not the name of a profile"),
         ("'e-*'", "e/1", "is not the name of an endpoint"),
+        ("'e-*'", "e 1", "is not the name of an endpoint"),
         ("'e-*'", "[]", "`east` has no endpoints"),
         ("east:", "nowhere:", "nowhere"),
         ("traffic_manager:", "endpoint: x, traffic_manager:", "a URL begins with"),

@@ -105,6 +105,8 @@ fn file() {
         with(&format!("replace: [{edit}], reload: nginx, signal: {{ pid_file: a }}")),
         with(&format!("replace: [{edit}], signal: {{ signal: KILL }}, test: [], modes: [blackhole]")),
         with(&format!("replace: [{edit}], modes: [], timeout: 1m, find: a")),
+        // Two commands of so long are more than a call at a control has.
+        with(&format!("replace: [{edit}], timeout: 8s")),
     ];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     refused("file", &settings);

@@ -52,7 +52,7 @@ fn traffic_manager(
     let profile = profile.and_then(|it| plain(reader, it, "the name of a profile", b"-_."));
     let named = fields.need(reader, "endpoints", "{ east: shop-east, west: shop-west }")?;
     let wanted = "the name of an endpoint, where `*` and `?` may stand for others";
-    let one = |reader: &mut Reader, it: Value| plain(reader, it, wanted, b"-_. *?");
+    let one = |reader: &mut Reader, it: Value| plain(reader, it, wanted, b"-_.*?");
     let endpoints = parts(reader, named, datacenters, &one);
     Some(AzureBy::TrafficManager { profile: profile?, endpoints })
 }

@@ -154,6 +154,12 @@ impl Chain {
         timer.as_mut().poll(cx)
     }
 
+    /// How many pieces the fullest of its stages holds.
+    #[cfg(test)]
+    pub fn pieces(&self) -> usize {
+        self.stages.iter().map(Stage::pieces).max().unwrap_or_default()
+    }
+
     /// All that is under way, the oldest first, and the end if one is: the toxics are gone.
     pub fn dissolve(self) -> (Vec<Vec<u8>>, Option<Ending>) {
         let (mut data, mut end) = (Vec::new(), None);
@@ -175,13 +181,14 @@ fn has(seed: u64, toxic: &Toxic) -> bool {
 }
 
 impl Stage {
-    /// Takes an item piece by piece, as the toxic wants them.
+    /// Takes an item piece by piece, as the toxic wants them. What a toxic that is taken off held may be far more than this one
+    /// would have taken, and in pieces of one byte it would fill the memory: where it holds enough, pieces stay as they are.
     fn push_whole(&mut self, item: Item, now: Instant) {
         match item {
             Item::End(_) => self.push(item, now),
             Item::Data(mut data) => loop {
-                let most = self.piece();
-                let (first, all) = data.split(most.max(1));
+                let most = if self.is_crowded() { usize::MAX } else { self.piece().max(1) };
+                let (first, all) = data.split(most);
                 self.push(Item::Data(first), now);
                 if all {
                     return;

@@ -12,7 +12,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 /// What a toxic holds that has no delay to fill.
 pub(super) const ROOM: usize = 64 * 1024;
 /// So many pieces are held, however small.
-const PIECES: usize = 4096;
+pub(super) const PIECES: usize = 4096;
 
 /// Data, or its end.
 #[derive(Debug)]
@@ -222,9 +222,19 @@ impl Stage {
         self.treat.piece()
     }
 
+    /// Whether it holds so many pieces that no more may come.
+    pub fn is_crowded(&self) -> bool {
+        self.queue.len() >= PIECES
+    }
+
+    #[cfg(test)]
+    pub fn pieces(&self) -> usize {
+        self.queue.len()
+    }
+
     /// How many bytes may come.
     pub fn room(&self, now: Instant) -> usize {
-        if self.queue.len() >= PIECES {
+        if self.is_crowded() {
             return 0;
         }
         let blocked = self.front(now).is_some();

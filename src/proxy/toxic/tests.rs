@@ -225,6 +225,24 @@ fn a_slicer_cuts_data_into_pieces_with_time_between_them() {
 }
 
 #[test]
+fn what_a_full_line_held_is_not_cut_into_more_pieces_than_are_counted() {
+    let slicer = Kind::Slicer { average: 1, variation: 0, delay: NONE };
+    let mut world = World::new(&[latency(10_000 * MS), slicer]);
+    let sent: Vec<u8> = (0..=255).cycle().take(32 * 64 * 1024).collect();
+    for piece in sent.chunks(64 * 1024) {
+        world.send(piece);
+    }
+    world.list.remove(0);
+    // As [`World::sync`], but for a receiver that takes nothing.
+    world.toxics.replace(world.list.clone());
+    world.chain.sync(&world.toxics, Stream::Downstream, None, world.now);
+    let pieces = world.chain.pieces();
+    assert!(pieces <= super::stage::PIECES + 32, "{pieces} pieces are held");
+    world.wait(MS);
+    assert!(world.data() == sent, "nothing is lost, and all in order");
+}
+
+#[test]
 fn a_limit_closes_the_connection_when_so_much_has_passed_and_counts_on_when_it_is_changed() {
     let mut world = World::new(&[Kind::LimitData { bytes: 100 }, latency(10 * MS)]);
     world.send(&[1; 60]);

@@ -57,6 +57,12 @@ impl Answer {
         self.status.is_success()
     }
 
+    /// Whether the provider itself says that there is no such thing: what stands before it, or a wrong address, answers 404
+    /// too, but not in its words.
+    pub fn is_absent(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.message.is_some()
+    }
+
     pub(super) fn is_redirect(&self) -> bool {
         self.status.is_redirection() && self.status != StatusCode::NOT_MODIFIED
     }

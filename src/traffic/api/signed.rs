@@ -84,6 +84,22 @@ impl Signed {
         answer.json().map_err(|why| self.api.senseless(request, &why))
     }
 
+    /// As [`Signed::json`]; `None` where the provider says that there is no such thing.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn json_if_there<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<Option<T>, ControlError> {
+        let answer = self.ask(request).await?;
+        match (answer.is_good(), answer.is_absent()) {
+            (true, _) => answer.json().map(Some).map_err(|why| self.api.senseless(request, &why)),
+            (false, true) => Ok(None),
+            (false, false) => Err(self.api.refused(request, &answer)),
+        }
+    }
+
     /// As [`Api::refused`].
     pub fn refused(&self, request: &Request, answer: &Answer) -> ControlError {
         self.api.refused(request, answer)

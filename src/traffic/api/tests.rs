@@ -203,6 +203,37 @@ async fn pages_are_asked_for_below_the_address_of_the_plan_alone() {
 }
 
 #[tokio::test]
+async fn only_the_provider_itself_says_that_there_is_no_such_thing() {
+    let gone = r#"{"error":{"code":404,"message":"it does not exist"}}"#;
+    let page = "<html>nothing here</html>";
+    let replies = [
+        say("404 Not Found", "", gone),
+        say("404 Not Found", "", page),
+        say("403 Forbidden", "", gone),
+        good(&json!(7)),
+    ];
+    let provider = Provider::new(replies).await;
+    let api = Signed::new(provider.api(""), Box::new(NoToken));
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        found.push(api.json_if_there::<u32>(&Request::get("/a")).await);
+    }
+    assert_eq!((&found[0], &found[3]), (&Ok(None), &Ok(Some(7))));
+    for (found, what) in found[1..3].iter().zip([page, "403 Forbidden: it does not exist"]) {
+        assert!(found.as_ref().unwrap_err().what.contains(what), "{found:?}");
+    }
+}
+
+struct NoToken;
+
+#[async_trait::async_trait]
+impl Tokens for NoToken {
+    async fn token(&self) -> Result<Option<String>, ControlError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_none_are_told_in_words() {
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"half\":".to_owned();
     let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"hal".to_owned();

@@ -95,10 +95,18 @@ impl Route53 {
         Ok(found)
     }
 
-    async fn health_check(&self, id: &str) -> Result<HealthCheck, ControlError> {
+    /// A health check; `None` where it is gone.
+    async fn health_check(&self, id: &str) -> Result<Option<HealthCheck>, ControlError> {
         let answer = self.client().await.get_health_check().health_check_id(id).send().await;
-        let answer = answer.map_err(|error| failed("route53:GetHealthCheck", &error))?;
-        answer.health_check.ok_or_else(|| ControlError {
+        let answer = match answer {
+            Err(error)
+                if error.as_service_error().is_some_and(|it| it.is_no_such_health_check()) =>
+            {
+                return Ok(None);
+            }
+            answer => answer.map_err(|error| failed("route53:GetHealthCheck", &error))?,
+        };
+        answer.health_check.map(Some).ok_or_else(|| ControlError {
             what: format!("Route 53 told nothing of the health check {id}"),
             hint: "see that the endpoint is that of Route 53".to_owned(),
         })
@@ -115,7 +123,7 @@ impl Route53 {
             parts.insert(record.to_string(), part_of_record(datacenter, weight));
         }
         for (datacenter, id) in self.settings.all_health_checks() {
-            let check = self.health_check(id).await?;
+            let Some(check) = self.health_check(id).await? else { continue };
             parts.insert(format!("{HEALTH_CHECK}{id}"), part_of_check(datacenter, &check));
         }
         Ok(ControlState { parts })
@@ -212,6 +220,7 @@ impl Route53 {
         inverted: bool,
     ) -> Result<(), ControlError> {
         let check = self.health_check(id).await?;
+        let check = check.ok_or_else(|| no_check(id))?;
         if flags(&check) == (disabled, inverted) {
             return Ok(());
         }
@@ -306,6 +315,14 @@ fn gone(name: &str) -> ControlError {
     }
 }
 
+fn no_check(id: &str) -> ControlError {
+    ControlError {
+        what: format!("there is no health check {id}"),
+        hint: "see `aws route53 list-health-checks`, in the account of these credentials"
+            .to_owned(),
+    }
+}
+
 /// Names that stand in a journal and not in the settings.
 fn unknown<'n>(
     names: impl Iterator<Item = &'n String>,
@@ -332,9 +349,13 @@ impl TrafficControl for Route53 {
     /// Reads everything that a drill will read. That records may be changed shows only when they are.
     async fn preflight(&self) -> Result<(), ControlError> {
         let state = self.read().await?;
-        let missing = self.settings.all_records().map(|(_, record)| record.to_string());
-        let missing = missing.filter(|name| !state.parts.contains_key(name));
-        all_of("Route 53", missing.map(|name| gone(&name)))?;
+        let is_there = |name: &str| state.parts.contains_key(name);
+        let records = self.settings.all_records().map(|(_, record)| record.to_string());
+        let records = records.filter(|name| !is_there(name)).map(|name| gone(&name));
+        let checks = self.settings.all_health_checks().map(|(_, id)| id);
+        let checks =
+            checks.filter(|id| !is_there(&format!("{HEALTH_CHECK}{id}"))).map(|id| no_check(id));
+        all_of("Route 53", records.chain(checks))?;
         if self.settings.records.is_empty() { Ok(()) } else { self.may_follow_changes().await }
     }
 

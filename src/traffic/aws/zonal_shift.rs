@@ -82,9 +82,28 @@ impl ZonalShift {
     }
 
     async fn resource(&self, arn: &str) -> Result<GetManagedResourceOutput, ControlError> {
-        let answer = self.client().await.get_managed_resource().resource_identifier(arn);
-        let answer = answer.send().await;
-        answer.map_err(|error| failed("arc-zonal-shift:GetManagedResource", &error))
+        let call = self.client().await.get_managed_resource().resource_identifier(arn);
+        call.send().await.map_err(|error| failed("arc-zonal-shift:GetManagedResource", &error))
+    }
+
+    /// The same; `None` where it is gone.
+    async fn resource_if_there(
+        &self,
+        arn: &str,
+    ) -> Result<Option<GetManagedResourceOutput>, ControlError> {
+        let call = self.client().await.get_managed_resource().resource_identifier(arn);
+        match call.send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|it| it.is_resource_not_found_exception()) =>
+            {
+                Ok(None)
+            }
+            answer => answer
+                .map(Some)
+                .map_err(|error| failed("arc-zonal-shift:GetManagedResource", &error)),
+        }
     }
 
     /// That it is where the plan says, and that no shift is in the way of ours.
@@ -226,7 +245,7 @@ impl TrafficControl for ZonalShift {
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut parts = BTreeMap::new();
         for arn in &self.settings.resources {
-            let resource = self.resource(arn).await?;
+            let Some(resource) = self.resource_if_there(arn).await? else { continue };
             let named =
                 self.settings.zones.iter().filter_map(|zone| {
                     Some((format!("{arn}/{}", zone.id), part(&resource, zone)?))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use wildmatch::WildMatch;
 
 use super::{Azure, DISABLED, ENABLED, Read, Wanted};
@@ -21,11 +21,12 @@ const VERSION: &str = "api-version=2026-10-01";
 /// The field of an origin's `properties` that is steered.
 pub(super) const STATE: &str = "enabledState";
 
-/// For so long all changes of a cut or a restore are waited for, and the pause between two looks where Azure names none.
+/// For so long all changes of a cut or a restore are asked for and waited for, and the pause between two looks where Azure
+/// names none.
 const OPERATIONS: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(1));
 
-/// So often a change is asked for while Azure is busy with another one of the same profile.
-const TRIES: usize = 4;
+/// No pause is shorter, whatever Azure says.
+const SHORTEST: Duration = Duration::from_millis(250);
 
 /// So many pages are read of one list.
 const PAGES: usize = 50;
@@ -80,6 +81,14 @@ struct Accepted {
     at: String,
 }
 
+/// What came of asking for a change.
+enum Told {
+    Done,
+    Accepted(Accepted),
+    /// Azure makes another change of the profile: to be asked again after this pause, or else the refusal.
+    Busy(Duration, ControlError),
+}
+
 impl Azure {
     async fn list<T: DeserializeOwned>(&self, path: String) -> Result<Vec<T>, ControlError> {
         let (mut all, mut next) = (Vec::new(), Some(format!("{path}?{VERSION}")));
@@ -116,7 +125,7 @@ impl Azure {
                     word.as_deref().is_none_or(|word| word.eq_ignore_ascii_case(due))
                 };
                 all.push(Read {
-                    datacenter: self.datacenter(&part)?,
+                    leads: self.leads(&part),
                     part,
                     group: format!("origin group {group} of {profile}"),
                     is_enabled: is(&properties.enabled_state, ENABLED),
@@ -137,66 +146,80 @@ impl Azure {
             Ok(read) => read,
             Err(error) => return vec![error],
         };
-        let (mut accepted, mut errors) = (Vec::new(), Vec::new());
-        for ((group, name), word) in wanted {
-            let part = format!("{group}/{name}");
-            let Some(is) = read.iter().find(|it| it.part == part && it.datacenter.is_some()) else {
-                errors.push(ControlError {
-                    what: format!("{part} is no longer there"),
-                    hint: "it was there before: see who changed the profile".to_owned(),
-                });
-                continue;
-            };
-            if is.is_done && is.is_enabled != (*word == DISABLED) {
-                continue;
-            }
-            match self.set_origin(group, name, word).await {
-                Ok(operation) => accepted.extend(operation),
-                Err(error) => errors.push(error),
-            }
-        }
+        // What comes first may keep Azure busy for what comes next, so that they share the time.
+        let until = Instant::now() + OPERATIONS.0;
+        let (due, mut errors) = due(wanted, &read);
+        let (accepted, refused) = self.ask_for(due, until).await;
+        errors.extend(refused);
         let wait = async {
             for operation in accepted {
                 errors.extend(self.done(&operation).await.err());
             }
         };
         // What is not done yet was accepted: readings say when it is in force.
-        timeout(OPERATIONS.0, wait).await.unwrap_or(());
+        timeout_at(until, wait).await.unwrap_or(());
         errors
     }
 
-    async fn set_origin(
+    /// Asks for all changes, and until then again for those that Azure was too busy for. One that has to wait holds up no
+    /// other.
+    async fn ask_for(
         &self,
-        group: &str,
-        name: &str,
-        word: &str,
-    ) -> Result<Option<Accepted>, ControlError> {
+        mut due: Vec<Wanted<'_>>,
+        until: Instant,
+    ) -> (Vec<Accepted>, Vec<ControlError>) {
+        let (mut accepted, mut errors) = (Vec::new(), Vec::new());
+        loop {
+            let (mut busy, mut longest, mut refusals) = (Vec::new(), Duration::ZERO, Vec::new());
+            for change in due {
+                match self.set_origin(change).await {
+                    Ok(Told::Done) => {}
+                    Ok(Told::Accepted(operation)) => accepted.push(operation),
+                    Ok(Told::Busy(pause, refusal)) => {
+                        busy.push(change);
+                        refusals.push(refusal);
+                        longest = longest.max(pause);
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+            if busy.is_empty() || Instant::now() + longest >= until {
+                errors.extend(refusals);
+                return (accepted, errors);
+            }
+            sleep(longest).await;
+            due = busy;
+        }
+    }
+
+    async fn set_origin(&self, change: Wanted<'_>) -> Result<Told, ControlError> {
+        let ((group, name), word) = change;
         let manager = self.manager().await?;
         let path =
             format!("{}/originGroups/{group}/origins/{name}?{VERSION}", self.settings.path());
         let body = json!({ "properties": { STATE: word } });
         let request = Request::repeatable(Method::PATCH, path).json(&body);
-        let mut tries = 0;
-        loop {
-            let answer = manager.ask(&request).await?;
-            tries += 1;
-            match answer.status() {
-                202 => {}
-                409 if tries < TRIES => {
-                    sleep(pause(&answer)).await;
-                    continue;
-                }
-                _ if answer.is_good() => return Ok(None),
-                _ => return Err(manager.refused(&request, &answer)),
+        let answer = manager.ask(&request).await?;
+        match answer.status() {
+            202 => {}
+            409 => {
+                let refusal = ControlError {
+                    hint: "Azure makes one change of a profile after another: see what else changes it"
+                        .to_owned(),
+                    ..manager.refused(&request, &answer)
+                };
+                return Ok(Told::Busy(pause(&answer), refusal));
             }
-            let at = |name: &str| answer.header(name).map(str::to_owned);
-            let origin = format!("{group}/{name}");
-            return Ok(match (at("azure-asyncoperation"), at("location")) {
-                (Some(at), _) => Some(Accepted { origin, tells: true, at }),
-                (None, Some(at)) => Some(Accepted { origin, tells: false, at }),
-                (None, None) => None,
-            });
+            _ if answer.is_good() => return Ok(Told::Done),
+            _ => return Err(manager.refused(&request, &answer)),
         }
+        let at = |name: &str| answer.header(name).map(str::to_owned);
+        let origin = format!("{group}/{name}");
+        Ok(match (at("azure-asyncoperation"), at("location")) {
+            (Some(at), _) => Told::Accepted(Accepted { origin, tells: true, at }),
+            (None, Some(at)) => Told::Accepted(Accepted { origin, tells: false, at }),
+            (None, None) => Told::Done,
+        })
     }
 
     /// Waits until an operation is done.
@@ -228,9 +251,27 @@ impl Azure {
     }
 }
 
+/// Of what is wanted, what is not so yet; and what can never be, since it is gone.
+fn due<'w>(wanted: &[Wanted<'w>], read: &[Read]) -> (Vec<Wanted<'w>>, Vec<ControlError>) {
+    let (mut due, mut gone) = (Vec::new(), Vec::new());
+    for change in wanted {
+        let ((group, name), word) = change;
+        let part = format!("{group}/{name}");
+        match read.iter().find(|it| it.part == part) {
+            Some(is) if is.is_done && is.is_enabled != (*word == DISABLED) => {}
+            Some(_) => due.push(*change),
+            None => gone.push(ControlError {
+                what: format!("{part} is no longer there"),
+                hint: "it was there before: see who changed the profile".to_owned(),
+            }),
+        }
+    }
+    (due, gone)
+}
+
 /// How long Azure wants to be left alone, but never so long that nothing else can be done.
 fn pause(answer: &Answer) -> Duration {
-    answer.retry_after().unwrap_or(OPERATIONS.1).min(OPERATIONS.0 / 2)
+    answer.retry_after().unwrap_or(OPERATIONS.1).clamp(SHORTEST, OPERATIONS.0 / 2)
 }
 
 fn failed(origin: &str, operation: &Operation) -> ControlError {

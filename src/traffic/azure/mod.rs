@@ -43,12 +43,31 @@ struct Read {
     part: String,
     /// Those that stand in for each other.
     group: String,
-    datacenter: Option<DatacenterId>,
+    leads: Leads,
     is_enabled: bool,
     /// Whether Azure has done what it was last told.
     is_done: bool,
     /// Whether it is up by Azure's own probes, as far as Azure tells.
     is_up: bool,
+}
+
+/// Where something leads by the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leads {
+    To(DatacenterId),
+    /// The plan does not say, and it is not ours.
+    Elsewhere,
+    /// The plan says two. What another hand adds so is not ours either: it must not keep us from what is.
+    ToTwo,
+}
+
+impl Read {
+    fn datacenter(&self) -> Option<DatacenterId> {
+        match self.leads {
+            Leads::To(datacenter) => Some(datacenter),
+            Leads::Elsewhere | Leads::ToTwo => None,
+        }
+    }
 }
 
 impl Azure {
@@ -105,18 +124,15 @@ impl Azure {
         }
     }
 
-    /// The datacenter that `name` leads to by the plan.
-    fn datacenter(&self, name: &str) -> Result<Option<DatacenterId>, ControlError> {
+    /// Where `name` leads by the plan.
+    fn leads(&self, name: &str) -> Leads {
         let matches = |pattern: &String| WildMatch::new(pattern).matches(name);
         let parts = self.settings.by.parts();
         let mut at = parts.iter().filter(|it| it.patterns.iter().any(matches));
-        let (first, other) = (at.next().map(|it| it.datacenter), at.next());
-        match other {
-            None => Ok(first),
-            Some(_) => Err(ControlError {
-                what: format!("{name} leads to two datacenters by the plan's patterns"),
-                hint: format!("make the patterns under `{}` narrower", self.settings.by.key()),
-            }),
+        match (at.next(), at.next()) {
+            (None, _) => Leads::Elsewhere,
+            (Some(one), None) => Leads::To(one.datacenter),
+            (Some(_), Some(_)) => Leads::ToTwo,
         }
     }
 
@@ -172,8 +188,26 @@ impl TrafficControl for Azure {
             self.is_in_use().await?;
         }
         let read = self.read().await?;
+        if let Some(it) = read.iter().find(|it| it.leads == Leads::ToTwo) {
+            return Err(ControlError {
+                what: format!("{} leads to two datacenters by the plan's patterns", it.part),
+                hint: format!("make the patterns under `{}` narrower", self.settings.by.key()),
+            });
+        }
+        if let Some(it) =
+            read.iter().find(|it| it.datacenter().is_some() && two(&it.part).is_none())
+        {
+            return Err(ControlError {
+                what: format!(
+                    "{} has a name that firedrill cannot ask for",
+                    crate::model::printable(&it.part)
+                ),
+                hint: "it knows names of letters, digits, `-`, `_` and `.`: narrow the patterns"
+                    .into(),
+            });
+        }
         for named in self.settings.by.parts() {
-            if !read.iter().any(|it| it.datacenter == Some(named.datacenter)) {
+            if !read.iter().any(|it| it.datacenter() == Some(named.datacenter)) {
                 let (one, key) = (self.one(), self.settings.by.key());
                 return Err(ControlError {
                     what: format!("no {one} has the name `{}`", named.patterns.join("`, `")),
@@ -181,7 +215,7 @@ impl TrafficControl for Azure {
                 });
             }
         }
-        if let Some(it) = read.iter().find(|it| it.datacenter.is_some() && !it.is_done) {
+        if let Some(it) = read.iter().find(|it| it.datacenter().is_some() && !it.is_done) {
             return Err(ControlError {
                 what: format!("Azure is not done with what {} was last told", it.part),
                 hint: "wait until it is, and begin anew".to_owned(),
@@ -193,7 +227,7 @@ impl TrafficControl for Azure {
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
         for it in self.read().await? {
-            let Some(datacenter) = it.datacenter else { continue };
+            let Some(datacenter) = it.datacenter() else { continue };
             // What is under way may be our own cut: it is as before only when Azure is done.
             let word = if it.is_enabled && it.is_done { ENABLED } else { DISABLED };
             // What was accepted and is not done yet is not in force.
@@ -209,7 +243,7 @@ impl TrafficControl for Azure {
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
         let read = self.read().await?;
-        let is_lost = |it: &Read| it.datacenter.is_some_and(|at| order.datacenters.contains(&at));
+        let is_lost = |it: &Read| it.datacenter().is_some_and(|at| order.datacenters.contains(&at));
         let mut survivors: Vec<Survivors> = Vec::new();
         for lost in read.iter().filter(|it| is_lost(it)) {
             if survivors.iter().any(|it| it.group == lost.group) {

@@ -69,16 +69,16 @@ impl Azure {
             let kind = endpoint.kind.rsplit('/').next().unwrap_or_default();
             let EndpointProperties { endpoint_status, endpoint_monitor_status } =
                 endpoint.properties;
-            Ok(Read {
+            Read {
                 part: format!("{kind}/{}", endpoint.name),
                 group: self.settings.by.profile().to_owned(),
-                datacenter: self.datacenter(&endpoint.name)?,
+                leads: self.leads(&endpoint.name),
                 is_enabled: !endpoint_status.eq_ignore_ascii_case("disabled"),
                 is_done: true,
                 is_up: endpoint_monitor_status.eq_ignore_ascii_case("online"),
-            })
+            }
         };
-        self.profile().await?.endpoints.into_iter().map(read).collect()
+        Ok(self.profile().await?.endpoints.into_iter().map(read).collect())
     }
 
     pub(super) async fn set_endpoints(&self, wanted: &[Wanted<'_>]) -> Vec<ControlError> {

@@ -136,7 +136,6 @@ impl Pools<'_> {
                 hint: "tell firedrill's authors: Cloudflare did not page this list".to_owned(),
             });
         }
-        pools.iter().filter(|pool| self.is_named(pool)).try_for_each(Pool::is_clear)?;
         Ok(pools)
     }
 
@@ -164,19 +163,31 @@ impl Pools<'_> {
         }
     }
 
-    /// The parts of a pool that the plan names.
-    fn parts<'p>(&self, pool: &'p Pool) -> Result<Vec<Part<'p>>, ControlError> {
+    /// Holds that each part of a pool can be told from the others, and leads to one datacenter.
+    fn is_sound(&self, pool: &Pool) -> Result<(), ControlError> {
+        if self.is_named(pool) {
+            pool.is_clear()?;
+        }
+        let origins = pool.origins.iter().map(|origin| format!("{}/{}", pool.name, name(origin)));
+        let mut parts = origins.chain([pool.name.clone()]);
+        parts.try_for_each(|part| self.datacenter(&part).map(drop))
+    }
+
+    /// The parts of a pool that the plan names. What another hand adds that cannot be told from others is left out: it must
+    /// not keep us from what is ours.
+    fn parts<'p>(&self, pool: &'p Pool) -> Vec<Part<'p>> {
         let mut parts = Vec::new();
-        if let Some(datacenter) = self.datacenter(&pool.name)? {
+        let at = |part: &str| self.datacenter(part).ok().flatten();
+        if let Some(datacenter) = at(&pool.name) {
             parts.push((pool.name.clone(), datacenter, None, pool.is_enabled()));
         }
-        for origin in &pool.origins {
+        for origin in pool.origins.iter().filter(|_| pool.is_clear().is_ok()) {
             let part = format!("{}/{}", pool.name, name(origin));
-            if let Some(datacenter) = self.datacenter(&part)? {
+            if let Some(datacenter) = at(&part) {
                 parts.push((part, datacenter, Some(name(origin)), is_enabled(origin)));
             }
         }
-        Ok(parts)
+        parts
     }
 
     /// Makes every part what `state` says; goes on after a refusal.
@@ -310,7 +321,8 @@ impl Way for Pools<'_> {
     async fn preflight(&self) -> Result<(), ControlError> {
         let mut found = BTreeSet::new();
         for pool in self.read().await? {
-            found.extend(self.parts(&pool)?.into_iter().map(|(_, datacenter, ..)| datacenter));
+            self.is_sound(&pool)?;
+            found.extend(self.parts(&pool).into_iter().map(|(_, datacenter, ..)| datacenter));
         }
         match self.pools.iter().find(|it| !found.contains(&it.datacenter)) {
             None => Ok(()),
@@ -324,7 +336,7 @@ impl Way for Pools<'_> {
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
         for pool in self.read().await? {
-            for (part, datacenter, _, enabled) in self.parts(&pool)? {
+            for (part, datacenter, _, enabled) in self.parts(&pool) {
                 let passage = if enabled { Passage::Open } else { Passage::Closed };
                 let settings = [(ENABLED, enabled.to_string()), (ID, pool.id.clone())];
                 let settings = settings.map(|(key, value)| (key.to_owned(), value)).into();
@@ -338,7 +350,7 @@ impl Way for Pools<'_> {
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
         let (mut left, mut hit) = (BTreeMap::<String, usize>::new(), BTreeSet::new());
         for pool in self.read().await? {
-            let parts = self.parts(&pool)?;
+            let parts = self.parts(&pool);
             if parts.is_empty() {
                 continue;
             }

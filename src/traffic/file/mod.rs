@@ -167,10 +167,23 @@ impl File {
         self.notice.test(&real, &self.log).await
     }
 
-    /// After a test in place that failed: nothing of our cut stays in the file.
+    /// After a test in place that failed: nothing of our cut stays in the file, but for a piece that another hand changed
+    /// while it was tested.
     async fn take_back(&self, edits: &[&FileEdit], error: ControlError) -> ControlError {
         match self.write(edits, Stands::Open, false).await {
-            Ok(_) => not_taken(error),
+            Ok(Written { strange, .. }) => match strange.into_iter().next() {
+                None => not_taken(error),
+                Some(theirs) => ControlError {
+                    what: format!(
+                        "the server would not take the new file: {}; it was put back, but {}, which was left alone: another hand",
+                        error.what, theirs.what
+                    ),
+                    hint: format!(
+                        "{}; nothing was reloaded: decide what is right and write it by hand",
+                        error.hint
+                    ),
+                },
+            },
             Err(why) => ControlError {
                 what: format!("{}, and the file could not be put back: {}", error.what, why.what),
                 hint: format!("{}; {}", error.hint, why.hint),

@@ -125,3 +125,29 @@ async fn secrets_are_in_no_error_and_in_nothing_that_is_noted() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[tokio::test]
+async fn what_another_hand_wrote_while_the_file_was_tested_is_not_said_to_be_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("edge.conf");
+    let path = file.to_str().unwrap();
+    // Fails, and somebody else writes meanwhile.
+    let refuse =
+        format!("grep -q cut {path} || exit 0; sed -i s/cut/theirs/ {path}; echo no >&2; exit 1");
+    let settings = FileSettings {
+        path: path.into(),
+        replace: vec![edit("open", "cut"), edit("first", "second")],
+        test: vec!["sh".into(), "-c".into(), refuse.as_str().into()],
+        ..secretive(home.path()).settings.clone()
+    };
+    let provider = Provider::File(settings.clone());
+    let control = File::new(&ControlSpec { name: "edge".into(), provider }, &settings).unwrap();
+    std::fs::write(&file, "open first\n").unwrap();
+    let snapshot = control.inspect().await.unwrap();
+    let order = crate::model::CutOrder::of(DatacenterId(0), crate::model::Mode::Drain);
+    let error = control.cut(&order, &snapshot).await.unwrap_err();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs first\n");
+    assert!(error.what.contains("would not take the new file"), "{error}");
+    assert!(error.what.contains("stands neither `open` nor `cut`"), "{error}");
+    assert!(!error.hint.contains("the file is as it was"), "{error}");
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use wildmatch::WildMatch;
 
 use super::{Gcp, OPERATION, TRIES, Way, all};
@@ -40,8 +40,13 @@ struct Service<'s> {
 
 /// What a backend is.
 struct Backend {
+    /// Its place in the service.
+    place: usize,
     part: String,
+    /// `None` where the plan does not say which.
     datacenter: Option<DatacenterId>,
+    /// Whether the plan's patterns say two.
+    is_in_two: bool,
     scaler: f64,
     has_capacity: bool,
 }
@@ -73,7 +78,8 @@ impl Backends<'_> {
         format!("/projects/{}/{}/{rest}", self.gcp.settings.project, service.scope())
     }
 
-    async fn read<'s>(&self, service: &'s GcpService) -> Result<Service<'s>, ControlError> {
+    /// A backend service; `None` where it is gone.
+    async fn read<'s>(&self, service: &'s GcpService) -> Result<Option<Service<'s>>, ControlError> {
         #[derive(Deserialize)]
         struct Read {
             #[serde(default)]
@@ -81,50 +87,83 @@ impl Backends<'_> {
             fingerprint: Value,
         }
         let path = self.path(service, &format!("backendServices/{}", service.name));
-        let read: Read = self.gcp.api().await?.json(&Request::get(path)).await?;
-        Ok(Service { is: service, backends: read.backends, fingerprint: read.fingerprint })
+        let read: Option<Read> = self.gcp.api().await?.json_if_there(&Request::get(path)).await?;
+        Ok(read.map(|Read { backends, fingerprint }| Service {
+            is: service,
+            backends,
+            fingerprint,
+        }))
     }
 
+    /// Every service that is there.
     async fn read_all(&self) -> Result<Vec<Service<'_>>, ControlError> {
         let mut services = Vec::new();
         for service in self.services {
-            services.push(self.read(service).await?);
+            services.extend(self.read(service).await?);
         }
         Ok(services)
     }
 
-    /// What the backends of a service are, in its order.
-    fn backends(&self, service: &Service<'_>) -> Result<Vec<Backend>, ControlError> {
-        service.backends.iter().map(|backend| self.backend(service.is, backend)).collect()
+    /// The backends of a service that are groups, in its order. What another hand adds that we do not know must not keep
+    /// us from what we do.
+    fn backends(&self, service: &Service<'_>) -> Vec<Backend> {
+        let all = service.backends.iter().enumerate();
+        all.filter_map(|(place, backend)| self.backend(service.is, place, backend)).collect()
     }
 
     fn backend(
         &self,
         service: &GcpService,
+        place: usize,
         backend: &Map<String, Value>,
-    ) -> Result<Backend, ControlError> {
-        let url = backend.get("group").and_then(Value::as_str).unwrap_or_default();
-        let (location, kind, group) = group(url).ok_or_else(|| ControlError {
-            what: format!("{} has a backend that is no group: {url}", service.words()),
-            hint: "firedrill knows instance groups and network endpoint groups".into(),
-        })?;
+    ) -> Option<Backend> {
+        let (location, kind, group) = group(url(backend))?;
         let name = format!("{location}/{group}");
         let mut at = self.groups.iter().filter(|groups| {
             groups.patterns.iter().any(|pattern| WildMatch::new(pattern).matches(&name))
         });
-        let (datacenter, other) = (at.next().map(|it| it.datacenter), at.next());
-        if other.is_some() {
-            return Err(ControlError {
-                what: format!("{name} is in two datacenters by the plan's patterns"),
-                hint: "make the patterns under `groups` narrower".into(),
-            });
-        }
-        Ok(Backend {
+        let (datacenter, is_in_two) = (at.next().map(|it| it.datacenter), at.next().is_some());
+        Some(Backend {
+            place,
             part: format!("{}/{}/{location}/{kind}/{group}", service.region(), service.name),
-            datacenter,
+            datacenter: datacenter.filter(|_| !is_in_two),
+            is_in_two,
             scaler: backend.get(SCALER).and_then(Value::as_f64).unwrap_or(1.0),
             has_capacity: backend.get("balancingMode").is_some_and(Value::is_string),
         })
+    }
+
+    /// What of a service is in the way of a cut.
+    fn is_ready(&self, service: &Service<'_>, backends: &[Backend]) -> Result<(), ControlError> {
+        let refuse = |what: String, hint: &str| {
+            Err(ControlError { what: format!("{} {what}", service.is.words()), hint: hint.into() })
+        };
+        let ours = || backends.iter().filter(|it| it.datacenter.is_some());
+        if let Some(strange) = service.backends.iter().map(url).find(|url| group(url).is_none()) {
+            return refuse(
+                format!("has a backend that is no group: {strange}"),
+                "firedrill knows instance groups and network endpoint groups",
+            );
+        }
+        if let Some(backend) = backends.iter().find(|it| it.is_in_two) {
+            return refuse(
+                format!("has {}, which is in two datacenters by the plan's patterns", backend.part),
+                "make the patterns under `groups` narrower",
+            );
+        }
+        if backends.len() < 2 && ours().next().is_some() {
+            return refuse(
+                "has one backend alone, whose capacity cannot become 0".into(),
+                "give it a backend in another datacenter",
+            );
+        }
+        match ours().find(|it| !it.has_capacity) {
+            None => Ok(()),
+            Some(backend) => refuse(
+                format!("has {}, which has no balancing mode and so no capacity", backend.part),
+                "such groups (internet, serverless, PSC) cannot be cut here",
+            ),
+        }
     }
 
     /// Gives the parts their capacity, service by service; goes on after a refusal.
@@ -145,8 +184,10 @@ impl Backends<'_> {
                 }),
             }
         }
+        // All of them share the time, which is that of one call.
+        let until = Instant::now() + OPERATION.0;
         for (service, scalers) in wanted {
-            errors.extend(self.scale_service(service, &scalers).await.err());
+            errors.extend(self.scale_service(service, &scalers, until).await.err());
         }
         all(problem, &errors)
     }
@@ -155,19 +196,22 @@ impl Backends<'_> {
         &self,
         service: &GcpService,
         scalers: &Scalers<'_>,
+        until: Instant,
     ) -> Result<(), ControlError> {
         let compute = self.gcp.api().await?;
         let mut tries = 0;
         loop {
-            let mut read = self.read(service).await?;
-            let backends = self.backends(&read)?;
+            let Some(mut read) = self.read(service).await? else {
+                return Err(no_longer_there(&scalers.keys().copied().collect::<Vec<_>>()));
+            };
+            let backends = self.backends(&read);
             let mut gone: Vec<&str> = scalers.keys().copied().collect();
             gone.retain(|part| !backends.iter().any(|it| it.part == *part));
             let mut changed = false;
-            for (backend, raw) in backends.iter().zip(&mut read.backends) {
+            for backend in &backends {
                 let Some(scaler) = scalers.get(&*backend.part) else { continue };
                 if backend.scaler != *scaler {
-                    raw.insert(SCALER.to_owned(), json!(scaler));
+                    read.backends[backend.place].insert(SCALER.to_owned(), json!(scaler));
                     changed = true;
                 }
             }
@@ -186,20 +230,22 @@ impl Backends<'_> {
                 }
                 let operation: Operation =
                     answer.json().map_err(|why| compute.senseless(&request, &why))?;
-                self.done(service, operation).await?;
+                self.done(service, operation, until).await?;
             }
             return match gone.is_empty() {
                 true => Ok(()),
-                false => Err(ControlError {
-                    what: format!("{} is no longer there", gone.join(", ")),
-                    hint: "it was there before: see who changed the backend service".into(),
-                }),
+                false => Err(no_longer_there(&gone)),
             };
         }
     }
 
-    /// Waits until an operation is done, within limits.
-    async fn done(&self, service: &GcpService, first: Operation) -> Result<(), ControlError> {
+    /// Waits until an operation is done, but no longer than `until`.
+    async fn done(
+        &self,
+        service: &GcpService,
+        first: Operation,
+        until: Instant,
+    ) -> Result<(), ControlError> {
         let compute = self.gcp.api().await?;
         let path = self.path(service, &format!("operations/{}", first.name));
         let wait = async {
@@ -221,7 +267,7 @@ impl Backends<'_> {
             })
         };
         // What is not done yet was accepted: readings say when it is in force.
-        timeout(OPERATION.0, wait).await.unwrap_or(Ok(()))
+        timeout_at(until, wait).await.unwrap_or(Ok(()))
     }
 
     /// Holds that we may read and change a service.
@@ -235,6 +281,18 @@ impl Backends<'_> {
 
 /// The capacity of each part.
 type Scalers<'p> = BTreeMap<&'p str, f64>;
+
+fn no_longer_there(parts: &[&str]) -> ControlError {
+    ControlError {
+        what: format!("{} is no longer there", parts.join(", ")),
+        hint: "it was there before: see who changed the backend service".into(),
+    }
+}
+
+/// The URL of what a backend leads to.
+fn url(backend: &Map<String, Value>) -> &str {
+    backend.get("group").and_then(Value::as_str).unwrap_or_default()
+}
 
 /// Location, kind and name of a group by its URL.
 pub(super) fn group(url: &str) -> Option<(&str, &str, &str)> {
@@ -259,27 +317,13 @@ impl Way for Backends<'_> {
             self.may_change(service).await?;
         }
         let mut all = Vec::new();
-        for service in self.read_all().await? {
-            let backends = self.backends(&service)?;
-            let ours = || backends.iter().filter(|it| it.datacenter.is_some());
-            let refuse = |what: String, hint: &str| {
-                Err(ControlError {
-                    what: format!("{} {what}", service.is.words()),
-                    hint: hint.into(),
-                })
-            };
-            if backends.len() < 2 && ours().next().is_some() {
-                return refuse(
-                    "has one backend alone, whose capacity cannot become 0".into(),
-                    "give it a backend in another datacenter",
-                );
-            }
-            if let Some(backend) = ours().find(|it| !it.has_capacity) {
-                return refuse(
-                    format!("has {}, which has no balancing mode and so no capacity", backend.part),
-                    "such groups (internet, serverless, PSC) cannot be cut here",
-                );
-            }
+        for named in self.services {
+            let service = self.read(named).await?.ok_or_else(|| ControlError {
+                what: format!("{} is not there", named.words()),
+                hint: "see `services` in the plan, and the project".into(),
+            })?;
+            let backends = self.backends(&service);
+            self.is_ready(&service, &backends)?;
             all.extend(backends);
         }
         for groups in self.groups {
@@ -296,7 +340,7 @@ impl Way for Backends<'_> {
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
         for service in self.read_all().await? {
-            for backend in self.backends(&service)? {
+            for backend in self.backends(&service) {
                 let Some(datacenter) = backend.datacenter else { continue };
                 let passage = if backend.scaler > 0.0 { Passage::Open } else { Passage::Closed };
                 let settings = [(SCALER.to_owned(), backend.scaler.to_string())].into();
@@ -309,7 +353,7 @@ impl Way for Backends<'_> {
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
         let mut survivors = Vec::new();
         for service in self.read_all().await? {
-            let backends = self.backends(&service)?;
+            let backends = self.backends(&service);
             let is_lost = |it: &&Backend| {
                 it.datacenter.is_some_and(|datacenter| order.datacenters.contains(&datacenter))
             };

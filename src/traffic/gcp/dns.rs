@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Gcp, OPERATION, TRIES, Way, all};
 use crate::model::{
@@ -103,6 +103,13 @@ fn same(one: &str, other: &str) -> bool {
     }
 }
 
+fn no_longer_there(parts: &[String]) -> ControlError {
+    ControlError {
+        what: format!("{} is no longer there", parts.join(", ")),
+        hint: "it was there before: see who changed the record set".into(),
+    }
+}
+
 impl Dns<'_> {
     fn path(&self, rest: &str) -> String {
         let project = &self.gcp.settings.project;
@@ -118,38 +125,48 @@ impl Dns<'_> {
         self.named().map(|(_, item)| (&*item.name, &*item.kind)).collect()
     }
 
-    async fn read(&self, name: &str, kind: &str) -> Result<Set, ControlError> {
+    /// A record set; `None` where it is gone.
+    async fn read(&self, name: &str, kind: &str) -> Result<Option<Set>, ControlError> {
         let path = self.path(&format!("/rrsets/{}./{kind}", crate::model::query_value(name)));
-        let mut raw: Map<String, Value> = self.gcp.api().await?.json(&Request::get(path)).await?;
-        // Google signs by itself.
-        raw.remove("signatureRrdatas");
-        Ok(Set { name: name.to_owned(), kind: kind.to_owned(), raw })
+        let raw = self.gcp.api().await?.json_if_there(&Request::get(path)).await?;
+        Ok(raw.map(|mut raw: Map<String, Value>| {
+            // Google signs by itself.
+            raw.remove("signatureRrdatas");
+            Set { name: name.to_owned(), kind: kind.to_owned(), raw }
+        }))
     }
 
+    /// Every record set that is there.
     async fn read_all(&self) -> Result<Vec<Set>, ControlError> {
         let mut sets = Vec::new();
         for (name, kind) in self.sets() {
-            sets.push(self.read(name, kind).await?);
+            sets.extend(self.read(name, kind).await?);
         }
         Ok(sets)
     }
 
-    /// Which item of a set leads where by the plan: its place, the datacenter and the part's name.
-    fn parts(&self, set: &Set) -> Result<BTreeMap<usize, (DatacenterId, String)>, ControlError> {
-        let mut parts = BTreeMap::new();
+    /// Which item of a set leads where by the plan: its place, the datacenter and the part's name. An item that the plan
+    /// names twice is left out, since nobody knows which of the two it is.
+    fn parts(&self, set: &Set) -> BTreeMap<usize, (DatacenterId, String)> {
+        let mut parts = self.all_parts(set);
+        parts.retain(|_, named| named.len() == 1);
+        parts
+            .into_iter()
+            .filter_map(|(place, named)| Some((place, named.into_iter().next()?)))
+            .collect()
+    }
+
+    /// Every name that the plan has for an item of a set, by its place.
+    fn all_parts(&self, set: &Set) -> BTreeMap<usize, Vec<(DatacenterId, String)>> {
+        let mut parts: BTreeMap<usize, Vec<_>> = BTreeMap::new();
         for (datacenter, item) in self.named() {
-            if (&*item.name, &*item.kind) != (&*set.name, &*set.kind) {
-                continue;
-            }
-            let Some(place) = set.place(&item.data) else { continue };
-            if parts.insert(place, (datacenter, item.words())).is_some() {
-                return Err(ControlError {
-                    what: format!("the plan names an item of {} twice", set.words()),
-                    hint: "name each item by one of its answers".into(),
-                });
+            if (&*item.name, &*item.kind) == (&*set.name, &*set.kind)
+                && let Some(place) = set.place(&item.data)
+            {
+                parts.entry(place).or_default().push((datacenter, item.words()));
             }
         }
-        Ok(parts)
+        parts
     }
 
     /// Gives the parts their weights, set by set; goes on after a refusal.
@@ -169,8 +186,10 @@ impl Dns<'_> {
                 }),
             }
         }
+        // All of them share the time, which is that of one call.
+        let until = Instant::now() + OPERATION.0;
         for ((name, kind), weights) in wanted {
-            errors.extend(self.weigh_set(name, kind, &weights).await.err());
+            errors.extend(self.weigh_set(name, kind, &weights, until).await.err());
         }
         all(problem, &errors)
     }
@@ -180,11 +199,15 @@ impl Dns<'_> {
         name: &str,
         kind: &str,
         wanted: &Weights<'_>,
+        until: Instant,
     ) -> Result<(), ControlError> {
         let api = self.gcp.api().await?;
         let mut tries = 0;
         loop {
-            let set = self.read(name, kind).await?;
+            let Some(set) = self.read(name, kind).await? else {
+                let all = wanted.keys().map(|answer| format!("{name}/{kind}/{answer}"));
+                return Err(no_longer_there(&all.collect::<Vec<_>>()));
+            };
             let (mut weights, mut gone) = (BTreeMap::new(), Vec::new());
             for (answer, wanted) in wanted {
                 match set.place(answer) {
@@ -206,20 +229,17 @@ impl Dns<'_> {
                     return Err(api.refused(&request, &answer));
                 }
                 let change = answer.json().map_err(|why| api.senseless(&request, &why))?;
-                self.done(change).await?;
+                self.done(change, until).await?;
             }
             return match gone.is_empty() {
                 true => Ok(()),
-                false => Err(ControlError {
-                    what: format!("{} is no longer there", gone.join(", ")),
-                    hint: "it was there before: see who changed the record set".into(),
-                }),
+                false => Err(no_longer_there(&gone)),
             };
         }
     }
 
-    /// Waits until Google's servers were told of a change, within limits.
-    async fn done(&self, first: Change) -> Result<(), ControlError> {
+    /// Waits until Google's servers were told of a change, but no longer than `until`.
+    async fn done(&self, first: Change, until: Instant) -> Result<(), ControlError> {
         let api = self.gcp.api().await?;
         let path = self.path(&format!("/changes/{}", crate::model::query_value(&first.id)));
         let wait = async {
@@ -231,7 +251,7 @@ impl Dns<'_> {
             Ok(())
         };
         // What is not done yet was accepted.
-        timeout(OPERATION.0, wait).await.unwrap_or(Ok(()))
+        timeout_at(until, wait).await.unwrap_or(Ok(()))
     }
 }
 
@@ -243,7 +263,12 @@ impl Way for Dns<'_> {
         let sets = self.read_all().await?;
         for (_, item) in self.named() {
             let set = sets.iter().find(|it| (&*it.name, &*it.kind) == (&*item.name, &*item.kind));
-            let Some(set) = set else { continue };
+            let Some(set) = set else {
+                return Err(ControlError {
+                    what: format!("the zone {} has no {} {}", self.zone, item.name, item.kind),
+                    hint: "see `items` in the plan: each is `NAME/TYPE/ANSWER`".into(),
+                });
+            };
             if set.items().is_empty() {
                 return Err(ControlError {
                     what: format!("{} has no weighted routing policy", set.words()),
@@ -257,13 +282,19 @@ impl Way for Dns<'_> {
                 });
             }
         }
-        sets.iter().try_for_each(|set| self.parts(set).map(drop))
+        match sets.iter().find(|set| self.all_parts(set).values().any(|named| named.len() > 1)) {
+            None => Ok(()),
+            Some(set) => Err(ControlError {
+                what: format!("the plan names an item of {} twice", set.words()),
+                hint: "name each item by one of its answers".into(),
+            }),
+        }
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
         for set in self.read_all().await? {
-            for (place, (datacenter, part)) in self.parts(&set)? {
+            for (place, (datacenter, part)) in self.parts(&set) {
                 let weight = weight(&set.items()[place]);
                 let passage = if weight > 0.0 { Passage::Open } else { Passage::Closed };
                 let settings = [(WEIGHT.to_owned(), weight.to_string())].into();
@@ -276,7 +307,7 @@ impl Way for Dns<'_> {
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
         let mut survivors = Vec::new();
         for set in self.read_all().await? {
-            let parts = self.parts(&set)?;
+            let parts = self.parts(&set);
             let is_lost = |place: &usize| {
                 parts.get(place).is_some_and(|(at, _)| order.datacenters.contains(at))
             };

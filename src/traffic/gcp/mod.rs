@@ -25,7 +25,8 @@ use crate::model::{
 /// So often something is changed that another hand changes at the same time.
 const TRIES: usize = 3;
 
-/// For so long an operation is waited for, and the pause between two looks; what takes longer shows in the readings.
+/// For so long the operations of a cut or a restore are waited for, and the pause between two looks; what takes longer shows
+/// in the readings.
 const OPERATION: (Duration, Duration) = (Duration::from_secs(8), Duration::from_millis(500));
 
 /// Google Cloud as a traffic control. Its parts are backends, named `global/SERVICE/ZONE/instanceGroups/GROUP`, or items of

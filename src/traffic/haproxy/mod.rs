@@ -15,7 +15,7 @@ mod tests;
 
 use async_trait::async_trait;
 
-use self::servers::{all_match, select, survivors};
+use self::servers::{all_match, placed, select, survivors};
 use self::socket::Socket;
 use self::state::{AGENT, STATE, Server, WEIGHT, is_plain};
 use super::{ControlError, Survivors, TrafficControl};
@@ -183,12 +183,14 @@ impl TrafficControl for Haproxy {
 
     async fn preflight(&self) -> Result<(), ControlError> {
         self.check_level().await?;
-        all_match(&self.servers, &self.table().await?)
+        let all = self.table().await?;
+        select(&self.servers, &all)?;
+        all_match(&self.servers, &all)
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let all = self.table().await?;
-        let parts = select(&self.servers, &all)?.into_iter();
+        let parts = placed(&self.servers, &all).into_iter();
         let parts = parts.map(|(server, at)| (server.name.clone(), server.part(at)));
         Ok(ControlState { parts: parts.collect() })
     }

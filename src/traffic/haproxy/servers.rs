@@ -32,6 +32,15 @@ pub(super) fn select<'a>(
     Ok(found.into_iter().map(|(server, datacenter, _)| (server, datacenter)).collect())
 }
 
+/// The servers that stand in one datacenter. What another hand adds that stands in two must not keep us from what is ours.
+pub(super) fn placed<'a>(
+    wanted: &[HaproxyServers],
+    all: &'a [Server],
+) -> Vec<(&'a Server, DatacenterId)> {
+    let one = |server: &'a Server| select(wanted, std::slice::from_ref(server)).ok()?.pop();
+    all.iter().filter_map(one).collect()
+}
+
 /// Holds that every pattern of the plan matches a server.
 ///
 /// # Errors
@@ -168,6 +177,14 @@ mod tests {
         let all = servers(&["app/web1"]);
         let error = select(&wanted(&[(0, &["app/*"]), (1, &["*/web1"])]), &all).unwrap_err();
         assert!(error.what.contains("`app/*` and by `*/web1`"), "{error}");
+    }
+
+    #[test]
+    fn a_server_in_two_datacenters_keeps_us_from_no_other() {
+        let all = servers(&["app/a-1", "app/a-b", "app/b-1"]);
+        let found = placed(&wanted(&[(0, &["app/a-*"]), (1, &["app/b-*", "app/*-b"])]), &all);
+        let found: Vec<_> = found.into_iter().map(|(it, at)| (it.name.as_str(), at.0)).collect();
+        assert_eq!(found, [("app/a-1", 0), ("app/b-1", 1)]);
     }
 
     fn left(rows: &str, patterns: &[(u16, &[&str])]) -> Vec<(String, usize)> {

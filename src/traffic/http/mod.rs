@@ -4,10 +4,12 @@
 //! before the cut is kept, so that the restore writes exactly that.
 
 mod fill;
+mod secret;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -15,6 +17,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
 use self::fill::{Filled, Values, pointer, shell};
+use self::secret::Secrets;
 use super::api::answer::shortened;
 use super::api::{Answer, Api, Method, Reach, Request};
 use super::{ControlError, Survivors, TrafficControl};
@@ -34,11 +37,11 @@ const STATE: &str = "state";
 const BEFORE: &str = "before";
 
 /// An API as a traffic control. Its parts are those that the plan names.
-#[derive(Debug)]
 pub struct Http {
     spec: ControlSpec,
     settings: HttpSettings,
     api: Api,
+    secrets: Secrets,
 }
 
 impl Http {
@@ -58,7 +61,8 @@ impl Http {
             ..Reach::default()
         };
         let api = Api::new(&settings.url, &reach)?;
-        Ok(Http { spec: spec.clone(), settings: settings.clone(), api })
+        let secrets = Secrets::of(&texts);
+        Ok(Http { spec: spec.clone(), settings: settings.clone(), api, secrets })
     }
 
     fn values<'a>(&'a self, part: &'a HttpPart) -> Values<'a> {
@@ -86,6 +90,14 @@ impl Http {
                 .header("content-type", call.content_type.clone()),
             None => request,
         })
+    }
+
+    /// A part as it may be written down.
+    fn hidden(&self, mut part: PartState) -> PartState {
+        for text in part.settings.values_mut() {
+            *text = self.secrets.hide(text);
+        }
+        part
     }
 
     /// Whether an answer is the one that says that it was done.
@@ -119,7 +131,7 @@ impl Http {
         }
     }
 
-    /// Every part as it is now; `None` for one that is gone.
+    /// Every part as it is now, with whatever secrets the API says; `None` for one that is gone.
     async fn read(&self) -> Result<BTreeMap<String, Option<PartState>>, ControlError> {
         let call = &self.settings.inspect.call;
         let mut asked: BTreeMap<Filled, Vec<&HttpPart>> = BTreeMap::new();
@@ -182,11 +194,15 @@ impl Http {
         Ok(PartState { datacenter: part.datacenter, passage, settings })
     }
 
+    /// What a restore puts back, as JSON in which secrets are hidden.
+    fn kept<'s>(&self, part: &'s PartState) -> Option<&'s String> {
+        part.settings.get(if self.settings.inspect.keep.is_some() { BEFORE } else { STATE })
+    }
+
     /// What a restore puts back.
     fn before(&self, name: &str, part: &PartState) -> Result<Value, ControlError> {
-        let key = if self.settings.inspect.keep.is_some() { BEFORE } else { STATE };
-        let kept = part.settings.get(key).and_then(|text| serde_json::from_str(text).ok());
-        kept.ok_or_else(|| ControlError {
+        let kept = self.kept(part).map(|text| self.secrets.reveal(text));
+        kept.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| ControlError {
             what: format!("what is known of {name} does not say what it was before"),
             hint: "see whether the journal was changed by hand".to_owned(),
         })
@@ -213,7 +229,13 @@ impl Http {
             if was.passage == Passage::Closed {
                 continue;
             }
-            let before = self.before(&part.name, was)?;
+            if was.settings.values().any(|text| !self.secrets.can_hide(text)) {
+                return Err(ControlError {
+                    what: format!("what is read of {} has the place of a secret in it", part.name),
+                    hint: "let `read` and `keep` of `inspect` name less of the answer".to_owned(),
+                });
+            }
+            let before = self.before(&part.name, &self.hidden(was.clone()))?;
             for (call, mode) in [(cut, self.settings.modes.first().copied()), (restore, None)] {
                 let values = Values { before: Some(&before), mode, ..self.values(part) };
                 self.api.can_ask(&self.request(call, &values.fill(call, false)?)?)?;
@@ -243,7 +265,7 @@ impl Http {
         (part, was): (&HttpPart, &PartState),
         mode: Option<ModeKind>,
     ) -> Filled {
-        let before = self.before(&part.name, was).ok();
+        let before = self.kept(was).and_then(|text| serde_json::from_str(text).ok());
         let values = Values { before: before.as_ref(), mode, ..self.values(part) };
         values.fill(call, true).unwrap_or_default()
     }
@@ -263,6 +285,13 @@ impl Http {
         }
         let url = self.settings.url.to_string();
         format!("{line} {}", shell(&format!("{}{}", url.trim_end_matches('/'), filled.path)))
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It knows secrets.
+        f.debug_struct("Http").field("api", &self.api).finish_non_exhaustive()
     }
 }
 
@@ -315,7 +344,8 @@ impl TrafficControl for Http {
             });
         }
         let parts = state.into_iter();
-        Ok(ControlState { parts: parts.filter_map(|(name, part)| Some((name, part?))).collect() })
+        let parts = parts.filter_map(|(name, part)| Some((name, self.hidden(part?))));
+        Ok(ControlState { parts: parts.collect() })
     }
 
     /// Whether those that are left are well is not known to what is read.
@@ -361,7 +391,8 @@ impl TrafficControl for Http {
         let mut state = snapshot.cuttable(order);
         for part in state.parts.values_mut() {
             part.passage = Passage::Closed;
-            part.settings = [(STATE.to_owned(), self.settings.inspect.closed.to_string())].into();
+            let closed = self.secrets.hide(&self.settings.inspect.closed.to_string());
+            part.settings = [(STATE.to_owned(), closed)].into();
         }
         state
     }

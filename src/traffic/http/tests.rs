@@ -237,3 +237,23 @@ async fn what_was_read_without_a_piece_that_is_named_is_not_made_up() {
     assert!(error.what.contains("without what `{{before:/gone}}` names"), "{error}");
     assert!(at.heard().is_empty());
 }
+
+#[tokio::test]
+async fn a_secret_that_the_api_says_back_is_written_nowhere_and_put_back_as_it_was() {
+    let pool = json!({ "weight": 10, "key": TOKEN });
+    let at = double::Provider::new([good(&pool), good(&pool), say("204 No Content", "", "")]).await;
+    let mut settings = settings(&at);
+    settings.parts.truncate(1);
+    let control = control(&settings);
+    let read = control.inspect().await.unwrap();
+    let by_hand = control.by_hand(&read);
+    let calls = control.calls(&drain(), &read);
+    let all = format!("{read:?} {by_hand:?} {calls:?} {:?} {control:?}", control.exchanges());
+    assert!(!all.contains("hun"), "{all}");
+    control.preflight().await.unwrap();
+    control.restore(&read).await.unwrap();
+    let heard = at.heard().pop().unwrap();
+    let body = heard.split("\r\n\r\n").nth(1).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap(), pool);
+    assert!(by_hand[0].contains(r#"\"key\":\"${TOKEN}\""#), "{by_hand:?}");
+}

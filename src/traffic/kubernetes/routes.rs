@@ -156,18 +156,29 @@ impl Routes {
         Routes { backends: backends.iter().flat_map(flat).collect() }
     }
 
+    /// Every route of the plan that is there.
     async fn routes(&self, session: &Session) -> Result<Vec<Route>, ControlError> {
         let names: BTreeSet<(&str, &str)> =
             self.backends.iter().map(|(it, _)| (&*it.namespace, &*it.route)).collect();
         let mut routes = Vec::new();
         for (namespace, name) in names {
-            routes.push(session.json(&Request::get(Route::path(namespace, name))).await?);
+            let request = Request::get(Route::path(namespace, name));
+            routes.extend(session.json_if_there(&request).await?);
         }
         Ok(routes)
     }
 
-    /// The backends of the plan that stand in `route`.
-    fn found<'r>(&self, route: &'r Route) -> Result<Vec<Found<'r>>, ControlError> {
+    /// The backends of the plan that stand in `route`. One that stands in its rule twice is left out, since nobody knows which
+    /// of the two it is.
+    fn found<'r>(&self, route: &'r Route) -> Vec<Found<'r>> {
+        let all = self.all_found(route);
+        let count = |part: &str| all.iter().filter(|it| it.part == part).count();
+        let twins: BTreeSet<String> =
+            all.iter().map(|it| it.part.clone()).filter(|part| count(part) > 1).collect();
+        all.into_iter().filter(|it| !twins.contains(&it.part)).collect()
+    }
+
+    fn all_found<'r>(&self, route: &'r Route) -> Vec<Found<'r>> {
         let mut found: Vec<Found> = Vec::new();
         let home = &route.metadata.namespace;
         for (rule, refs) in route.spec.rules.iter().map(|rule| &rule.refs).enumerate() {
@@ -181,16 +192,22 @@ impl Routes {
                     continue;
                 }
                 let part = format!("{home}/{}/{rule}/{}", route.metadata.name, backend.name());
-                if found.iter().any(|other| other.part == part) {
-                    return Err(ControlError {
-                        what: format!("{part} stands in its rule twice"),
-                        hint: "make one of the two, with the sum of their weights".into(),
-                    });
-                }
                 found.push(Found { part, datacenter: *datacenter, place: (rule, at), backend });
             }
         }
-        Ok(found)
+        found
+    }
+
+    /// Holds that each backend of a route can be told from the others.
+    fn is_clear(&self, route: &Route) -> Result<(), ControlError> {
+        let mut parts = BTreeSet::new();
+        match self.all_found(route).into_iter().find(|it| !parts.insert(it.part.clone())) {
+            None => Ok(()),
+            Some(twin) => Err(ControlError {
+                what: format!("{} stands in its rule twice", twin.part),
+                hint: "make one of the two, with the sum of their weights".into(),
+            }),
+        }
     }
 
     /// Gives every part its weight, route by route; goes on after a refusal.
@@ -212,7 +229,7 @@ impl Routes {
         let mut tries = 0;
         loop {
             let route: Route = session.json(&Request::get(&*path)).await?;
-            let (steps, gone) = steps(&self.found(&route)?, parts);
+            let (steps, gone) = steps(&self.found(&route), parts);
             let mut refusal = None;
             if !steps.is_empty() {
                 let request = patch(&path, STEPS, &Value::Array(steps));
@@ -285,7 +302,8 @@ impl Way for Routes {
         let routes = self.routes(session).await?;
         let mut all = Vec::new();
         for route in &routes {
-            let found = self.found(route)?;
+            self.is_clear(route)?;
+            let found = self.found(route);
             let name = format!("{}/{}", route.metadata.namespace, route.metadata.name);
             if !route.is_in_force() {
                 return Err(ControlError {
@@ -309,6 +327,12 @@ impl Way for Routes {
         }
         for (backend, _) in &self.backends {
             let KubernetesBackend { namespace, route, service } = backend;
+            if !routes.iter().any(|it| it.is(backend)) {
+                return Err(ControlError {
+                    what: format!("there is no HTTP route {namespace}/{route}"),
+                    hint: "see `routes` in the plan: each is `NAMESPACE/ROUTE/SERVICE`".into(),
+                });
+            }
             if !all.iter().any(|(of, name)| of == route && name == service) {
                 return Err(ControlError {
                     what: format!("no rule of {namespace}/{route} has a backend {service}"),
@@ -322,7 +346,7 @@ impl Way for Routes {
     async fn inspect(&self, session: &Session) -> Result<ControlState, ControlError> {
         let mut state = ControlState::default();
         for route in &self.routes(session).await? {
-            let found = self.found(route)?;
+            let found = self.found(route);
             state.parts.extend(found.iter().map(|it| (it.part.clone(), route.part(it))));
         }
         Ok(state)
@@ -335,7 +359,7 @@ impl Way for Routes {
     ) -> Result<Vec<Survivors>, ControlError> {
         let mut survivors = Vec::new();
         for route in &self.routes(session).await? {
-            let found = self.found(route)?;
+            let found = self.found(route);
             for (number, rule) in route.spec.rules.iter().enumerate() {
                 let lost: Vec<usize> = found
                     .iter()

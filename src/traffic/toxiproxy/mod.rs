@@ -73,27 +73,29 @@ impl Toxiproxy {
         Ok(all.into_values().map(Proxy::sorted).collect())
     }
 
-    /// Those of the plan, with where they lead.
+    /// Those of the plan, with where they lead. What another hand makes that stands in two datacenters must not keep us from
+    /// what is ours.
     async fn ours(&self) -> Result<Vec<(Proxy, DatacenterId)>, ControlError> {
-        let mut found = Vec::new();
-        for proxy in self.all().await? {
-            let mut at = BTreeSet::new();
-            for proxies in &self.settings.proxies {
-                let takes = |pattern: &String| WildMatch::new(pattern).matches(&proxy.name);
-                at.extend(proxies.patterns.iter().any(takes).then_some(proxies.datacenter));
-            }
-            match at.len() {
-                0 => {}
-                1 => found.extend(at.into_iter().map(|datacenter| (proxy.clone(), datacenter))),
-                _ => {
-                    return Err(ControlError {
-                        what: format!("the proxy {} stands in two datacenters", shown(&proxy.name)),
-                        hint: "narrow the patterns under `proxies:`".into(),
-                    });
-                }
-            }
+        let all = self.all().await?.into_iter();
+        let ours = all.filter_map(|proxy| {
+            let datacenter = self.place(&proxy).ok()??;
+            Some((proxy, datacenter))
+        });
+        Ok(ours.collect())
+    }
+
+    /// Where a proxy leads by the plan.
+    fn place(&self, proxy: &Proxy) -> Result<Option<DatacenterId>, ControlError> {
+        let takes = |pattern: &String| WildMatch::new(pattern).matches(&proxy.name);
+        let all = self.settings.proxies.iter().filter(|it| it.patterns.iter().any(takes));
+        let mut at = all.map(|it| it.datacenter).collect::<BTreeSet<_>>().into_iter();
+        match (at.next(), at.next()) {
+            (at, None) => Ok(at),
+            _ => Err(ControlError {
+                what: format!("the proxy {} stands in two datacenters", shown(&proxy.name)),
+                hint: "narrow the patterns under `proxies:`".into(),
+            }),
         }
-        Ok(found)
     }
 
     async fn cut_one(&self, before: &Proxy, mode: &Mode) -> Result<(), ControlError> {
@@ -254,7 +256,7 @@ impl TrafficControl for Toxiproxy {
                 });
             }
         }
-        self.ours().await.map(drop)
+        all.iter().try_for_each(|proxy| self.place(proxy).map(drop))
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {

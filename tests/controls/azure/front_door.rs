@@ -46,6 +46,8 @@ struct Manager {
     obeys: bool,
     /// So often a change is refused, since another one is under way.
     conflicts: u32,
+    /// Whether one change is made at a time: others are refused, which takes as long as a look at it.
+    one_by_one: bool,
     refused: Option<(&'static str, &'static str)>,
     heard: Vec<String>,
 }
@@ -103,6 +105,9 @@ impl Manager {
             && of == name
         {
             return (String::new(), error(403, words));
+        }
+        if self.one_by_one && !self.pending.is_empty() && !self.look() {
+            return (String::new(), error(409, "Another operation is in progress."));
         }
         if self.conflicts > 0 {
             self.conflicts -= 1;
@@ -219,6 +224,7 @@ impl World {
             fault: None,
             obeys: true,
             conflicts: 0,
+            one_by_one: false,
             refused: None,
             heard: Vec::new(),
         };
@@ -354,9 +360,30 @@ async fn a_profile_that_is_busy_is_asked_again_and_a_restore_goes_on_after_a_ref
         |world: &World| world.manager().origins["api/a-1"]["properties"]["enabledState"].clone();
     assert_eq!(api(&world), "Enabled");
     world.manager().refused = None;
-    world.manager().conflicts = 99;
+    world.manager().conflicts = u32::MAX;
+    let begun = std::time::Instant::now();
     let error = world.azure.restore(&snapshot.cuttable(&drain())).await.unwrap_err();
     assert!(error.what.contains("409 Conflict: Another operation is in progress."), "{error}");
+    assert!(error.hint.contains("see what else changes it"), "{error}");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(12), "a call of a control has 15 s: {took:?}");
+}
+
+#[tokio::test]
+async fn origins_of_a_profile_that_makes_one_change_at_a_time_are_all_cut_and_all_put_back() {
+    let world = World::start().await;
+    let before = world.states();
+    let snapshot = world.azure.inspect().await.unwrap();
+    let order = CutOrder { datacenters: vec![A, B], ..drain() };
+    world.manager().one_by_one = true;
+    for _ in 0..2 {
+        world.manager().looks = 6;
+        world.azure.cut(&order, &snapshot).await.unwrap();
+        assert!(world.azure.inspect().await.unwrap().is_cut(&order));
+        world.manager().looks = 6;
+        world.azure.restore(&snapshot.cuttable(&order)).await.unwrap();
+        assert_eq!(world.states(), before);
+    }
 }
 
 #[tokio::test]

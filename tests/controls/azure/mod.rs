@@ -16,6 +16,7 @@ use firedrill::traffic::{ControlError, TrafficControl};
 use serde_json::{Value, json};
 
 use crate::contract;
+use crate::journal_alone::{End, restored};
 use crate::rest::{Answers, Asked, Said, serve};
 use crate::world::{A, B};
 
@@ -128,14 +129,16 @@ impl World {
 }
 
 fn control(at: std::net::SocketAddr, token: &'static str, timeout: Duration) -> Azure {
-    let endpoints =
-        |datacenter, pattern: &str| AzureParts { datacenter, patterns: vec![pattern.into()] };
+    let endpoints = |datacenter, patterns: &[&str]| AzureParts {
+        datacenter,
+        patterns: patterns.iter().map(|it| (*it).into()).collect(),
+    };
     let provider = Provider::Azure(AzureSettings {
         subscription: "sub-1".into(),
         resource_group: "shop".into(),
         by: AzureBy::TrafficManager {
             profile: "web".into(),
-            endpoints: vec![endpoints(A, "a-*"), endpoints(B, "b-*")],
+            endpoints: vec![endpoints(A, &["a-*", "a ?"]), endpoints(B, &["b-*", "*-b"])],
         },
         endpoint: Some(Text::from(&*format!("http://{at}"))),
         timeout,
@@ -172,7 +175,7 @@ async fn an_azure_that_never_answers_is_given_up() {
 #[tokio::test]
 async fn preflight_names_what_is_missing() {
     type Change = fn(&mut Manager);
-    let cases: [(Change, &str); 4] = [
+    let cases: [(Change, &str); 6] = [
         (
             |it| {
                 it.not_actions =
@@ -182,7 +185,18 @@ async fn preflight_names_what_is_missing() {
         ),
         (|it| it.actions = vec!["*/read"], "azureEndpoints/write and Microsoft.Network"),
         (|it| it.profile_status = "Disabled", "the profile web is disabled"),
-        (|it| it.endpoints.retain(|it| it["name"] != "b-1"), "no endpoint has the name `b-*`"),
+        (
+            |it| it.endpoints.push(endpoint("externalEndpoints", "a 3", "Enabled")),
+            "externalEndpoints/a 3 has a name that firedrill cannot ask for",
+        ),
+        (
+            |it| it.endpoints.push(endpoint("externalEndpoints", "a-b", "Enabled")),
+            "externalEndpoints/a-b leads to two datacenters by the plan's patterns",
+        ),
+        (
+            |it| it.endpoints.retain(|it| it["name"] != "b-1"),
+            "no endpoint has the name `b-*`, `*-b`",
+        ),
     ];
     for (change, what) in cases {
         let world = World::start().await;
@@ -214,6 +228,20 @@ async fn an_azure_that_accepts_and_does_nothing_is_never_cut_and_a_refusal_is_to
     world.manager().refused = Some("a-1");
     let error = world.azure.cut(&drain(), &snapshot).await.unwrap_err();
     assert!(error.what.contains("403 Forbidden: The client 'drill' does not have"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_can_place_keeps_nothing_cut() {
+    let World { azure, manager } = World::start().await;
+    let control: Arc<dyn TrafficControl> = Arc::new(azure);
+    let before = control.inspect().await.unwrap();
+    let hand = async {
+        let strange = endpoint("externalEndpoints", "a-b", "Enabled");
+        manager.lock().unwrap().endpoints.push(strange);
+    };
+    let end = restored(&control, &drain(), hand).await;
+    assert_eq!(end, End::Restored { undone: false });
+    assert_eq!(control.inspect().await.unwrap(), before);
 }
 
 #[tokio::test]

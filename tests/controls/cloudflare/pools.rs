@@ -1,6 +1,7 @@
 //! Pools and origins of load balancers.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use firedrill::traffic::TrafficControl;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::account::{Cloudflare, TOKEN, origin};
 use super::{both, control, drain, front};
 use crate::contract;
+use crate::journal_alone::{End, restored};
 
 /// What is set on pools, without what Cloudflare alone decides, and without what is set to nothing.
 fn set(cloudflare: &Cloudflare) -> Vec<Value> {
@@ -47,6 +49,23 @@ async fn a_cut_disables_the_pools_and_origins_of_the_datacenter_and_no_other() {
     let enabled: Vec<_> = (0..3).map(|at| &pools[2]["origins"][at]["enabled"]).collect();
     assert_eq!(enabled, [false, false, true]);
     assert_eq!(cloudflare.state().count("PATCH", ""), 2, "one for each pool");
+}
+
+#[tokio::test]
+async fn origins_that_can_no_longer_be_told_apart_keep_no_other_pool_cut() {
+    let cloudflare = Cloudflare::start().await;
+    let control: Arc<dyn TrafficControl> = Arc::new(control(cloudflare.at, front()));
+    let hand = async {
+        let twin = origin("a-1", "192.0.2.77", true);
+        cloudflare.state().pools[2]["origins"].as_array_mut().unwrap().push(twin);
+    };
+    let end = restored(&control, &drain(), hand).await;
+    assert_eq!(end, End::Foreign(vec!["mixed/a-1".to_owned()]));
+    let pools = set(&cloudflare);
+    assert_eq!(
+        (&pools[0]["enabled"], &pools[2]["origins"][0]["enabled"]),
+        (&json!(true), &json!(false))
+    );
 }
 
 #[tokio::test]

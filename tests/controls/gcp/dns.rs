@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::google::TOKEN;
 use super::{Token, drain};
 use crate::contract;
+use crate::journal_alone::{End, puts_back_what_is_left, restored};
 use crate::published::Published;
 use crate::rest::{Answers, Asked, Said, serve};
 use crate::world::{A, B};
@@ -280,13 +281,11 @@ async fn an_answer_that_is_lost_changes_nothing_twice() {
 #[tokio::test]
 async fn preflight_names_what_is_missing() {
     type Change = fn(&mut Zone);
-    let cases: [(Change, &str); 5] = [
+    let cases: [(Change, &str); 6] = [
+        (merge, "the plan names an item of www.shop.example A twice"),
         (|it| it.permissions.truncate(3), "does not give us dns.resourceRecordSets.update on shop"),
         (|it| it.permissions.clear(), "dns.changes.create and dns.changes.get and dns.resource"),
-        (
-            |it| drop(it.sets.remove(0)),
-            "404 Not Found: The 'parameters.name' resource does not exist.",
-        ),
+        (|it| drop(it.sets.remove(0)), "the zone shop has no www.shop.example A"),
         (
             |it| {
                 drop(it.sets[0]["routingPolicy"]["wrr"]["items"].as_array_mut().unwrap().remove(2))
@@ -364,4 +363,30 @@ async fn a_restore_goes_on_after_what_is_gone() {
     let due = "gcloud dns record-sets describe www.shop.example. --type A --zone shop --project shop-1   # then";
     assert!(by_hand[2].starts_with(due), "{}", by_hand[2]);
     assert!(by_hand[2].ends_with("where the weight of 192.0.2.1 is 0.7"), "{}", by_hand[2]);
+}
+
+/// Puts two items of ours together in one.
+fn merge(zone: &mut Zone) {
+    let items = &mut zone.sets[0]["routingPolicy"]["wrr"]["items"];
+    items[2]["rrdatas"] = json!(["198.51.100.1", "192.0.2.1"]);
+    items[0]["rrdatas"] = json!(["192.0.2.7"]);
+}
+
+#[tokio::test]
+async fn a_record_set_that_is_gone_keeps_no_other_cut() {
+    let World { gcp, zone, .. } = World::start().await;
+    let gone = ["www.shop.example/A/192.0.2.1", "www.shop.example/A/192.0.2.3"];
+    let gone = [gone[0], gone[1], "www.shop.example/A/198.51.100.1"];
+    let hand = async { drop(zone.lock().unwrap().sets.remove(0)) };
+    puts_back_what_is_left(Arc::new(gcp), &drain(), &gone, hand).await;
+}
+
+#[tokio::test]
+async fn items_that_were_put_together_keep_no_other_cut() {
+    let World { gcp, zone, .. } = World::start().await;
+    let control: Arc<dyn TrafficControl> = Arc::new(gcp);
+    let hand = async { merge(&mut zone.lock().unwrap()) };
+    let end = restored(&control, &drain(), hand).await;
+    assert_eq!(end, End::Foreign(vec![WWW_A.to_owned()]));
+    assert_eq!(zone.lock().unwrap().weights(1), [2.0, 5.0]);
 }

@@ -30,6 +30,8 @@ pub struct State {
     pub fault: Option<Value>,
     /// Done to the global service before the next change, as if another hand were faster.
     pub meanwhile: Option<fn(&mut Value)>,
+    /// Whether somebody deleted the regional service.
+    pub is_deleted: bool,
     pub heard: Vec<String>,
 }
 
@@ -70,6 +72,7 @@ impl Google {
             looks: 1,
             fault: None,
             meanwhile: None,
+            is_deleted: false,
             heard: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -98,7 +101,9 @@ impl State {
                 return (200, self.operation());
             }
             ["global", "backendServices", "web", ..] => &mut self.global,
-            ["regions", "europe-west9", "backendServices", "pay", ..] => &mut self.regional,
+            ["regions", "europe-west9", "backendServices", "pay", ..] if !self.is_deleted => {
+                &mut self.regional
+            }
             _ => {
                 return error(
                     404,

@@ -3,6 +3,7 @@
 mod dns;
 mod google;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use self::google::{Google, TOKEN};
 use crate::contract;
+use crate::journal_alone::{End, puts_back_what_is_left, restored};
 use crate::world::{A, B};
 
 const WEB_A: &str = "global/web/europe-west9-a/instanceGroups/web";
@@ -38,8 +40,10 @@ fn control(at: std::net::SocketAddr) -> Gcp {
 }
 
 fn limited(at: std::net::SocketAddr, timeout: Duration) -> Gcp {
-    let groups =
-        |datacenter, pattern: &str| GcpGroups { datacenter, patterns: vec![pattern.into()] };
+    let groups = |datacenter, patterns: &[&str]| GcpGroups {
+        datacenter,
+        patterns: patterns.iter().map(|it| (*it).into()).collect(),
+    };
     let provider = Provider::Gcp(GcpSettings {
         project: "shop-1".into(),
         by: GcpBy::Backends {
@@ -47,7 +51,10 @@ fn limited(at: std::net::SocketAddr, timeout: Duration) -> Gcp {
                 GcpService { region: None, name: "web".into() },
                 GcpService { region: Some("europe-west9".into()), name: "pay".into() },
             ],
-            groups: vec![groups(A, "europe-west9-a/*"), groups(B, "europe-west9-b/*")],
+            groups: vec![
+                groups(A, &["europe-west9-a/*"]),
+                groups(B, &["europe-west9-b/*", "*/ab"]),
+            ],
         },
         endpoint: Some(Text::from(&*format!("http://{at}/compute/v1"))),
         timeout,
@@ -100,6 +107,19 @@ async fn a_google_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
+async fn operations_that_take_long_are_left_to_the_readings_however_many_they_are() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let snapshot = control.inspect().await.unwrap();
+    google.state().looks = u32::MAX;
+    let begun = std::time::Instant::now();
+    control.cut(&drain(), &snapshot).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(12), "a call of a control has 15 s: {took:?}");
+    assert!(control.inspect().await.unwrap().is_cut(&drain()));
+}
+
+#[tokio::test]
 async fn a_service_that_is_changed_at_the_same_time_keeps_what_the_other_hand_did() {
     let google = Google::start().await;
     let control = control(google.at);
@@ -114,7 +134,16 @@ async fn a_service_that_is_changed_at_the_same_time_keeps_what_the_other_hand_di
 #[tokio::test]
 async fn preflight_names_what_is_missing() {
     type Change = fn(&mut google::State);
-    let cases: [(Change, &str); 5] = [
+    let cases: [(Change, &str); 8] = [
+        (|it| it.is_deleted = true, "404 Not Found: The resource"),
+        (
+            |it| it.global["backends"][2]["group"] = json!("https://elsewhere.example"),
+            "web has a backend that is no group: https://elsewhere.example",
+        ),
+        (
+            |it| it.global["backends"][2] = in_two(),
+            "which is in two datacenters by the plan's patterns",
+        ),
         (
             |it| it.permissions = vec!["compute.backendServices.get"],
             "does not give us compute.backendServices.update on web",
@@ -138,7 +167,7 @@ async fn preflight_names_what_is_missing() {
                     backends.retain(|it| !it["group"].as_str().unwrap().contains("west9-b"));
                 }
             },
-            "no backend is a group `europe-west9-b/*`",
+            "no backend is a group `europe-west9-b/*`, `*/ab`",
         ),
     ];
     for (change, what) in cases {
@@ -178,6 +207,40 @@ async fn a_restore_goes_on_after_a_refusal_and_names_what_is_gone() {
     let error = control.restore(&ours).await.unwrap_err();
     assert!(error.what.contains(&format!("{WEB_A} is no longer there")), "{error}");
     assert_eq!(google.state().scalers()[1], [0.8, 0.0, 1.0]);
+}
+
+/// A backend that the patterns of both datacenters fit.
+fn in_two() -> serde_json::Value {
+    json!({
+        "group": "https://www.googleapis.com/compute/v1/projects/shop-1/zones/europe-west9-a/instanceGroups/ab",
+        "balancingMode": "RATE", "capacityScaler": 1.0,
+    })
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_keeps_no_other_cut() {
+    let google = Google::start().await;
+    let gone = ["pay", "pay-2"]
+        .map(|it| format!("europe-west9/pay/europe-west9-a/networkEndpointGroups/{it}"));
+    let also = "europe-west9/pay/europe-west9-b/networkEndpointGroups/pay";
+    let gone = [&*gone[0], &*gone[1], also];
+    let hand = async { google.state().is_deleted = true };
+    puts_back_what_is_left(Arc::new(control(google.at)), &drain(), &gone, hand).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_nobody_can_place_keeps_nothing_cut() {
+    let google = Google::start().await;
+    let control: Arc<dyn TrafficControl> = Arc::new(control(google.at));
+    let before = control.inspect().await.unwrap();
+    let hand = async {
+        let mut state = google.state();
+        let backends = state.global["backends"].as_array_mut().unwrap();
+        backends.extend([in_two(), json!({ "group": "https://elsewhere.example" })]);
+    };
+    let end = restored(&control, &drain(), hand).await;
+    assert_eq!(end, End::Restored { undone: false });
+    assert_eq!(control.inspect().await.unwrap(), before);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub struct State {
     pub obeys: bool,
     /// Done to the routes before the next patch, as if another hand were faster.
     pub meanwhile: Option<fn(&mut Value)>,
+    /// Goes out in place of every answer about policies, as of something that stands before the cluster.
+    pub instead: Option<&'static str>,
     /// Each `METHOD PATH?QUERY`.
     pub heard: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl State {
             is_followed: true,
             obeys: true,
             meanwhile: None,
+            instead: None,
             heard: Vec::new(),
         }
     }
@@ -118,10 +121,12 @@ impl State {
         refs.iter().map(|backend| backend["weight"].as_u64().unwrap_or(1)).collect()
     }
 
-    /// The gateway goes by the route as it stands.
+    /// The gateway goes by its routes as they stand.
     pub fn follow(&mut self) {
-        let generation = self.routes[0]["metadata"]["generation"].clone();
-        self.routes[0]["status"]["parents"][0]["conditions"][0]["observedGeneration"] = generation;
+        for route in &mut self.routes {
+            let generation = route["metadata"]["generation"].clone();
+            route["status"]["parents"][0]["conditions"][0]["observedGeneration"] = generation;
+        }
     }
 
     fn review(&self, body: &Value) -> Said {
@@ -240,6 +245,10 @@ impl State {
 }
 
 impl Answers for State {
+    fn instead(&mut self, asked: &Asked) -> Option<String> {
+        self.instead.filter(|_| asked.path.starts_with(POLICIES)).map(str::to_owned)
+    }
+
     fn answer(&mut self, asked: &Asked) -> Said {
         self.heard.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
         if asked.token != format!("Bearer {TOKEN}") {

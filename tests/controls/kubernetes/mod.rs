@@ -3,12 +3,14 @@
 mod cluster;
 mod policies;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::journal::Says;
 use firedrill::model::{
-    ControlSpec, CutOrder, KubernetesAccess, KubernetesBackend, KubernetesBackends, KubernetesBy,
-    KubernetesNodes, KubernetesSettings, KubernetesZone, Mode, Passage, Provider, Text,
+    ControlSpec, ControlState, CutOrder, KubernetesAccess, KubernetesBackend, KubernetesBackends,
+    KubernetesBy, KubernetesNodes, KubernetesSettings, KubernetesZone, Mode, Passage, Provider,
+    Text,
 };
 use firedrill::restore::Reading;
 use firedrill::traffic::TrafficControl;
@@ -18,6 +20,7 @@ use tempfile::TempDir;
 
 use self::cluster::{Cluster, TOKEN, pod};
 use crate::contract;
+use crate::journal_alone::{End, restored};
 use crate::world::{A, B};
 
 fn drain() -> CutOrder {
@@ -104,6 +107,46 @@ async fn a_weight_that_another_hand_set_is_left_alone() {
     };
     let part = "shop/web/0/web-a:8080";
     contract::leaves_another_hand_alone(&*control, &drain(), part, hand).await;
+}
+
+#[tokio::test]
+async fn a_route_that_is_gone_or_unclear_keeps_no_other_cut() {
+    type Hand = fn(&mut cluster::State);
+    let hands: [(Hand, &[&str]); 2] = [
+        (|it| drop(it.routes.remove(0)), &["shop/web/0/web-a:8080", "shop/web/1/web-a:8080"]),
+        (
+            |it| {
+                let refs = it.routes[0]["spec"]["rules"][0]["backendRefs"].as_array_mut().unwrap();
+                refs.push(json!({ "name": "web-a", "port": 8080, "weight": 3 }));
+            },
+            &["shop/web/0/web-a:8080"],
+        ),
+    ];
+    for (hand, gone) in hands {
+        let cluster = Cluster::start().await;
+        let mut other = cluster.state().routes[0].clone();
+        other["metadata"]["name"] = json!("api");
+        cluster.state().routes.push(other);
+        let KubernetesBy::Routes(mut both) = routes() else { unreachable!() };
+        for it in &mut both {
+            let mut api = it.backends[0].clone();
+            api.route = "api".into();
+            it.backends.push(api);
+        }
+        let Control { kubernetes, _home } = control(cluster.at, KubernetesBy::Routes(both));
+        let control: Arc<dyn TrafficControl> = Arc::new(kubernetes);
+        let before = control.inspect().await.unwrap();
+        let end = restored(&control, &drain(), async { hand(&mut cluster.state()) }).await;
+        let gone = gone.iter().map(|it| (*it).to_owned()).collect();
+        assert_eq!(end, End::Foreign(gone));
+        let after = control.inspect().await.unwrap();
+        let api = |state: &ControlState| {
+            let parts = state.parts.iter().filter(|(part, _)| part.starts_with("shop/api/"));
+            parts.map(|(part, is)| (part.clone(), is.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!((api(&after).len(), api(&after)), (4, api(&before)));
+        control.preflight().await.unwrap_err();
+    }
 }
 
 #[tokio::test]
@@ -201,7 +244,7 @@ async fn preflight_finds_what_would_not_work_and_changes_nothing() {
             "a2 is cordoned and shop/web-2",
         ),
         (nodes(), |it| it.nodes.retain(|node| node["metadata"]["name"] != "b1"), "zone=zone-b"),
-        (routes(), |it| it.routes.clear(), "httproutes \"web\" not found"),
+        (routes(), |it| it.routes.clear(), "there is no HTTP route shop/web"),
         (routes(), |it| it.routes[0]["status"] = json!({}), "no gateway says"),
         (
             routes(),

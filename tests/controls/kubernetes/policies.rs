@@ -87,6 +87,20 @@ async fn a_policy_of_our_name_that_is_not_ours_is_never_taken_away() {
 }
 
 #[tokio::test]
+async fn a_404_that_is_not_the_clusters_is_no_way_back() {
+    let cluster = Cluster::start().await;
+    let control = control(cluster.at, policies());
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(&blackhole(), &snapshot).await.unwrap();
+    cluster.state().instead =
+        Some("HTTP/1.1 404 Not Found\r\ncontent-length: 18\r\n\r\n404 page not found");
+    assert!(control.inspect().await.unwrap_err().what.contains("404 page not found"));
+    control.restore(&snapshot).await.unwrap_err();
+    cluster.state().instead = None;
+    assert!(control.inspect().await.unwrap().is_cut(&blackhole()));
+}
+
+#[tokio::test]
 async fn each_right_that_is_missing_is_named() {
     for verb in ["get", "list", "create", "delete"] {
         let cluster = Cluster::start().await;

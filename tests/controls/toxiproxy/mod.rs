@@ -3,6 +3,7 @@
 mod daemon;
 mod shopify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::model::{
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use self::shopify::Shopify;
 use crate::contract;
+use crate::journal_alone::{End, restored};
 use crate::world::{A, B};
 
 fn degrade(loss: f64) -> Mode {
@@ -104,6 +106,22 @@ async fn preflight_finds_patterns_that_fit_nothing_or_too_much() {
     let server = Shopify::start(&[]).await;
     let error = control(server.at, PATTERNS).preflight().await.unwrap_err();
     assert!(error.hint.contains("no proxies at all"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_can_place_keeps_nothing_cut() {
+    let server = Shopify::start(&["a-1", "b-1"]).await;
+    let control: Arc<dyn TrafficControl> = Arc::new(control(server.at, ["a-*", "*b*"]));
+    let before = control.inspect().await.unwrap();
+    let hand = async {
+        let mut state = server.state();
+        let mut strange = state.proxies["b-1"].clone();
+        strange["name"] = json!("a-b");
+        state.proxies.insert("a-b".to_owned(), strange);
+    };
+    let end = restored(&control, &CutOrder::of(A, Mode::Blackhole), hand).await;
+    assert_eq!(end, End::Restored { undone: false });
+    assert_eq!(control.inspect().await.unwrap(), before);
 }
 
 #[tokio::test]

@@ -101,6 +101,13 @@ impl TrafficControl for Elb {
         Ok(ControlState { parts })
     }
 
+    fn but_for_others(&self, now: ControlState, before: &ControlState) -> ControlState {
+        match self.by_groups() {
+            true => targets::but_for_others(now, before),
+            false => now,
+        }
+    }
+
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {
         match self.by_groups() {
             true => self.left_in_groups(order).await,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use aws_sdk_elasticloadbalancingv2::error::ProvideErrorMetadata;
 use aws_sdk_elasticloadbalancingv2::types::{
     TargetDescription, TargetHealthDescription, TargetHealthReasonEnum as Reason,
     TargetHealthStateEnum as Health, TargetTypeEnum,
@@ -62,14 +63,17 @@ impl Elb {
             .map(move |(datacenter, unit)| (format!("{group}/{unit}"), datacenter, unit))
     }
 
-    /// What is registered in a group. What only drains is not.
-    async fn registered(&self, group: &str) -> Result<Vec<Found>, ControlError> {
-        let answer =
-            self.client().await.describe_target_health().target_group_arn(group).send().await;
-        let answer =
-            answer.map_err(|error| failed("elasticloadbalancing:DescribeTargetHealth", &error))?;
-        let all = answer.target_health_descriptions.unwrap_or_default();
-        Ok(all.iter().filter_map(found).collect())
+    /// What is registered in a group; `None` where the group is gone. What only drains is not registered.
+    async fn registered(&self, group: &str) -> Result<Option<Vec<Found>>, ControlError> {
+        let call = self.client().await.describe_target_health().target_group_arn(group);
+        match call.send().await {
+            Ok(answer) => {
+                let all = answer.target_health_descriptions.unwrap_or_default();
+                Ok(Some(all.iter().filter_map(found).collect()))
+            }
+            Err(error) if error.code() == Some("TargetGroupNotFound") => Ok(None),
+            Err(error) => Err(failed("elasticloadbalancing:DescribeTargetHealth", &error)),
+        }
     }
 
     pub(super) async fn read_groups(&self) -> Result<BTreeMap<String, PartState>, ControlError> {
@@ -77,7 +81,7 @@ impl Elb {
         self.delays.get_or_init(async || self.delays().await.unwrap_or_default()).await;
         let mut parts = BTreeMap::new();
         for group in &self.settings.target_groups {
-            let found = self.registered(group).await?;
+            let Some(found) = self.registered(group).await? else { continue };
             for (name, datacenter, unit) in self.units(group) {
                 parts.insert(name, part(datacenter, &unit, &found));
             }
@@ -123,7 +127,10 @@ impl Elb {
         self.delays.get_or_init(async || delays).await;
         let mut nowhere: BTreeMap<String, bool> = BTreeMap::new();
         for group in &self.settings.target_groups {
-            let found = self.registered(group).await?;
+            let Some(found) = self.registered(group).await? else {
+                failures.push(absent(group));
+                continue;
+            };
             for (_, _, unit) in self.units(group) {
                 let here = found.iter().any(|it| unit.is(&it.target));
                 *nowhere.entry(unit.to_string()).or_insert(true) &= !here;
@@ -150,7 +157,7 @@ impl Elb {
     ) -> Result<Vec<Survivors>, ControlError> {
         let mut judged = Vec::new();
         for group in &self.settings.target_groups {
-            let found = self.registered(group).await?;
+            let Some(found) = self.registered(group).await? else { continue };
             let is_cut = |target: &Registered| {
                 let mut units = self.units(group);
                 units.any(|(_, datacenter, unit)| {
@@ -198,7 +205,7 @@ impl Elb {
         group: &str,
         targets: &BTreeSet<Registered>,
     ) -> Result<(), ControlError> {
-        let found = self.registered(group).await?;
+        let found = self.registered(group).await?.ok_or_else(|| absent(group))?;
         let there = targets.iter().filter(|target| found.iter().any(|it| it.target == **target));
         let there: Vec<TargetDescription> = there.map(Registered::named).collect();
         if there.is_empty() {
@@ -226,7 +233,7 @@ impl Elb {
         group: &str,
         targets: &BTreeSet<Registered>,
     ) -> Result<(), ControlError> {
-        let found = self.registered(group).await?;
+        let found = self.registered(group).await?.ok_or_else(|| absent(group))?;
         let gone = targets.iter().filter(|target| found.iter().all(|it| it.target != **target));
         let gone: Vec<TargetDescription> = gone.map(Registered::whole).collect();
         if gone.is_empty() {
@@ -264,6 +271,34 @@ impl Elb {
         });
         lines.collect()
     }
+}
+
+fn absent(group: &str) -> ControlError {
+    ControlError {
+        what: format!("there is no target group {group}"),
+        hint: "see that it is there, in the account of these credentials".to_owned(),
+    }
+}
+
+/// What a reading says of targets that were registered before: nothing of those beside them, which others registered. Where
+/// some of them are missing they are cut, since a restore registers what is missing and takes nothing out.
+pub(super) fn but_for_others(mut now: ControlState, before: &ControlState) -> ControlState {
+    for (name, is) in &mut now.parts {
+        let Some(was) = before.parts.get(name).filter(|was| was.passage != Passage::Closed) else {
+            continue;
+        };
+        let targets = |part: &PartState| {
+            read(part.settings.get(TARGETS).map_or("", String::as_str)).collect::<BTreeSet<_>>()
+        };
+        match targets(was).is_subset(&targets(is)) {
+            true => is.clone_from(was),
+            false => {
+                is.passage = Passage::Closed;
+                is.settings.insert(TARGETS.to_owned(), NONE.to_owned());
+            }
+        }
+    }
+    now
 }
 
 impl Unit<'_> {
@@ -369,6 +404,29 @@ fn read(told: &str) -> impl Iterator<Item = Registered> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn state(told: &str) -> ControlState {
+        let passage = if told == NONE { Passage::Closed } else { Passage::Open };
+        let settings = [(TARGETS.to_owned(), told.to_owned())].into();
+        let part = PartState { datacenter: DatacenterId(0), passage, settings };
+        ControlState { parts: [("group/zone".to_owned(), part)].into() }
+    }
+
+    #[test]
+    fn what_others_registered_beside_ours_is_not_judged() {
+        let before = state("10.0.0.1:80@a 10.0.0.2:80@a");
+        for (now, judged) in [
+            ("10.0.0.1:80@a 10.0.0.2:80@a", "10.0.0.1:80@a 10.0.0.2:80@a"),
+            ("10.0.0.1:80@a 10.0.0.2:80@a 10.0.0.9:80@a", "10.0.0.1:80@a 10.0.0.2:80@a"),
+            ("10.0.0.9:80@a", NONE),
+            ("10.0.0.1:80@a 10.0.0.9:80@a", NONE),
+            (NONE, NONE),
+        ] {
+            assert_eq!(but_for_others(state(now), &before), state(judged), "{now}");
+        }
+        let theirs = state("10.0.0.9:80@a");
+        assert_eq!(but_for_others(theirs.clone(), &state(NONE)), theirs, "none were ours");
+    }
 
     #[test]
     fn what_is_written_of_a_target_is_read_as_it_was() {
