@@ -20,6 +20,16 @@ pub(super) struct Log(Mutex<VecDeque<Exchange>>);
 pub(super) struct Asked(Instant);
 
 impl Asked {
+    /// Something begins now.
+    pub(super) fn now() -> Asked {
+        Asked(Instant::now())
+    }
+
+    /// What is left of `all`, since then.
+    pub(super) fn left_of(self, all: Duration) -> Duration {
+        all.saturating_sub(self.elapsed())
+    }
+
     /// How long ago that was.
     pub(super) fn elapsed(self) -> Duration {
         self.0.elapsed()
@@ -29,7 +39,7 @@ impl Asked {
 impl Log {
     /// A request goes out now.
     pub(super) fn ask(&self) -> Asked {
-        Asked(Instant::now())
+        Asked::now()
     }
 
     /// Its answer is there, or it is known that there is none. Neither of the texts may hold a secret.

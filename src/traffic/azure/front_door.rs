@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 use wildmatch::WildMatch;
 
 use super::{Azure, DISABLED, ENABLED, Read, Wanted};
 use crate::model::AzureBy;
 use crate::traffic::ControlError;
 use crate::traffic::api::{Answer, Method, Request};
+use crate::traffic::log::Asked;
 
 const VERSION: &str = "api-version=2026-10-01";
 
@@ -147,9 +148,9 @@ impl Azure {
             Err(error) => return vec![error],
         };
         // What comes first may keep Azure busy for what comes next, so that they share the time.
-        let until = Instant::now() + OPERATIONS.0;
+        let begun = Asked::now();
         let (due, mut errors) = due(wanted, &read);
-        let (accepted, refused) = self.ask_for(due, until).await;
+        let (accepted, refused) = self.ask_for(due, begun).await;
         errors.extend(refused);
         let wait = async {
             for operation in accepted {
@@ -157,16 +158,16 @@ impl Azure {
             }
         };
         // What is not done yet was accepted: readings say when it is in force.
-        timeout_at(until, wait).await.unwrap_or(());
+        timeout(begun.left_of(OPERATIONS.0), wait).await.unwrap_or(());
         errors
     }
 
-    /// Asks for all changes, and until then again for those that Azure was too busy for. One that has to wait holds up no
-    /// other.
+    /// Asks for all changes, and again for those that Azure was too busy for, while there is time since `begun`. One that has
+    /// to wait holds up no other.
     async fn ask_for(
         &self,
         mut due: Vec<Wanted<'_>>,
-        until: Instant,
+        begun: Asked,
     ) -> (Vec<Accepted>, Vec<ControlError>) {
         let (mut accepted, mut errors) = (Vec::new(), Vec::new());
         loop {
@@ -183,7 +184,7 @@ impl Azure {
                     Err(error) => errors.push(error),
                 }
             }
-            if busy.is_empty() || Instant::now() + longest >= until {
+            if busy.is_empty() || longest >= begun.left_of(OPERATIONS.0) {
                 errors.extend(refusals);
                 return (accepted, errors);
             }

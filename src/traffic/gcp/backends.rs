@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 use wildmatch::WildMatch;
 
 use super::{Gcp, OPERATION, TRIES, Way, all};
@@ -16,6 +16,7 @@ use crate::model::{
     ControlState, CutCall, CutOrder, DatacenterId, GcpGroups, GcpService, PartState, Passage,
 };
 use crate::traffic::api::{Method, Request};
+use crate::traffic::log::Asked;
 use crate::traffic::{ControlError, Survivors};
 
 /// Where the API is, if the plan names no other place.
@@ -185,9 +186,9 @@ impl Backends<'_> {
             }
         }
         // All of them share the time, which is that of one call.
-        let until = Instant::now() + OPERATION.0;
+        let begun = Asked::now();
         for (service, scalers) in wanted {
-            errors.extend(self.scale_service(service, &scalers, until).await.err());
+            errors.extend(self.scale_service(service, &scalers, begun).await.err());
         }
         all(problem, &errors)
     }
@@ -196,7 +197,7 @@ impl Backends<'_> {
         &self,
         service: &GcpService,
         scalers: &Scalers<'_>,
-        until: Instant,
+        begun: Asked,
     ) -> Result<(), ControlError> {
         let compute = self.gcp.api().await?;
         let mut tries = 0;
@@ -230,7 +231,7 @@ impl Backends<'_> {
                 }
                 let operation: Operation =
                     answer.json().map_err(|why| compute.senseless(&request, &why))?;
-                self.done(service, operation, until).await?;
+                self.done(service, operation, begun).await?;
             }
             return match gone.is_empty() {
                 true => Ok(()),
@@ -239,12 +240,12 @@ impl Backends<'_> {
         }
     }
 
-    /// Waits until an operation is done, but no longer than `until`.
+    /// Waits until an operation is done, within what is left of the time since `begun`.
     async fn done(
         &self,
         service: &GcpService,
         first: Operation,
-        until: Instant,
+        begun: Asked,
     ) -> Result<(), ControlError> {
         let compute = self.gcp.api().await?;
         let path = self.path(service, &format!("operations/{}", first.name));
@@ -267,7 +268,7 @@ impl Backends<'_> {
             })
         };
         // What is not done yet was accepted: readings say when it is in force.
-        timeout_at(until, wait).await.unwrap_or(Ok(()))
+        timeout(begun.left_of(OPERATION.0), wait).await.unwrap_or(Ok(()))
     }
 
     /// Holds that we may read and change a service.

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::{Gcp, OPERATION, TRIES, Way, all};
 use crate::model::{
     ControlState, CutCall, CutOrder, DatacenterId, GcpItem, GcpItems, PartState, Passage,
 };
 use crate::traffic::api::{Method, Request};
+use crate::traffic::log::Asked;
 use crate::traffic::{ControlError, Survivors};
 
 /// Where the API is, if the plan names no other place.
@@ -187,9 +188,9 @@ impl Dns<'_> {
             }
         }
         // All of them share the time, which is that of one call.
-        let until = Instant::now() + OPERATION.0;
+        let begun = Asked::now();
         for ((name, kind), weights) in wanted {
-            errors.extend(self.weigh_set(name, kind, &weights, until).await.err());
+            errors.extend(self.weigh_set(name, kind, &weights, begun).await.err());
         }
         all(problem, &errors)
     }
@@ -199,7 +200,7 @@ impl Dns<'_> {
         name: &str,
         kind: &str,
         wanted: &Weights<'_>,
-        until: Instant,
+        begun: Asked,
     ) -> Result<(), ControlError> {
         let api = self.gcp.api().await?;
         let mut tries = 0;
@@ -229,7 +230,7 @@ impl Dns<'_> {
                     return Err(api.refused(&request, &answer));
                 }
                 let change = answer.json().map_err(|why| api.senseless(&request, &why))?;
-                self.done(change, until).await?;
+                self.done(change, begun).await?;
             }
             return match gone.is_empty() {
                 true => Ok(()),
@@ -238,8 +239,8 @@ impl Dns<'_> {
         }
     }
 
-    /// Waits until Google's servers were told of a change, but no longer than `until`.
-    async fn done(&self, first: Change, until: Instant) -> Result<(), ControlError> {
+    /// Waits until Google's servers were told of a change, within what is left of the time since `begun`.
+    async fn done(&self, first: Change, begun: Asked) -> Result<(), ControlError> {
         let api = self.gcp.api().await?;
         let path = self.path(&format!("/changes/{}", crate::model::query_value(&first.id)));
         let wait = async {
@@ -251,7 +252,7 @@ impl Dns<'_> {
             Ok(())
         };
         // What is not done yet was accepted.
-        timeout_at(until, wait).await.unwrap_or(Ok(()))
+        timeout(begun.left_of(OPERATION.0), wait).await.unwrap_or(Ok(()))
     }
 }
 
