@@ -107,7 +107,7 @@ fn choose(plan: &mut Plan, names: &[String]) -> Result<(), String> {
         let own: Vec<&str> = own.iter().filter_map(name).collect();
         let own = own.join(", ");
         output::say(format_args!(
-            "{own} lives in the drill's own process, which is tested with firedrill: left out"
+            "left out: {own}; what lives in the drill's own process is tested with firedrill"
         ));
     }
     if tested.is_empty() {

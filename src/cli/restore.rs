@@ -294,7 +294,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("the runtime could not be started: {error}"))
 }
 
-fn warn(run: &Run) {
+/// Says what of a journal is damaged, and what that means for the way back.
+pub(super) fn warn(run: &Run) {
     let id = &run.opened.run;
     if !run.damaged.is_empty() {
         let lines: Vec<String> = run.damaged.iter().map(usize::to_string).collect();

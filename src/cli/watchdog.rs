@@ -205,7 +205,7 @@ async fn take_over(mut file: File, cause: Cause, mut alarm: Alarm) -> Exit {
             }
         },
     };
-    if run.open().next().is_none() {
+    if run.open().next().is_none() && run.lost().next().is_none() {
         drop((journal, file));
         alarm.nothing_cut(&run);
         return Exit::Pass;
@@ -214,6 +214,7 @@ async fn take_over(mut file: File, cause: Cause, mut alarm: Alarm) -> Exit {
     output::say(format_args!(
         "firedrill: {cause}; its watchdog puts the traffic to {datacenter} back (run {id})"
     ));
+    restore::warn(&run);
     // We are on the drill's machine, whatever it is called by now.
     let reach = |spec: &_| reach::reach(&run, spec, true);
     let hurry = tokio::sync::watch::Sender::new(false);

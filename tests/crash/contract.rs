@@ -1,8 +1,8 @@
 //! `firedrill provider-test`: a real HAProxy, and tools that break a rule each. Whatever happens, its traffic comes back or is named.
 
-use std::fs::Permissions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -100,6 +100,8 @@ fn haproxy_keeps_every_rule_and_is_left_as_it_was() {
     );
     assert!(site.is_whole());
     home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
+    let record = home.path("firedrill/runs").join(home.only_run()).join("provider-test.json");
+    assert!(std::fs::read_to_string(record).unwrap().contains("\"verdict\": \"PASS\""));
     // It is no drill, neither passed nor lost.
     home.run(&["history"]).has(0, &["no run"]);
     let gate = home.run(&["gate", "plan.yaml"]);
@@ -202,16 +204,34 @@ fn cut() -> (Home, Running) {
 
 #[test]
 fn killed_in_mid_cut_its_traffic_is_put_back_by_its_watchdog() {
+    for (signal, why) in [("KILL", "the drill died"), ("STOP", "gave no sign of life")] {
+        let (home, test) = cut();
+        test.signal(signal);
+        let said = test.rest();
+        for text in [why, "puts the traffic to east back", "wan: restored"] {
+            assert!(said.contains(text), "{said}");
+        }
+        assert_eq!(parts(&home), WHOLE);
+        let wan = &Run::read(home.journal().as_bytes()).unwrap().controls[0];
+        assert_eq!((wan.last, wan.by), (Last::RestoreConfirmed, Some(Hand::Watchdog)));
+        home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
+    }
+}
+
+#[test]
+fn killed_in_mid_cut_with_its_snapshot_damaged_its_watchdog_says_that_nobody_can_put_it_back() {
     let (home, test) = cut();
+    let path = home.path("firedrill/runs").join(home.only_run()).join("journal");
+    let snapshot = home.journal().find('\n').unwrap() + 20;
+    let journal = OpenOptions::new().write(true).open(path).unwrap();
+    journal.write_all_at(b"~", snapshot as u64).unwrap();
     test.signal("KILL");
     let said = test.rest();
-    for text in ["the drill died", "puts the traffic to east back", "wan: restored"] {
+    let lost = "the journal's line with the state of wan is damaged, so it cannot be put back from here; look at it";
+    for text in ["damaged lines in the journal: 2", lost] {
         assert!(said.contains(text), "{said}");
     }
-    assert_eq!(parts(&home), WHOLE);
-    let wan = &Run::read(home.journal().as_bytes()).unwrap().controls[0];
-    assert_eq!((wan.last, wan.by), (Last::RestoreConfirmed, Some(Hand::Watchdog)));
-    home.run(&["status"]).has(0, &["nothing is cut by the 1 run in "]);
+    home.run(&["status"]).has(6, &["LEFT TRAFFIC CUT", "wan: its line in the journal is damaged"]);
 }
 
 #[test]

@@ -236,15 +236,11 @@ fn a_watchdog_that_dies_while_the_second_is_cut_stops_the_test_which_restores() 
 #[test]
 fn killed_at_whatever_rule_nothing_stays_cut() {
     for text in [
-        "dns: kept: read twice",
         "dns: kept: others serve on",
         "lan: kept: a restore of what was never cut",
         "lan: cutting",
-        "lan: kept: a cut is accepted",
         "lan: kept: a second cut",
-        "lan: putting back",
         "lan: kept: all of it reads as before",
-        "lan: kept: a second restore",
     ] {
         let home = three(&[]);
         let mut test = Running::start(&home, &["provider-test", "plan.yaml", "--yes"]);

@@ -384,6 +384,17 @@ async fn a_second_cut_that_lands_after_the_restore_is_put_back_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_of_our_own_while_it_is_cut_puts_it_back_and_says_what_else_it_changed() {
+    let tested = test(Fault::PausePanics, None).await;
+    assert_eq!(tested.record.verdict, Verdict::NotRestored, "{}", tested.told);
+    assert_eq!(tested.codes(), ["other-parts"]);
+    assert_eq!(tested.record.controls[0].by_hand, ["set west-1"]);
+    let mut wanted = Provider::whole();
+    wanted.insert("west-1".to_owned(), part(1, Passage::Closed, ""));
+    assert_eq!(tested.parts, [wanted]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_that_is_full_leaves_nothing_cut_whenever_that_is() {
     // Three lines before the first is touched, ten for each, and the last one.
     for takes in 0..=24 {

@@ -26,6 +26,8 @@ pub enum Fault {
     CutIgnored,
     CutHangs,
     CutPanics,
+    /// It cuts a part of another datacenter and one of two, and fails by a fault of firedrill's own while that is waited for.
+    PausePanics,
     /// The first cut takes so long.
     CutTakes(Duration),
     CutsAnother,
@@ -141,6 +143,11 @@ impl Provider {
                 return Ok(());
             }
             _ => {}
+        }
+        if self.fault == Fault::PausePanics {
+            self.set("east-1", part(0, Passage::Closed, ""));
+            self.set("west-1", part(1, Passage::Closed, ""));
+            return Ok(());
         }
         for name in names {
             let mut closed = part(0, Passage::Closed, "");
@@ -269,6 +276,11 @@ impl TrafficControl for Control {
         let (count, anew) = (self.at.count("restore"), self.anew);
         let names: Vec<String> = snapshot.parts.keys().cloned().collect();
         self.act(span(10), move |at| at.restore(count, &names, anew)).await
+    }
+
+    fn pause(&self) -> Duration {
+        assert_ne!(self.at.fault, Fault::PausePanics, "for a test");
+        span(20)
     }
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
