@@ -17,6 +17,8 @@ mod azure;
 mod caddy;
 mod cloudflare;
 mod contract;
+mod datagrams;
+mod degrade;
 mod dns;
 mod dns_update;
 mod exec;
@@ -26,6 +28,7 @@ mod gcp;
 mod haproxy;
 mod http;
 mod kubernetes;
+mod machine;
 #[cfg(feature = "aws")]
 mod moto;
 mod netns;

@@ -14,8 +14,7 @@ use crate::plan::finding::quote;
 use crate::plan::read::{Fields, Label, Reader, Value};
 use crate::plan::served_by;
 
-/// One answer must not take longer: a call at a control is given up soon after.
-const LONGEST: Duration = Duration::from_secs(10);
+use super::command_limit;
 
 /// Reads the settings of a `file`.
 pub(super) fn file(
@@ -46,7 +45,7 @@ pub(super) fn file(
         Some(value) => reader.text(value, false).map(|at| at.value),
         None => Some(Text::from(".")),
     };
-    let timeout = limit(reader, &fields, Duration::from_secs(6));
+    let timeout = command_limit(reader, &fields, Duration::from_secs(6));
     Some(FileSettings {
         path: path?,
         replace: replace?,
@@ -154,7 +153,7 @@ fn read_back(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Op
     });
     let times = fields.get("times").map(|value| reader.count(value, 1..=200));
     let times = times.unwrap_or(Some(20)).and_then(|times| u32::try_from(times).ok());
-    let timeout = limit(reader, &fields, Duration::from_secs(2));
+    let timeout = command_limit(reader, &fields, Duration::from_secs(2));
     let by = fields.need(reader, "served_by", "{ header: x-datacenter }")?;
     let (by, values) = match served_by::source(reader, by, datacenters)? {
         ServedBySource::Header { name, values } => (FileServedBy::Header(name), values),
@@ -179,18 +178,6 @@ fn read_back(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Op
 }
 
 /// The `timeout` of a map, or what it is by default.
-fn limit(reader: &mut Reader, fields: &Fields, default: Duration) -> Duration {
-    let Some(value) = fields.get("timeout") else { return default };
-    match reader.duration(value, false) {
-        Some(at) if at.value > LONGEST => {
-            let what = "this is longer than firedrill waits for a control";
-            reader.findings.error("bad-value", at.span, what, "write at most `10s`");
-            default
-        }
-        at => at.map_or(default, |at| at.value),
-    }
-}
-
 fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {
     const MODES: &[(&str, ModeKind)] = &[("drain", ModeKind::Drain), ("reset", ModeKind::Reset)];
     let items = reader.one_or_more(value);
