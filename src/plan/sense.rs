@@ -91,6 +91,13 @@ fn through(draft: &Draft, cut: &CutDraft, findings: &mut Findings) {
                 format!("it can {}", modes.join(" and ")),
             );
             findings.relate(at.span, "the cut goes through it");
+        } else if let Some(mode) = cut.mode
+            && let Some((why, hint)) = provider.settings().refuses(&mode.value)
+        {
+            let name = quote(control.spec.name.as_str());
+            let what = format!("{name} ({}) cannot {}: {why}", provider.key(), mode.value.kind());
+            findings.error("impossible", mode.span, what, hint);
+            findings.relate(control.at, "it is defined here");
         }
         if let Some(datacenters) = &cut.datacenters
             && datacenters.iter().all(|datacenter| leads_nowhere(control, datacenter.value))

@@ -17,6 +17,8 @@ mod azure;
 mod caddy;
 mod cloudflare;
 mod contract;
+mod datagrams;
+mod degrade;
 mod dns;
 mod dns_update;
 mod exec;
@@ -27,6 +29,7 @@ mod haproxy;
 mod http;
 mod journal_alone;
 mod kubernetes;
+mod machine;
 #[cfg(feature = "aws")]
 mod moto;
 mod netns;

@@ -1,16 +1,17 @@
 //! The `nftables` control on other hosts, through the system's `ssh` and a real sshd on a gateway.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use firedrill::model::{Mode, NftablesHost, NftablesSettings};
+use firedrill::model::{CutOrder, Degrade, Mode, NftablesHost, NftablesSettings, Passage};
 use firedrill::traffic::TrafficControl;
 
 use crate::contract;
 use crate::netns::{Asked, EAST, GATEWAY, Networks, WEST, done};
 use crate::nftables::{control, cut, order, settings};
-use crate::world::within_bounds;
+use crate::world::{A, B, within_bounds};
 
 /// Starts sshd on the gateway, and writes settings for `ssh` that reach it from `ops`: `gw` and `gw-again` with everything that it
 /// takes, and others with something wrong. Who logs in has `path` as PATH.
@@ -65,10 +66,18 @@ async fn sshd(networks: &mut Networks, path: &str) {
 }
 
 fn through(networks: &Networks, names: &[&str]) -> NftablesSettings {
-    let host = |name: &&str| NftablesHost { ssh: Some((*name).into()), netns: None, sudo: false };
+    let host = |name: &&str| NftablesHost { ssh: Some((*name).into()), ..NftablesHost::default() };
     let mut settings = settings(names.iter().map(host).collect());
     settings.ssh_config = Some(networks.home().join("ssh_config").to_str().unwrap().into());
     settings
+}
+
+/// Puts a script into a folder of programs.
+pub fn program(bin: &Path, name: &str, script: &str) {
+    std::fs::create_dir_all(bin).unwrap();
+    let path = bin.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// What those who log in have.
@@ -120,6 +129,35 @@ async fn traffic_comes_back_though_the_drill_and_the_way_to_the_host_are_gone() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_cannot_be_moved_on_holds_up_no_other() {
+    let mut networks = Networks::start().await;
+    let home = networks.home().to_owned();
+    // One that hangs over east, once it is told to.
+    let hangs = home.join("hangs");
+    let script = format!(
+        "input=$(cat)\ncase $input in 'delete element inet firedrill_wan_east_'*) [ -e {} ] && exec sleep 1000;; esac\n\
+         printf '%s\\n' \"$input\" | /usr/sbin/nft \"$@\"\n",
+        hangs.display()
+    );
+    program(&home.join("bin"), "nft", &script);
+    sshd(&mut networks, &format!("{}/bin:{PATH}", home.display())).await;
+    let mut settings = through(&networks, &["gw"]);
+    settings.expires_in = Duration::from_secs(3);
+    let control = control(&settings).renewing_every(Duration::from_millis(500));
+    let both = CutOrder { datacenters: vec![A, B], ..order(Mode::Blackhole) };
+    let ours = cut(&control, &both).await;
+    std::fs::write(&hangs, "").unwrap();
+    within_bounds("east's end comes", async || {
+        control.inspect().await.unwrap().parts["gw/east"].passage == Passage::Open
+    })
+    .await;
+    assert_eq!(control.inspect().await.unwrap().parts["gw/west"].passage, Passage::Closed);
+    assert_eq!(networks.ask(EAST).await, Asked::by("east"));
+    assert_eq!(networks.ask(WEST).await, Asked::Hangs, "west's was moved on meanwhile");
+    control.restore(&ours).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_is_never_cut() {
     let mut networks = Networks::start().await;
     // `nft` is found though it is not where users look.
@@ -147,7 +185,7 @@ async fn of_several_hosts_those_that_answer_are_cut_and_restored() {
     let mut both = through(&networks, &["gw"]);
     let sudo = !rustix::process::geteuid().is_root();
     let netns = Some(networks.netns("client"));
-    both.hosts.push(NftablesHost { ssh: None, netns, sudo });
+    both.hosts.push(NftablesHost { netns, sudo, ..NftablesHost::default() });
     let good = control(&both);
     contract::holds(&good, &order(Mode::Reset)).await;
     let before = good.inspect().await.unwrap();
@@ -204,15 +242,9 @@ async fn rights_are_asked_of_sudo_and_a_host_without_nft_is_told_apart() {
     let mut networks = Networks::start().await;
     // A sudo that lets nobody do anything, and a host where nothing is installed.
     let bin = networks.home().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    let sudo = bin.join("sudo");
-    std::fs::write(&sudo, "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let nft = bin.join("nft");
-    let not_root =
-        "#!/bin/sh\necho 'Error: Operation not permitted (you must be root)' >&2\nexit 1\n";
-    std::fs::write(&nft, not_root).unwrap();
-    std::fs::set_permissions(&nft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program(&bin, "sudo", "echo 'sudo: a password is required' >&2\nexit 1\n");
+    let not_root = "echo 'Error: Operation not permitted (you must be root)' >&2\nexit 1\n";
+    program(&bin, "nft", not_root);
     sshd(&mut networks, &format!("{}:{PATH}", bin.display())).await;
 
     let mut settings = through(&networks, &["gw"]);
@@ -224,13 +256,98 @@ async fn rights_are_asked_of_sudo_and_a_host_without_nft_is_told_apart() {
     assert!(said.contains("must let the user run `nft` without a password"), "{said}");
 
     // One that works, and one that is not there.
-    std::fs::write(
-        &sudo,
-        "#!/bin/sh\n[ \"$1\" = -n ] || exit 1\nshift\nPATH=/usr/sbin:/usr/bin:/bin exec \"$@\"\n",
-    )
-    .unwrap();
+    let works = "[ \"$1\" = -n ] || exit 1\nshift\nPATH=/usr/sbin:/usr/bin:/bin exec \"$@\"\n";
+    program(&bin, "sudo", works);
     contract::holds(&control(&settings), &order(Mode::Reset)).await;
-    std::fs::write(&sudo, "#!/bin/sh\nshift\nPATH=/nowhere exec \"$@\"\n").unwrap();
+    program(&bin, "sudo", "shift\nPATH=/nowhere exec \"$@\"\n");
     let said = control(&settings).preflight().await.unwrap_err().to_string();
     assert!(said.contains("install nftables there"), "{said}");
+}
+
+const DEGRADES: &str = "version: 1
+name: degrades
+datacenters: [east, west]
+traffic:
+  wan:
+    nftables:
+      networks: { east: [192.0.2.16/28, '2001:db8:1::/64'], west: [192.0.2.32/28, '2001:db8:2::/64'] }
+      hosts: { ssh: gw, devices: [east, client] }
+      ssh_config: HOME/ssh_config
+services:
+  web:
+    probes: { home: { http: 'http://EAST/', every: 100ms, timeout: 1s, served_by: { header: x-datacenter } } }
+    promises: { recover_within: 3s }
+cut: { datacenter: east, mode: degrade, degrade: { loss: 10% }, through: [wan] }
+timing: { baseline: 1s, stable_for: 1s, hold: 1s, at_most: 20s }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_without_netem_is_told_before_anything_is_touched() {
+    let mut networks = Networks::start().await;
+    let bin = networks.home().join("bin");
+    // What such a kernel says, whatever this one has.
+    let lacks = "for it; do [ \"$it\" = -batch ] || continue\n  while read -r what; do case $what in *netem*)\n    \
+                 echo 'Error: Specified qdisc kind is unknown.' >&2; echo 'Command failed -:1' >&2; exit 1\n  \
+                 esac; done; done\nexec /usr/sbin/tc \"$@\"\n";
+    program(&bin, "tc", lacks);
+    sshd(&mut networks, &format!("{}:{PATH}", bin.display())).await;
+    let mut settings = through(&networks, &["gw"]);
+    settings.hosts[0].devices = vec!["east".to_owned(), "client".to_owned()];
+    let order = order(Mode::Degrade(Degrade { loss: 0.1, ..Degrade::default() }));
+    let everything = || {
+        let all = [("ip", "link"), ("tc", "qdisc"), ("nft", "list")];
+        let all = all.map(|(program, what)| {
+            let what: &[&str] =
+                if program == "nft" { &["list", "ruleset"] } else { &[what, "show"] };
+            networks.inside("gateway", program, what)
+        });
+        all.concat()
+    };
+    let before = everything();
+    let control = control(&settings);
+    control.preflight().await.unwrap();
+    let state = control.inspect().await.unwrap();
+    for error in [
+        control.survivors(&order).await.unwrap_err(),
+        control.cut(&order, &state).await.unwrap_err(),
+    ] {
+        let said = error.to_string();
+        assert!(said.contains("cannot degrade: `tc -batch -` on gw failed"), "{said}");
+        assert!(said.contains("Specified qdisc kind is unknown"), "{said}");
+        assert!(said.contains("sch_netem") && said.contains("linux-modules-extra"), "{said}");
+        assert_eq!(everything(), before);
+    }
+    control.restore(&state).await.unwrap();
+    assert_eq!(everything(), before);
+
+    // Nor does a whole drill begin.
+    let home = networks.home().display().to_string();
+    let plan = format!("{home}/plan.yaml");
+    std::fs::write(&plan, DEGRADES.replace("HOME", &home).replace("EAST", EAST)).unwrap();
+    let mut drill = Command::new(env!("CARGO_BIN_EXE_firedrill"));
+    drill.args(["run", "--yes", "--state-dir", &format!("{home}/state"), &plan]);
+    let drill = drill.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8_lossy(&drill.stdout);
+    assert_eq!(drill.status.code(), Some(3), "{told}{}", String::from_utf8_lossy(&drill.stderr));
+    assert!(told.contains("NOT STARTED") && told.contains("qdisc kind is unknown"), "{told}");
+    assert_eq!(everything(), before);
+
+    // Nor are there devices of whatever name.
+    settings.hosts[0].devices[1] = "eth7".to_owned();
+    let said = self::control(&settings).survivors(&order).await.unwrap_err().to_string();
+    assert!(said.contains("gw has no network device eth7; `ip link` shows"), "{said}");
+    // And a device of our name may be somebody else's.
+    settings.hosts[0].devices.pop();
+    let id = control.tables()[0].rsplit('_').next().unwrap().to_owned();
+    let theirs = format!("fd{id}");
+    networks.inside("gateway", "ip", &["link", "add", &theirs, "type", "veth"]);
+    let before = everything();
+    let other = self::control(&settings);
+    let said = other.survivors(&order).await.unwrap_err().to_string();
+    assert!(
+        said.contains(&format!("a network device {theirs} that is not of our making")),
+        "{said}"
+    );
+    other.restore(&state).await.unwrap();
+    assert_eq!(everything(), before, "and stays theirs");
 }

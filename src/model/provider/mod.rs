@@ -28,7 +28,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatacenterId, ModeKind, Text};
+use super::{DatacenterId, Mode, ModeKind, Text};
 
 pub use aws::*;
 pub use aws_elb::*;
@@ -105,6 +105,11 @@ pub trait Settings {
 
     /// The modes in which it can cut.
     fn modes(&self) -> &[ModeKind];
+
+    /// What of `mode`, whose kind is among its own, it cannot keep, and what to write instead.
+    fn refuses(&self, _mode: &Mode) -> Option<(String, String)> {
+        None
+    }
 
     /// What it calls the parts that a cut closes, for a sentence: `servers`.
     fn parts(&self) -> &'static str;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::model::{DatacenterId, ModeKind, Name, Text, millis};
+use crate::model::{DatacenterId, Degrade, Mode, ModeKind, Name, Text, millis};
 
 /// Settings of the `nftables` provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +66,9 @@ pub struct NftablesHost {
     /// Whether commands run through `sudo -n`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sudo: bool,
+    /// The network devices of which what leaves is delayed and thinned under [`Mode::Degrade`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
 }
 
 impl NftablesHost {
@@ -87,13 +90,56 @@ impl NftablesHost {
     }
 }
 
+/// Longer than this nothing waits: what is on the way has to be kept.
+const LONGEST_LATENCY: Duration = Duration::from_secs(60);
+/// The kernel takes no more for it.
+const LARGEST_JITTER: Duration = Duration::from_secs(2);
+/// Whole microseconds, and whole packets of a million, are what is written and read back.
+const SMALLEST: Duration = Duration::from_micros(1);
+const LEAST_LOSS: f64 = 1e-6;
+
+/// What of `numbers` netem cannot keep, and what to write instead.
+fn unkept(numbers: &Degrade) -> Option<(String, String)> {
+    let Degrade { latency, jitter, loss, bandwidth } = *numbers;
+    let (what, hint) = if bandwidth.is_some() {
+        (
+            "`bandwidth` is of each connection, and a host gives all of them one together",
+            "leave it out, or degrade through a `proxy`",
+        )
+    } else if latency > LONGEST_LATENCY {
+        ("`latency` is longer than a host keeps packets", "write at most `1m`")
+    } else if jitter > LARGEST_JITTER {
+        ("`jitter` is larger than the kernel takes", "write at most `2s`")
+    } else if [latency, jitter].iter().any(|it| !it.is_zero() && *it < SMALLEST) {
+        ("`latency` and `jitter` are whole microseconds", "write at least `0.001ms`, or nothing")
+    } else if loss > 0.0 && loss < LEAST_LOSS {
+        ("`loss` is less than a packet of a million", "write at least `0.0001%`, or nothing")
+    } else {
+        return None;
+    };
+    Some((what.to_owned(), hint.to_owned()))
+}
+
 impl Settings for NftablesSettings {
     fn key(&self) -> &'static str {
         "nftables"
     }
 
     fn modes(&self) -> &'static [ModeKind] {
-        &[ModeKind::Blackhole, ModeKind::Reset]
+        &[ModeKind::Blackhole, ModeKind::Reset, ModeKind::Degrade]
+    }
+
+    fn refuses(&self, mode: &Mode) -> Option<(String, String)> {
+        let Mode::Degrade(numbers) = mode else { return None };
+        if let Some(refused) = unkept(numbers) {
+            return Some(refused);
+        }
+        let host = self.hosts.iter().find(|host| host.devices.is_empty())?;
+        let what = format!(
+            "the host `{}` names no devices, and `degrade` takes place at them",
+            host.name()
+        );
+        Some((what, "add those by which packets leave it: `devices: [eth0, eth1]`".to_owned()))
     }
 
     fn parts(&self) -> &'static str {
@@ -115,10 +161,12 @@ impl Settings for NftablesSettings {
 
     fn needs(&self) -> Vec<String> {
         let of = |host: &NftablesHost| {
-            let what = match &host.netns {
-                Some(netns) => format!("`ip netns exec {netns} nft`"),
-                None => "`nft`".to_owned(),
-            };
+            let programs =
+                if host.devices.is_empty() { &["nft"][..] } else { &["nft", "tc", "ip"] };
+            let inside = host.netns.iter().map(|netns| format!("ip netns exec {netns} "));
+            let inside = inside.collect::<String>();
+            let programs = programs.iter().map(|program| format!("`{inside}{program}`"));
+            let what = programs.collect::<Vec<_>>().join(", ");
             let how = match host.sudo {
                 true => "by a rule of sudo without a password",
                 false => "as root, or with CAP_NET_ADMIN",

@@ -268,6 +268,32 @@ fn nftables() {
             "{ networks: { east: 10.1.0.0/16 }, hosts: [{ ssh: \"-oProxyCommand=x\" }, { ssh: \"a b\", netns: ../x }, { ssh: a, sudo: maybe }, {}, {}] }",
             "{ networks: { east: 10.1.0.0/16 }, hosts: local, expires_in: 9s, timeout: 0s }",
             "{ networks: { east: 10.1.0.0/16 }, hosts: { ssh: \"ssh://-x\", user: a }, expires_in: 10500ms }",
+            "{ networks: { east: 10.1.0.0/16 }, timeout: 11s, hosts: [{ netns: a, devices: [] }, { netns: b, devices: [eth0, eth0, \"-x\", \"a/b\", \"eth0@if3\", longer-than-fifteen] }] }",
         ],
     );
+}
+
+/// What netem cannot keep of a degraded path is said where its mode stands.
+#[test]
+fn nftables_degrade() {
+    let mut album = String::new();
+    for (devices, numbers) in [
+        ("", "{ latency: 100ms }"),
+        (", devices: eth0", "{ latency: 100ms, bandwidth: 1MB/s }"),
+        (", devices: eth0", "{ latency: 61s }"),
+        (", devices: eth0", "{ latency: 3s, jitter: 2001ms }"),
+        (", devices: eth0", "{ latency: 0.0001ms }"),
+        (", devices: eth0", "{ loss: 0.00001% }"),
+    ] {
+        let door = format!(
+            "    nftables: {{ networks: {{ east: 10.1.0.0/16 }}, hosts: [{{ ssh: ops@gw1{devices} }}] }}\n"
+        );
+        let plan = GOOD.replace(DOOR, &door);
+        let through = format!("mode: degrade\n  degrade: {numbers}\n  through: [door]");
+        let plan = plan.replace("mode: blackhole\n  through: [wan]", &through);
+        let drawn = drawn(plan.as_bytes());
+        assert!(drawn.contains("cannot degrade"), "{numbers}: {drawn}");
+        album.push_str(&format!("=== {devices} {numbers}\n{drawn}"));
+    }
+    snapshot("provider-nftables-degrade", &album);
 }

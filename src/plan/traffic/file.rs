@@ -14,9 +14,7 @@ use crate::plan::finding::quote;
 use crate::plan::read::{Fields, Label, Reader, Value};
 use crate::plan::served_by;
 
-/// Neither a command nor an answer may take longer. A cut or a restore runs two commands one after another, test and reload,
-/// and a reading may ask twice: both have to end within the 15 s after which a call at a control is given up.
-const LONGEST: Duration = Duration::from_secs(7);
+use super::command_limit;
 
 /// Reads the settings of a `file`.
 pub(super) fn file(
@@ -47,7 +45,7 @@ pub(super) fn file(
         Some(value) => reader.text(value, false).map(|at| at.value),
         None => Some(Text::from(".")),
     };
-    let timeout = limit(reader, &fields, Duration::from_secs(6));
+    let timeout = command_limit(reader, &fields, Duration::from_secs(6));
     Some(FileSettings {
         path: path?,
         replace: replace?,
@@ -155,7 +153,7 @@ fn read_back(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Op
     });
     let times = fields.get("times").map(|value| reader.count(value, 1..=200));
     let times = times.unwrap_or(Some(20)).and_then(|times| u32::try_from(times).ok());
-    let timeout = limit(reader, &fields, Duration::from_secs(2));
+    let timeout = command_limit(reader, &fields, Duration::from_secs(2));
     let by = fields.need(reader, "served_by", "{ header: x-datacenter }")?;
     let (by, values) = match served_by::source(reader, by, datacenters)? {
         ServedBySource::Header { name, values } => (FileServedBy::Header(name), values),
@@ -177,19 +175,6 @@ fn read_back(reader: &mut Reader, value: Value, datacenters: &Datacenters) -> Op
     let values =
         values.map(|(datacenter, patterns)| FileServing { datacenter, patterns }).collect();
     Some(FileRead { urls: urls?, times: times?, timeout, by, values })
-}
-
-/// The `timeout` of a map, or what it is by default.
-fn limit(reader: &mut Reader, fields: &Fields, default: Duration) -> Duration {
-    let Some(value) = fields.get("timeout") else { return default };
-    match reader.duration(value, false) {
-        Some(at) if at.value > LONGEST => {
-            let what = "this is longer than firedrill waits for a control";
-            reader.findings.error("bad-value", at.span, what, "write at most `7s`");
-            default
-        }
-        at => at.map_or(default, |at| at.value),
-    }
 }
 
 fn modes(reader: &mut Reader, value: Value) -> Vec<ModeKind> {

@@ -28,7 +28,7 @@ use crate::model::{ControlSpec, Provider, Text};
 
 use super::address::{host_and_port, url};
 use super::draft::{ControlDraft, Datacenters};
-use super::read::{Label, Reader, Value};
+use super::read::{Fields, Label, Reader, Value};
 
 use self::aws::route53;
 use self::aws_elb::elb;
@@ -140,6 +140,23 @@ fn provider(
         "dns-update" => dns_update(reader, chosen, datacenters).map(Provider::DnsUpdate),
         "kubernetes" => kubernetes(reader, chosen, datacenters).map(Provider::Kubernetes),
         _ => exec(reader, chosen, datacenters).map(Provider::Exec),
+    }
+}
+
+/// Neither a command nor an answer may take longer. A call at a control is often two of them, one after another, and is given
+/// up after 15 s; it says less then.
+const LONGEST: Duration = Duration::from_secs(7);
+
+/// The `timeout` of one of several things that a call at a control is made of.
+fn command_limit(reader: &mut Reader, fields: &Fields, default: Duration) -> Duration {
+    let Some(value) = fields.get("timeout") else { return default };
+    match reader.duration(value, false) {
+        Some(at) if at.value > LONGEST => {
+            let what = "this is longer than firedrill waits for a control";
+            reader.findings.error("bad-value", at.span, what, "write at most `7s`");
+            default
+        }
+        at => at.map_or(default, |at| at.value),
     }
 }
 

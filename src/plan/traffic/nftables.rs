@@ -12,11 +12,18 @@ use crate::plan::finding::quote;
 use crate::plan::read::{Label, Reader, Value};
 use crate::plan::served_by::network;
 
+use super::command_limit;
+
 /// When a cut ends by itself if the plan does not say.
 const EXPIRES_IN: Duration = Duration::from_secs(120);
 /// Shorter, and a slow command alone would end it; longer, and it is no safety net.
 const SHORTEST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// More do not fit where a host keeps what is ours of them.
+const MOST_DEVICES: usize = 12;
+/// As the kernel has it.
+const LONGEST_DEVICE: usize = 15;
 
 /// What no datacenter is, and what a host does not work without.
 const NOBODYS: &[(&str, &str)] = &[
@@ -48,14 +55,14 @@ pub(super) fn nftables(
     };
     let ssh_config = fields.get("ssh_config").and_then(|value| reader.text(value, false));
     let expires_in = fields.get("expires_in").and_then(|value| expires_in(reader, value));
-    let timeout = fields.get("timeout").and_then(|value| reader.duration(value, false));
+    let timeout = command_limit(reader, &fields, Duration::from_secs(5));
     Some(NftablesSettings {
         networks: networks?,
         ports,
         hosts,
         ssh_config: ssh_config.map(|at| at.value),
         expires_in: expires_in.unwrap_or(EXPIRES_IN),
-        timeout: timeout.map_or(Duration::from_secs(5), |at| at.value),
+        timeout,
     })
 }
 
@@ -179,7 +186,7 @@ fn hosts_of(reader: &mut Reader, value: Value) -> Vec<NftablesHost> {
 }
 
 fn host(reader: &mut Reader, item: Value) -> Option<NftablesHost> {
-    let fields = reader.fields(item, Label("a host", ""), &["ssh", "netns", "sudo"])?;
+    let fields = reader.fields(item, Label("a host", ""), &["ssh", "netns", "sudo", "devices"])?;
     let before = reader.findings.errors();
     let ssh = fields.get("ssh").and_then(|value| target(reader, value));
     let netns = fields.get("netns").and_then(|value| {
@@ -187,7 +194,35 @@ fn host(reader: &mut Reader, item: Value) -> Option<NftablesHost> {
         plain(reader, value, &name, "a network namespace").then(|| name.into_owned())
     });
     let sudo = fields.get("sudo").and_then(|value| reader.flag(value)).unwrap_or_default();
-    (reader.findings.errors() == before).then_some(NftablesHost { ssh, netns, sudo })
+    let devices = fields.get("devices").map(|value| devices(reader, value)).unwrap_or_default();
+    (reader.findings.errors() == before).then_some(NftablesHost { ssh, netns, sudo, devices })
+}
+
+/// The network devices by which packets leave a host.
+fn devices(reader: &mut Reader, value: Value) -> Vec<String> {
+    let items = reader.one_or_more(value);
+    if items.is_empty() || items.len() > MOST_DEVICES {
+        let what = format!("`devices` names {}, and takes 1 to {MOST_DEVICES}", items.len());
+        let hint = "name those by which packets leave the host, such as `[eth0, eth1]`";
+        reader.findings.error("bad-value", value.at, what, hint);
+    }
+    let mut found: Vec<String> = Vec::new();
+    for item in items {
+        let Some(name) = reader.shown(item, "the name of a network device") else { continue };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_name = !name.starts_with(['-', '.']) && name.chars().all(fits);
+        if name.is_empty() || name.len() > LONGEST_DEVICE || !is_name {
+            let what = format!("{} is no name of a network device", quote(&name));
+            let hint = "write it as `ip link` does, without what stands from `@` on: `eth0`";
+            reader.findings.error("bad-value", item.span(), what, hint);
+        } else if found.iter().any(|other| *other == *name) {
+            let what = format!("{} stands here twice", quote(&name));
+            reader.findings.error("impossible", item.span(), what, "keep one of the two");
+        } else {
+            found.push(name.into_owned());
+        }
+    }
+    found
 }
 
 /// `USER@HOST`, an alias of `ssh`'s settings, or a URL.

@@ -14,6 +14,17 @@ use crate::traffic::log::Log;
 const MOST_SAID: usize = 8 << 20;
 /// Of what a command says or complains, as many characters are told.
 const TOLD: usize = 500;
+/// What is said where a kernel lacks something of a degraded path.
+const LACKS: [&str; 5] = [
+    "qdisc kind is unknown",
+    "Unknown device type",
+    "classifier not found",
+    "TC action module",
+    "Operation not supported",
+];
+/// And what it is that it may lack.
+const MODULES: &str = "its kernel lacks a part of what `degrade` takes: `modprobe -a ifb sch_netem sch_ingress cls_basic em_meta \
+    act_mirred` says which; a package such as linux-modules-extra or kernel-modules-extra brings it";
 /// `nft` and `ip` are often where only root looks.
 const WRAPPED: &str = "PATH=\"$PATH:/usr/sbin:/sbin\" LC_ALL=C; export PATH LC_ALL; exec \"$@\"";
 /// Which machine it is, in which network namespace, and over which connections of `ssh` whoever runs this came there, of
@@ -54,10 +65,20 @@ impl Host {
         }
     }
 
+    /// The network devices at which it degrades.
+    pub fn devices(&self) -> &[String] {
+        &self.settings.devices
+    }
+
     /// Runs `nft` with `script` as its input.
     pub async fn nft(&self, words: &[&str], script: &str) -> Result<Vec<u8>, ControlError> {
         let words: Vec<&str> = ["nft"].into_iter().chain(words.iter().copied()).collect();
-        self.ask(&self.as_root(&words), script, &beginning).await
+        self.tool(&words, script).await
+    }
+
+    /// Runs a program as root, with `input`.
+    pub async fn tool(&self, words: &[&str], input: &str) -> Result<Vec<u8>, ControlError> {
+        self.ask(&self.as_root(words), input, &beginning).await
     }
 
     /// Asks `nft` for JSON, and makes sense of it. What is noted is what `told` says of it.
@@ -69,9 +90,19 @@ impl Host {
     ) -> Result<T, ControlError> {
         let words: Vec<&str> =
             ["nft", "-j", "list"].into_iter().chain(words.iter().copied()).collect();
+        self.read(&words, read, told).await
+    }
+
+    /// Asks a program for JSON, and makes sense of it. What is noted is what `told` says of it.
+    pub async fn read<T>(
+        &self,
+        words: &[&str],
+        read: impl Fn(&[u8]) -> Result<T, String> + Sync,
+        told: impl Fn(&T) -> String + Sync,
+    ) -> Result<T, ControlError> {
         let tell = |said: &[u8]| read(said).map_or_else(|_| beginning(said), |it| told(&it));
-        let said = self.ask(&self.as_root(&words), "", &tell).await?;
-        read(&said).map_err(|why| self.no_sense("nft", &why))
+        let said = self.ask(&self.as_root(words), "", &tell).await?;
+        read(&said).map_err(|why| self.no_sense(words.first().copied().unwrap_or_default(), &why))
     }
 
     /// What it is, and how we are there.
@@ -211,7 +242,9 @@ impl Host {
             );
             (what, hint)
         } else if ran.status.code() == Some(127) {
-            (of_nft(), "install nftables there".to_owned())
+            let is_nft = words.iter().any(|word| word == "nft");
+            let package = if is_nft { "nftables" } else { "iproute2" };
+            (of_nft(), format!("install {package} there"))
         } else if says("sudo:") {
             let hint = format!(
                 "a rule of sudo must let the user run `{}` without a password",
@@ -225,6 +258,8 @@ impl Host {
             )
         } else if says("network namespace") {
             (of_nft(), "`ip netns list` shows those that are there".to_owned())
+        } else if LACKS.iter().any(|it| says(it)) {
+            (of_nft(), MODULES.to_owned())
         } else {
             (of_nft(), "its own words say why".to_owned())
         };
@@ -234,7 +269,9 @@ impl Host {
     fn no_sense(&self, program: &str, why: &str) -> ControlError {
         ControlError {
             what: format!("`{program}` on {} said what makes no sense: {why}", self.name),
-            hint: format!("see that `{program} -j` says JSON there, as from nftables 0.9.3 on"),
+            hint: format!(
+                "see that `{program} -j` says JSON there, as from nftables 0.9.3 and iproute2 5.0 on"
+            ),
         }
     }
 }

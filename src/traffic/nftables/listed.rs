@@ -9,9 +9,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::table::{
-    ALIVE, CHAINS, NETWORKS_4, NETWORKS_6, PORTS, PRIORITY, Rule, Table, Verdict, Way,
-};
+use super::netem::Numbers;
+use super::table::{ALIVE, Chain, NETWORKS_4, NETWORKS_6, PORTS, Rule, Table, Verdict, Way};
 
 /// What is there in a table's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub(super) fn tables(said: &[u8]) -> Result<BTreeSet<String>, String> {
 pub(super) fn judged(said: &[u8], table: &Table) -> Result<Found, String> {
     let listed = Listed::new(objects(said)?);
     let mut differences = Vec::new();
-    for way in Way::ALL {
+    for way in listed.degrading().into_iter().chain(Way::CLOSING) {
         match listed.is(table, way) {
             Ok(alive) => return Ok(Found::Ours { way, alive, packets: listed.packets }),
             Err(difference) => differences.push(difference),
@@ -110,47 +109,56 @@ impl Listed {
         listed
     }
 
+    /// The numbers stand in every rule of a table that degrades; one that has lost them all has its chain.
+    fn degrading(&self) -> Option<Way> {
+        let comments = self.rules.values().flatten().filter_map(|rule| text(rule, "comment"));
+        let said = { comments }.find_map(Way::degrading);
+        let lost = Way::Degrade(Numbers::default());
+        let has_chain = lost.chains().iter().any(|chain| self.chains.contains_key(chain.name));
+        said.or(has_chain.then_some(lost))
+    }
+
     /// Whether it is what we make, and if so whether it is still alive.
     fn is(&self, table: &Table, way: Way) -> Result<bool, Difference> {
         let differs = |after, what| Difference { after, what };
         let sets = self.sets_of(table).map_err(|what| differs(0, what));
         let wanted = table.rules(way);
         let mut after = 0;
-        for chain in CHAINS {
+        for chain @ Chain { name, .. } in way.chains() {
             self.chain(chain).map_err(|what| differs(after, what))?;
-            let wanted: Vec<&Rule> = wanted.iter().filter(|rule| rule.chain == chain).collect();
-            let there = self.rules.get(chain).map_or(&[][..], Vec::as_slice);
+            let wanted: Vec<&Rule> = wanted.iter().filter(|rule| rule.chain == *name).collect();
+            let there = self.rules.get(*name).map_or(&[][..], Vec::as_slice);
             for (rule, is) in wanted.iter().zip(there) {
                 if !is_ours(is, rule) {
                     let what =
-                        format!("in chain {chain} there is another rule than our {}", rule.comment);
+                        format!("in chain {name} there is another rule than our {}", rule.comment);
                     return Err(differs(after, what));
                 }
                 after += 1;
             }
             if wanted.len() != there.len() {
-                let what =
-                    format!("chain {chain} has {} rules, ours {}", there.len(), wanted.len());
+                let what = format!("chain {name} has {} rules, ours {}", there.len(), wanted.len());
                 return Err(differs(after, what));
             }
         }
         if let Some(kind) = &self.strange {
             return Err(differs(after, format!("it has a {kind}, which we make none of")));
         }
-        if let Some(chain) = self.chains.keys().find(|name| !CHAINS.contains(&name.as_str())) {
+        let is_ours = |name: &str| way.chains().iter().any(|chain| chain.name == name);
+        if let Some(chain) = self.chains.keys().find(|name| !is_ours(name)) {
             return Err(differs(after, format!("it has a chain {chain}, which we make none of")));
         }
         sets
     }
 
-    fn chain(&self, name: &str) -> Result<(), String> {
-        let Some(chain) = self.chains.get(name) else {
+    fn chain(&self, Chain { name, priority }: &Chain) -> Result<(), String> {
+        let Some(chain) = self.chains.get(*name) else {
             return Err(format!("chain {name} is gone"));
         };
         let is = |key: &str, wanted: &str| text(chain, key) == Some(wanted);
         let prio = chain.get("prio").and_then(Value::as_i64);
         let ours = is("type", "filter") && is("hook", name) && is("policy", "accept");
-        match ours && prio == Some(PRIORITY) {
+        match ours && prio == Some(*priority) {
             true => Ok(()),
             false => Err(format!("chain {name} is at another place, or has another policy")),
         }
@@ -235,8 +243,24 @@ fn verdict(expression: &Value) -> Option<Verdict> {
         "drop" => Some(Verdict::Drop),
         "reject" if text(value, "type") == Some("tcp reset") => Some(Verdict::Reset),
         "reject" => Some(Verdict::Unreachable),
+        "mangle" => class(value).map(Verdict::Mark),
         _ => None,
     }
+}
+
+/// The class that packets get: `7abc:def0`, or as one number.
+fn class(mangle: &Value) -> Option<u32> {
+    let key = mangle.get("key")?.get("meta")?;
+    if text(key, "key") != Some("priority") {
+        return None;
+    }
+    let value = mangle.get("value")?;
+    if let Some(number) = value.as_u64() {
+        return u32::try_from(number).ok();
+    }
+    let (major, minor) = value.as_str()?.split_once(':')?;
+    let half = |text: &str| u16::from_str_radix(text, 16).ok().map(u32::from);
+    Some(half(major)? << 16 | half(minor)?)
 }
 
 /// The first and the last of what an element holds.

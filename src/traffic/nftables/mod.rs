@@ -1,11 +1,14 @@
-//! nftables: hosts drop, or refuse, what goes to the networks of a datacenter and comes from there.
+//! nftables: hosts drop, refuse or delay what goes to the networks of a datacenter and comes from there.
 //!
 //! Each datacenter has a table of its own on each host, which is made and deleted as a whole; nothing else on the host is
 //! touched. A cut has an end, kept by the host's kernel, that is moved on while the drill's process lives: if that dies, or
 //! the host can no longer be reached, traffic comes back by itself.
 
+mod hand;
 mod host;
 mod listed;
+mod netem;
+mod renewal;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -14,13 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::future::{join_all, try_join_all};
-use ipnet::IpNet;
-use tokio::task::AbortHandle;
-
 use self::host::{Host, Who};
 use self::listed::Found;
+use self::netem::{Numbers, Seen};
+use self::renewal::Renewal;
 use self::table::{Table, Way};
 use super::log::Log;
 use super::{ControlError, Survivors, TrafficControl};
@@ -29,6 +29,9 @@ use crate::model::{
     NftablesSettings, PartState, Passage,
 };
 use crate::traffic::all_done;
+use async_trait::async_trait;
+use futures_util::future::{join_all, try_join_all};
+use ipnet::IpNet;
 
 /// The setting of a part: in which way our rules are in force.
 const RULES: &str = "rules";
@@ -49,16 +52,6 @@ pub struct Nftables {
     renewals: Mutex<Vec<Renewal>>,
     /// The order of which it was seen that it does not cut the way back.
     looked: Mutex<Option<CutOrder>>,
-}
-
-/// A task that ends with its owner.
-#[derive(Debug)]
-struct Renewal(AbortHandle);
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// A part: a table on a host.
@@ -107,7 +100,7 @@ impl Nftables {
         })
     }
 
-    /// The parts of `state` that were not closed, host by host.
+    /// The parts of `state` that were open, host by host.
     fn open<'c>(
         &'c self,
         state: &ControlState,
@@ -115,7 +108,7 @@ impl Nftables {
         let all: BTreeMap<String, Part<'c>> =
             self.hosts.iter().flat_map(|host| self.parts(host)).collect();
         let mut open: BTreeMap<&'c str, Vec<Part<'c>>> = BTreeMap::new();
-        for (name, _) in state.parts.iter().filter(|(_, part)| part.passage != Passage::Closed) {
+        for (name, _) in state.parts.iter().filter(|(_, part)| part.passage == Passage::Open) {
             let part = all.get(name).ok_or_else(|| ControlError {
                 what: format!("`{name}` is none of the parts of this control"),
                 hint: "see whether the journal was changed by hand".to_owned(),
@@ -138,11 +131,21 @@ impl Nftables {
         });
         let there = there.await?;
         let mut all = Vec::new();
+        let mut seen: Option<Seen> = None;
         for (name, part) in self.parts(host) {
             let mut found = Found::Nothing;
             if there.contains(&part.table.name) {
                 let read = |said: &[u8]| listed::judged(said, part.table);
                 found = host.listed(&["table", "inet", &part.table.name], read, told).await?;
+            }
+            if let Found::Ours { way: Way::Degrade(numbers), alive: true, .. } = found {
+                let seen = match seen.take() {
+                    Some(before) => seen.insert(before),
+                    None => seen.insert(host.seen().await?),
+                };
+                if let Err(how) = netem::fit(seen, part.table, numbers, host.devices()) {
+                    found = Found::Changed(how);
+                }
             }
             all.push((name, part, found));
         }
@@ -152,22 +155,34 @@ impl Nftables {
     /// That what is there is nothing, or ours, and that `nft` takes what a cut would make.
     async fn is_ready(&self, host: &Host) -> Result<(), ControlError> {
         for (_, part, found) in self.found(host).await? {
-            if let Found::Changed(how) = found {
-                let name = &part.table.name;
-                let delete = host.by_hand(&["nft", "delete", "table", "inet", name]);
-                return Err(ControlError {
-                    what: format!(
-                        "{} has a table {name} that is not as firedrill makes it: {how}",
-                        host.name
-                    ),
-                    hint: format!("see whose it is, and delete it: `{delete}`"),
-                });
+            let name = &part.table.name;
+            let delete = || host.by_hand(&["nft", "delete", "table", "inet", name]);
+            let error = |how: String, hint: String| {
+                let what = format!("{} has a table {name} {how}", host.name);
+                Err(ControlError { what, hint })
+            };
+            match found {
+                Found::Changed(how) => {
+                    let hint = format!("see whose it is, and delete it: `{}`", delete());
+                    return error(format!("that is not as firedrill makes it: {how}"), hint);
+                }
+                // What is closed already is left alone. What is degraded would have to be put back as it was.
+                Found::Ours { way: way @ Way::Degrade(_), alive: true, .. } => {
+                    let hint =
+                        format!("see whose drill that is; it ends by itself, or by `{}`", delete());
+                    return error(format!("that is in force: {}", way.word()), hint);
+                }
+                Found::Nothing | Found::Ours { .. } => {}
             }
         }
         let expires_in = self.settings.expires_in;
-        let scripts = self.tables.iter().flat_map(|(_, table)| {
-            Way::ALL.into_iter().map(move |way| table.made(way, expires_in))
-        });
+        let degrade = Way::Degrade(Numbers::default());
+        let degrade = Some(degrade).filter(|_| !host.devices().is_empty());
+        let ways: Vec<Way> = Way::CLOSING.into_iter().chain(degrade).collect();
+        let scripts = self
+            .tables
+            .iter()
+            .flat_map(|(_, table)| ways.iter().map(move |way| table.made(*way, expires_in)));
         host.nft(&["-c", "-f", "-"], &scripts.collect::<String>()).await.map(drop)
     }
 
@@ -198,6 +213,13 @@ impl Nftables {
         }
         let hosts = self.hosts.iter().map(|host| self.spares_the_way_back(host, order));
         all_done("the way back is in danger", join_all(hosts).await)?;
+        if let Mode::Degrade(numbers) = order.mode {
+            let tables = self.tables.iter().filter(|(id, _)| order.datacenters.contains(id));
+            let tables: Vec<&Table> = tables.map(|(_, table)| table).collect();
+            let numbers = Numbers::of(&numbers);
+            let hosts = self.hosts.iter().map(|host| host.can_degrade(&tables, numbers));
+            all_done("cannot degrade", join_all(hosts).await)?;
+        }
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.clone());
         Ok(())
     }
@@ -205,19 +227,9 @@ impl Nftables {
     /// Moves the ends of `parts` on, again and again.
     fn renew(&self, parts: &[Part]) {
         let Some(host) = parts.first().map(|part| part.host.clone()) else { return };
-        let (every, expires_in) = (self.renew_every, self.settings.expires_in);
-        let scripts: Vec<String> =
-            parts.iter().map(|part| part.table.kept_alive(expires_in)).collect();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                for script in &scripts {
-                    // One that fails is noted, and the next one may not. A cut that is over is seen when it is read.
-                    let _ = host.nft(&["-f", "-"], script).await;
-                }
-            }
-        });
-        self.renewals().push(Renewal(task.abort_handle()));
+        let expires_in = self.settings.expires_in;
+        let scripts = parts.iter().map(|part| part.table.kept_alive(expires_in)).collect();
+        self.renewals().push(Renewal::start(host, scripts, self.renew_every));
     }
 
     fn renewals(&self) -> std::sync::MutexGuard<'_, Vec<Renewal>> {
@@ -225,12 +237,17 @@ impl Nftables {
     }
 }
 
+fn tables_of<'c>(parts: &[Part<'c>]) -> Vec<&'c Table> {
+    parts.iter().map(|part| part.table).collect()
+}
+
 /// The state of a part.
 fn state(datacenter: DatacenterId, found: &Found) -> PartState {
     let (passage, rules) = match found {
         // One that is over is as good as none: it lets all pass, and the next cut takes its place.
         Found::Nothing | Found::Ours { alive: false, .. } => (Passage::Open, NONE.to_owned()),
-        Found::Ours { way, .. } => (Passage::Closed, way.word().to_owned()),
+        Found::Ours { way: way @ Way::Degrade(_), .. } => (Passage::Degraded, way.word()),
+        Found::Ours { way, .. } => (Passage::Closed, way.word()),
         // What of it is in force nobody knows.
         Found::Changed(how) => (Passage::Open, format!("changed: {how}")),
     };
@@ -254,9 +271,10 @@ fn way(order: &CutOrder) -> Result<Way, ControlError> {
     match order.mode {
         Mode::Blackhole => Ok(Way::Blackhole),
         Mode::Reset => Ok(Way::Reset),
-        Mode::Drain | Mode::Degrade(_) => Err(ControlError {
-            what: format!("nftables cannot {}", order.mode.kind()),
-            hint: format!("it can {} and {}", ModeKind::Blackhole, ModeKind::Reset),
+        Mode::Degrade(numbers) => Ok(Way::Degrade(Numbers::of(&numbers))),
+        Mode::Drain => Err(ControlError {
+            what: format!("nftables cannot {}", ModeKind::Drain),
+            hint: "it can blackhole, reset and degrade".to_owned(),
         }),
     }
 }
@@ -315,6 +333,10 @@ impl TrafficControl for Nftables {
         let expires_in = self.settings.expires_in;
         let cuts = open.values().filter_map(|parts| Some((parts.first()?.host, parts)));
         let cuts = cuts.map(|(host, parts)| async move {
+            // What packets go through before they are marked: nothing else is in force until all of it is.
+            if let Way::Degrade(numbers) = way {
+                host.make(&tables_of(parts), numbers).await?;
+            }
             let script: String =
                 parts.iter().map(|part| part.table.made(way, expires_in)).collect();
             host.nft(&["-f", "-"], &script).await?;
@@ -326,29 +348,21 @@ impl TrafficControl for Nftables {
 
     fn calls(&self, order: &CutOrder, snapshot: &ControlState) -> Vec<CutCall> {
         let Ok(open) = self.open(&snapshot.cuttable(order)) else { return Vec::new() };
-        let call = |part: &Part| {
-            let (host, name) = (part.host, &part.table.name);
-            let nets: Vec<String> = part.table.networks.iter().map(ToString::to_string).collect();
-            CutCall {
-                call: format!(
-                    "{}   # table inet {name}: {} of {}, for {} s at a time",
-                    host.by_hand(&["nft", "-f", "-"]),
-                    order.mode.kind(),
-                    nets.join(", "),
-                    self.settings.expires_in.as_secs()
-                ),
-                undone_by: Some(host.by_hand(&["nft", "delete", "table", "inet", name])),
-            }
-        };
-        open.values().flatten().map(call).collect()
+        let Ok(way) = way(order) else { return Vec::new() };
+        let seconds = self.settings.expires_in.as_secs();
+        open.values().flatten().flat_map(|part| part.calls(order, way, seconds)).collect()
     }
 
     fn cut_state(&self, order: &CutOrder, snapshot: &ControlState) -> ControlState {
         let mut state = snapshot.cuttable(order);
-        let word = way(order).map_or(NONE, Way::word);
-        for part in state.parts.values_mut() {
-            part.passage = Passage::Closed;
-            part.settings.insert(RULES.to_owned(), word.to_owned());
+        let word = way(order).map_or_else(|_| NONE.to_owned(), Way::word);
+        let open = state.parts.values_mut().filter(|part| part.passage == Passage::Open);
+        for part in open {
+            part.passage = match order.mode {
+                Mode::Degrade(_) => Passage::Degraded,
+                _ => Passage::Closed,
+            };
+            part.settings.insert(RULES.to_owned(), word.clone());
         }
         state
     }
@@ -360,7 +374,9 @@ impl TrafficControl for Nftables {
         let backs = open.values().filter_map(|parts| Some((parts.first()?.host, parts)));
         let backs = backs.map(|(host, parts)| async move {
             let script: String = parts.iter().map(|part| part.table.deleted()).collect();
-            host.nft(&["-f", "-"], &script).await.map(drop)
+            // Where that fails the rest stays: a table without it would read as changed by another hand.
+            host.nft(&["-f", "-"], &script).await?;
+            host.unmake(&tables_of(parts)).await
         });
         all_done("not put back", join_all(backs).await)
     }
@@ -372,9 +388,7 @@ impl TrafficControl for Nftables {
 
     fn by_hand(&self, snapshot: &ControlState) -> Vec<String> {
         let Ok(open) = self.open(snapshot) else { return Vec::new() };
-        let line =
-            |part: &Part| part.host.by_hand(&["nft", "delete", "table", "inet", &part.table.name]);
-        open.values().flatten().map(line).collect()
+        open.values().flatten().flat_map(Part::back_by_hand).collect()
     }
 
     fn exchanges(&self) -> Vec<Exchange> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ring::digest::{SHA256, digest};
 
+use super::netem::Numbers;
 use crate::model::{Name, NftablesNetworks, NftablesPorts};
 
 /// The sets, by their names.
@@ -17,11 +18,22 @@ pub(super) const NETWORKS_4: &str = "networks4";
 pub(super) const NETWORKS_6: &str = "networks6";
 pub(super) const PORTS: &str = "ports";
 
-/// The chains, each named after the hook that it is at.
-pub(super) const CHAINS: [&str; 3] = ["input", "forward", "output"];
+/// A chain, named after the hook that it is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub name: &'static str,
+    pub priority: i64,
+}
+
 /// After addresses were translated, and before most filters, so that no other refusal comes first. An `accept` elsewhere
 /// overrides no `drop`.
-pub(super) const PRIORITY: i64 = -5;
+const CUT: [Chain; 3] = [
+    Chain { name: "input", priority: -5 },
+    Chain { name: "forward", priority: -5 },
+    Chain { name: "output", priority: -5 },
+];
+/// Behind all others who say how urgent packets are, and before servers' addresses are translated back.
+const DEGRADE: [Chain; 1] = [Chain { name: "postrouting", priority: 99 }];
 
 /// Of a name in the plan this much stands in the name of a table.
 const SLUG: usize = 40;
@@ -31,15 +43,33 @@ const SLUG: usize = 40;
 pub(super) enum Way {
     Blackhole,
     Reset,
+    /// They are marked, and on their way out delayed and thinned by what [`super::netem`] makes.
+    Degrade(Numbers),
 }
 
 impl Way {
-    pub const ALL: [Way; 2] = [Way::Blackhole, Way::Reset];
+    /// Those in which nothing passes.
+    pub const CLOSING: [Way; 2] = [Way::Blackhole, Way::Reset];
 
-    pub fn word(self) -> &'static str {
+    /// By which it is known again.
+    pub fn word(self) -> String {
         match self {
-            Way::Blackhole => "blackhole",
-            Way::Reset => "reset",
+            Way::Blackhole => "blackhole".to_owned(),
+            Way::Reset => "reset".to_owned(),
+            Way::Degrade(numbers) => format!("degrade {}", numbers.word()),
+        }
+    }
+
+    /// The way of a rule with this comment, if it is one of degraded packets.
+    pub fn degrading(comment: &str) -> Option<Way> {
+        let (word, _) = comment.strip_prefix("firedrill degrade ")?.rsplit_once(' ')?;
+        Numbers::read(word).map(Way::Degrade)
+    }
+
+    pub fn chains(self) -> &'static [Chain] {
+        match self {
+            Way::Blackhole | Way::Reset => &CUT,
+            Way::Degrade(_) => &DEGRADE,
         }
     }
 }
@@ -53,16 +83,22 @@ pub(super) enum Verdict {
     Reset,
     /// The sender is told that nobody listens there.
     Unreachable,
+    /// It goes on, as one of this class.
+    Mark(u32),
 }
 
 impl Verdict {
-    fn text(self) -> &'static str {
-        match self {
+    fn text(self) -> String {
+        let plain = match self {
             Verdict::Accept => "accept",
             Verdict::Drop => "drop",
             Verdict::Reset => "reject with tcp reset",
             Verdict::Unreachable => "reject with icmpx port-unreachable",
-        }
+            Verdict::Mark(class) => {
+                return format!("meta priority set {:x}:{:x}", class >> 16, class & 0xffff);
+            }
+        };
+        plain.to_owned()
     }
 }
 
@@ -82,6 +118,7 @@ pub(super) struct Rule {
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub name: String,
+    id: u32,
     pub networks: Vec<IpNet>,
     pub ports: Vec<NftablesPorts>,
 }
@@ -90,15 +127,27 @@ impl Table {
     /// That of a datacenter. Its name is the same in every process, and another where something else is to be cut.
     pub fn new(control: &Name, of: &NftablesNetworks, ports: &[NftablesPorts]) -> Table {
         let networks = of.networks.iter().map(IpNet::trunc).collect();
-        let mut table = Table { name: String::new(), networks, ports: ports.to_vec() };
+        let mut table = Table { name: String::new(), id: 0, networks, ports: ports.to_vec() };
         // By how they are written, which no version of ours may change: another one may do the restore.
         let mut whole = format!("{control} {}", of.name);
         table.networks.iter().for_each(|net| whole += &format!(" {net}"));
         table.ports.iter().for_each(|it| whole += &format!(" {}-{}", it.first, it.last));
         let id = digest(&SHA256, whole.as_bytes());
-        let id: String = id.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        table.name = format!("firedrill_{}_{}_{id}", slug(control), slug(&of.name));
+        table.id = id.as_ref().iter().take(4).fold(0, |id, byte| id << 8 | u32::from(*byte));
+        table.name = format!("firedrill_{}_{}_{:08x}", slug(control), slug(&of.name), table.id);
         table
+    }
+
+    /// The name of a network device that only this table has.
+    pub fn device(&self, kind: &str) -> String {
+        format!("{kind}{:08x}", self.id)
+    }
+
+    /// The class of packets that it degrades (`skb->priority`), which is none that queues hand out by themselves (`8000:`
+    /// on) or that people write (`1:10`). Its last digit is that of ordinary packets, so that queues without classes treat
+    /// them as before.
+    pub fn class(&self) -> u32 {
+        0x4000_0000 | (self.id & 0x3fff_fff0)
     }
 
     /// The networks of a family.
@@ -116,7 +165,7 @@ impl Table {
     /// All of its rules, chain by chain in their order.
     pub fn rules(&self, way: Way) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for chain in CHAINS {
+        for Chain { name: chain, .. } in way.chains().iter().copied() {
             let first = rules.len();
             let mut add = |matches: String, sets: &[&'static str], verdict| {
                 let (sets, comment) = (sets.to_vec(), String::new());
@@ -172,6 +221,11 @@ impl Table {
                 add(of_port("tcp"), &[set, PORTS], Verdict::Reset);
                 add(of_port("udp"), &[set, PORTS], Verdict::Unreachable);
             }
+            (Way::Degrade(_), false) => add(there.to_owned(), &[set], self.mark()),
+            (Way::Degrade(_), true) => {
+                add(of_port("tcp"), &[set, PORTS], self.mark());
+                add(of_port("udp"), &[set, PORTS], self.mark());
+            }
         }
     }
 
@@ -200,7 +254,16 @@ impl Table {
                 add(there.to_owned(), &[set], Verdict::Drop);
             }
             (Way::Reset, true) => add(of_port("udp"), &[set, PORTS], Verdict::Drop),
+            (Way::Degrade(_), false) => add(there.to_owned(), &[set], self.mark()),
+            (Way::Degrade(_), true) => {
+                add(of_port("tcp"), &[set, PORTS], self.mark());
+                add(of_port("udp"), &[set, PORTS], self.mark());
+            }
         }
+    }
+
+    fn mark(&self) -> Verdict {
+        Verdict::Mark(self.class())
     }
 
     /// Makes it, in the place of one that is there. Nothing of this is in force unless all of it is.
@@ -224,12 +287,12 @@ impl Table {
             set(&mut text, PORTS, "type inet_service", "interval", &ports.join(", "));
         }
         let rules = self.rules(way);
-        for chain in CHAINS {
+        for Chain { name: chain, priority } in way.chains() {
             let _ = writeln!(text, "  chain {chain} {{");
             let _ =
-                writeln!(text, "    type filter hook {chain} priority {PRIORITY}; policy accept;");
+                writeln!(text, "    type filter hook {chain} priority {priority}; policy accept;");
             for Rule { matches, verdict, comment, .. } in
-                rules.iter().filter(|it| it.chain == chain)
+                rules.iter().filter(|it| it.chain == *chain)
             {
                 let verdict = verdict.text();
                 let _ = writeln!(text, "    {matches} counter {verdict} comment \"{comment}\"");

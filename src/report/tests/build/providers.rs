@@ -74,6 +74,7 @@ fn nftables() -> RunRecord {
             ssh: Some("ops@gw1.example".into()),
             netns: Some("edge".into()),
             sudo: true,
+            devices: vec!["eth0".into()],
         }],
         ssh_config: Some("/etc/firedrill/ssh".into()),
         expires_in: ms(120_000),

@@ -1,0 +1,151 @@
+//! Marked packets delayed and thinned by a netem of our own: what is done to a host beside its table.
+
+mod numbers;
+mod pieces;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(super) use self::numbers::Numbers;
+pub(super) use self::pieces::{fit, removal};
+use self::seen::Filter;
+pub(super) use self::seen::Seen;
+use super::host::Host;
+use super::table::Table;
+use crate::traffic::ControlError;
+
+/// As long as this, at most, packets that are on their way are let out before a device of ours is deleted.
+const LET_OUT: Duration = Duration::from_secs(1);
+
+impl Host {
+    /// What there is for a degraded path to hang at, and what of it is there.
+    pub async fn seen(&self) -> Result<Seen, ControlError> {
+        let links = self.read(&["ip", "-j", "-d", "link", "show"], seen::links, |all| {
+            let ours = all
+                .iter()
+                .filter(|(name, link)| pieces::is_ours(link) || self.devices().contains(name));
+            format!("{} devices, of them {:?}", all.len(), ours.collect::<Vec<_>>())
+        });
+        let queues = self.read(&["tc", "-j", "qdisc", "show"], seen::queues, |all| {
+            let told =
+                all.iter().filter(|it| it.netem.is_some() || self.devices().contains(&it.device));
+            format!("{} queues, of them {:?}", all.len(), told.collect::<Vec<_>>())
+        });
+        // One after another: a sshd lets only a few log in at the same time.
+        let egress = async {
+            let mut egress = BTreeMap::new();
+            for device in self.devices() {
+                egress.insert(device.clone(), self.filters(device, "egress").await?);
+            }
+            Ok(egress)
+        };
+        let (links, queues, egress) = tokio::try_join!(links, queues, egress)?;
+        Ok(Seen { links, queues, egress })
+    }
+
+    /// The filters at a device, which has none if it is gone.
+    async fn filters(&self, device: &str, side: &str) -> Result<Vec<Filter>, ControlError> {
+        match self.tool(&["tc", "filter", "show", "dev", device, side], "").await {
+            Ok(said) => Ok(seen::filters(&said)),
+            Err(error) if error.what.contains("Cannot find device") => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes what packets of `tables` go through once they are marked.
+    pub async fn make(&self, tables: &[&Table], numbers: Numbers) -> Result<(), ControlError> {
+        let seen = self.seen().await?;
+        self.has_room(&seen, tables)?;
+        let script = pieces::made(&seen, tables, numbers, self.devices());
+        self.tool(&["ip", "-batch", "-"], &script.ip).await?;
+        self.tool(&["tc", "-batch", "-"], &script.tc).await.map(drop)
+    }
+
+    /// Deletes it again. No packets of `tables` may be marked any more.
+    pub async fn unmake(&self, tables: &[&Table]) -> Result<(), ControlError> {
+        if self.devices().is_empty() {
+            return Ok(());
+        }
+        let seen = self.seen().await?;
+        let mut emptied = Vec::new();
+        for device in pieces::emptied(&seen, tables, self.devices()) {
+            if self.filters(device, "ingress").await?.is_empty() {
+                emptied.push(device);
+            }
+        }
+        let script = pieces::deleted(&seen, tables, self.devices(), &emptied);
+        self.delete("tc", &script.tc, tables).await?;
+        // Our device last: it knows where a `clsact` is ours, and a filter that leads nowhere would swallow packets.
+        if !script.ip.is_empty() {
+            tokio::time::sleep(pieces::on_the_way(&seen, tables).min(LET_OUT)).await;
+        }
+        self.delete("ip", &script.ip, tables).await
+    }
+
+    /// Has `program` carry out all of `script` that it can. What is gone already need not be deleted.
+    async fn delete(
+        &self,
+        program: &str,
+        script: &str,
+        tables: &[&Table],
+    ) -> Result<(), ControlError> {
+        if script.is_empty() {
+            return Ok(());
+        }
+        let Err(error) = self.tool(&[program, "-force", "-batch", "-"], script).await else {
+            return Ok(());
+        };
+        let left = pieces::deleted(&self.seen().await?, tables, self.devices(), &[]);
+        let left = if program == "tc" { left.tc } else { left.ip };
+        if left.is_empty() { Ok(()) } else { Err(error) }
+    }
+
+    /// That this host can delay and thin packets: its devices are there, and its kernel makes all that it takes, at a device that is
+    /// deleted again.
+    pub async fn can_degrade(
+        &self,
+        tables: &[&Table],
+        numbers: Numbers,
+    ) -> Result<(), ControlError> {
+        let seen = self.seen().await?;
+        self.has_room(&seen, tables)?;
+        let Some(table) = tables.first() else { return Ok(()) };
+        let delete = format!("link del dev {}\n", table.device("ft"));
+        if seen.links.contains_key(&table.device("ft")) {
+            self.tool(&["ip", "-batch", "-"], &delete).await?;
+        }
+        let script = pieces::trial(table, numbers);
+        self.tool(&["ip", "-batch", "-"], &script.ip).await?;
+        let made = self.tool(&["tc", "-batch", "-"], &script.tc).await;
+        let deleted = self.tool(&["ip", "-batch", "-"], &delete).await;
+        made.and(deleted).map(drop)
+    }
+
+    /// That the devices of the plan are there, and that those of ours are nobody else's.
+    fn has_room(&self, seen: &Seen, tables: &[&Table]) -> Result<(), ControlError> {
+        if let Some(device) = self.devices().iter().find(|it| !seen.links.contains_key(*it)) {
+            return Err(ControlError {
+                what: format!("{} has no network device {device}", self.name),
+                hint: "`ip link` shows those that are there".to_owned(),
+            });
+        }
+        let ours = tables.iter().map(|table| table.device("fd"));
+        let others = |name: &String| seen.links.get(name).is_some_and(|it| !pieces::is_ours(it));
+        match { ours }.find(others) {
+            Some(name) => Err(ControlError {
+                what: format!(
+                    "{} has a network device {name} that is not of our making",
+                    self.name
+                ),
+                hint: format!(
+                    "see whose it is: `{}`",
+                    self.by_hand(&["ip", "-d", "link", "show", &name])
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+}
