@@ -99,7 +99,8 @@ impl Conductor {
             let text = "firedrill failed, which is a fault of its own; please report it";
             self.ending.cut_failed = Some(Why::new("internal", text));
             self.watch.deaf = true;
-            if self.watch.observation.marks.restore_confirmed.is_none() {
+            let is_open = self.held.iter().any(|held| held.last.is_open());
+            if is_open || self.watch.observation.marks.restore_confirmed.is_none() {
                 self.ending.not_restored.clear();
                 self.restore().await;
             }

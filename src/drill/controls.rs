@@ -81,7 +81,7 @@ impl Held {
 
     /// What the restore begins with.
     fn first(&self) -> First {
-        match (self.foreign.is_empty(), self.unsure && self.cut.is_none()) {
+        match (self.foreign.is_empty(), self.unsure) {
             (false, _) => First::Reading,
             (true, true) => First::Glance,
             (true, false) => First::Call,
@@ -92,7 +92,8 @@ impl Held {
     pub fn read_while_cut(&mut self, read: Result<ControlState, ControlError>, order: &CutOrder) {
         if let Ok(state) = read {
             self.reads += 1;
-            self.reads_cut += u64::from(state.is_cut(order));
+            let is_cut = state.is_cut(order) && state.has_all_of(&self.ours(order));
+            self.reads_cut += u64::from(is_cut);
             self.note_foreign(&state, order);
         }
     }

@@ -196,6 +196,11 @@ impl ControlState {
         shared
     }
 
+    /// Whether every part of `other` is in it.
+    pub fn has_all_of(&self, other: &ControlState) -> bool {
+        other.parts.keys().all(|name| self.parts.contains_key(name))
+    }
+
     /// Whether this state says that `order` is in force: there is something to cut, and all of it is. A part that
     /// another hand had closed before stays closed under [`Mode::Degrade`] too.
     pub fn is_cut(&self, order: &CutOrder) -> bool {

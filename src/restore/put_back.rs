@@ -161,6 +161,8 @@ impl Task {
 async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiver<bool>) -> Done {
     let mut work = Work {
         foreign: task.foreign.clone(),
+        foreign_since: clock.now(),
+        landing_until: clock.now().plus(task.control.spec().provider.settings().lag()),
         unsure: task.look_again,
         last: task.last,
         pause: PAUSES.0,
@@ -217,8 +219,11 @@ struct Work {
     unread: u32,
     /// Whether the next reading is but a glance.
     glances: bool,
-    /// The parts that the last reading showed to be another hand's.
+    /// The parts that the last reading showed to be another hand's, and since when it was these.
     foreign: Vec<String>,
+    foreign_since: Offset,
+    /// Until then a cut that was called a moment ago may still be on its way, and look like neither.
+    landing_until: Offset,
     pause: Duration,
     give_up: Offset,
     /// Whether the reading after the last try was made, which may come after `give_up`.
@@ -284,7 +289,12 @@ impl Work {
 
     /// Leaves the parts of another hand alone and puts the rest back.
     async fn other_hand(&mut self, reading: Reading) -> Option<End> {
-        let twice = self.foreign == reading.foreign;
+        let now = self.clock.now();
+        if self.foreign != reading.foreign {
+            self.foreign_since = now;
+        }
+        let twice = self.foreign == reading.foreign
+            && now.since(self.foreign_since) >= self.doubted_for(&reading);
         self.foreign = reading.foreign;
         if !reading.cut.is_empty() || (!reading.back.is_empty() && !self.is_settled()) {
             let foreign = self.foreign.clone();
@@ -297,9 +307,21 @@ impl Work {
         if twice {
             self.settle().await;
         } else {
-            self.rest(LOOK_TWICE).await;
+            self.rest(LOOK_TWICE.max(self.task.control.pause())).await;
         }
         None
+    }
+
+    /// How long it has to be another hand before it is taken for one. What is gone may be gone for a moment.
+    fn doubted_for(&self, reading: &Reading) -> Duration {
+        let there =
+            |part: &String| self.state.as_ref().is_some_and(|it| it.parts.contains_key(part));
+        let is_gone = !reading.foreign.iter().all(there);
+        let landing = match self.task.first {
+            First::Glance => self.landing_until.since(self.foreign_since),
+            First::Call | First::Reading => Duration::ZERO,
+        };
+        landing.max(if is_gone { SETTLE } else { Duration::ZERO })
     }
 
     /// Waits until nothing of ours can land any more, and trusts no answer from before that. Nobody's hurry

@@ -142,7 +142,8 @@ async fn cut_one(
                 return cut;
             }
         };
-        let is_cut = state.is_cut(&order);
+        // A part that is gone is not known to be cut: it may come back as it was.
+        let is_cut = state.is_cut(&order) && state.has_all_of(&before.cuttable(&order));
         cut.state = Some(state);
         if is_cut {
             note(read.call);

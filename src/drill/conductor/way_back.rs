@@ -71,7 +71,10 @@ impl Conductor {
     /// traffic `is_back`: what another hand did is not ours to undo.
     pub(super) async fn look_again(&mut self, is_back: bool) {
         for place in 0..self.held.len() {
-            if !self.held[place].is_restored {
+            let held = &self.held[place];
+            // What was never to be cut has not come back by us.
+            let was_cut = held.cut.is_some() || held.unsure;
+            if !held.is_restored || !was_cut {
                 continue;
             }
             let (control, name) = (self.held[place].control.clone(), self.held[place].name());
@@ -88,6 +91,9 @@ impl Conductor {
                 let last = Last::RestoreIntended;
                 let task = self.held[place].task(&self.plan.cut);
                 let task = Task { last, first: First::Reading, look_again: true, ..task };
+                // Should we fail in the middle of it, it is not back.
+                self.held[place].is_restored = false;
+                self.held[place].last = last;
                 self.put_back(vec![place], vec![task]).await;
                 "so far as it was our cut, it was restored anew"
             } else {

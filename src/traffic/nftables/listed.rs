@@ -19,6 +19,9 @@ pub(super) enum Found {
     Nothing,
     /// Ours, and as we make it. Where it is no longer alive, it lets all traffic pass.
     Ours { way: Way, alive: bool, packets: u64 },
+    /// Ours and in force, but what its packets are led through is not as we make it, and how. What becomes of them nobody
+    /// knows, so that it is put back as ours.
+    Broken { way: Way, how: String },
     /// Not as we make it, and how.
     Changed(String),
 }

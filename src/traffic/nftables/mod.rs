@@ -35,6 +35,8 @@ use ipnet::IpNet;
 
 /// The setting of a part: in which way our rules are in force.
 const RULES: &str = "rules";
+/// The setting of a part that is degraded otherwise than we do it: how.
+const PATH: &str = "path";
 /// They are not: there is no table, or it lets all pass.
 const NONE: &str = "none";
 
@@ -138,13 +140,13 @@ impl Nftables {
                 let read = |said: &[u8]| listed::judged(said, part.table);
                 found = host.listed(&["table", "inet", &part.table.name], read, told).await?;
             }
-            if let Found::Ours { way: Way::Degrade(numbers), alive: true, .. } = found {
+            if let Found::Ours { way: way @ Way::Degrade(numbers), alive: true, .. } = found {
                 let seen = match seen.take() {
                     Some(before) => seen.insert(before),
                     None => seen.insert(host.seen().await?),
                 };
                 if let Err(how) = netem::fit(seen, part.table, numbers, host.devices()) {
-                    found = Found::Changed(how);
+                    found = Found::Broken { way, how };
                 }
             }
             all.push((name, part, found));
@@ -167,7 +169,8 @@ impl Nftables {
                     return error(format!("that is not as firedrill makes it: {how}"), hint);
                 }
                 // What is closed already is left alone. What is degraded would have to be put back as it was.
-                Found::Ours { way: way @ Way::Degrade(_), alive: true, .. } => {
+                Found::Ours { way: way @ Way::Degrade(_), alive: true, .. }
+                | Found::Broken { way, .. } => {
                     let hint =
                         format!("see whose drill that is; it ends by itself, or by `{}`", delete());
                     return error(format!("that is in force: {}", way.word()), hint);
@@ -243,15 +246,21 @@ fn tables_of<'c>(parts: &[Part<'c>]) -> Vec<&'c Table> {
 
 /// The state of a part.
 fn state(datacenter: DatacenterId, found: &Found) -> PartState {
+    let mut settings = BTreeMap::new();
     let (passage, rules) = match found {
         // One that is over is as good as none: it lets all pass, and the next cut takes its place.
         Found::Nothing | Found::Ours { alive: false, .. } => (Passage::Open, NONE.to_owned()),
         Found::Ours { way: way @ Way::Degrade(_), .. } => (Passage::Degraded, way.word()),
         Found::Ours { way, .. } => (Passage::Closed, way.word()),
+        Found::Broken { way, how } => {
+            settings.insert(PATH.to_owned(), how.clone());
+            (Passage::Open, way.word())
+        }
         // What of it is in force nobody knows.
         Found::Changed(how) => (Passage::Open, format!("changed: {how}")),
     };
-    PartState { datacenter, passage, settings: [(RULES.to_owned(), rules)].into() }
+    settings.insert(RULES.to_owned(), rules);
+    PartState { datacenter, passage, settings }
 }
 
 /// What was found, for the run record.
@@ -262,6 +271,7 @@ fn told(found: &Found) -> String {
             let alive = if *alive { "in force" } else { "over by itself" };
             format!("our {}, {alive}; {packets} packets met its rules", way.word())
         }
+        Found::Broken { way, how } => format!("our {}, in force, but {how}", way.word()),
         Found::Changed(how) => format!("not as we make it: {how}"),
     }
 }

@@ -114,14 +114,32 @@ impl Host {
         self.has_room(&seen, tables)?;
         let Some(table) = tables.first() else { return Ok(()) };
         let delete = format!("link del dev {}\n", table.device("ft"));
-        if seen.links.contains_key(&table.device("ft")) {
+        if seen.links.get(&table.device("ft")).is_some_and(pieces::is_ours) {
             self.tool(&["ip", "-batch", "-"], &delete).await?;
         }
         let script = pieces::trial(table, numbers);
         self.tool(&["ip", "-batch", "-"], &script.ip).await?;
-        let made = self.tool(&["tc", "-batch", "-"], &script.tc).await;
+        let made = match self.tool(&["tc", "-batch", "-"], &script.tc).await {
+            Ok(_) => self.is_known_again(table, numbers).await,
+            Err(error) => Err(error),
+        };
         let deleted = self.tool(&["ip", "-batch", "-"], &delete).await;
-        made.and(deleted).map(drop)
+        made.and(deleted.map(drop))
+    }
+
+    /// That what was made for a trial reads as made: by such words a reading knows whether a cut is in force.
+    async fn is_known_again(&self, table: &Table, numbers: Numbers) -> Result<(), ControlError> {
+        let filters = self.filters(&table.device("ft"), "egress").await?;
+        let told = |all: &Vec<seen::Queue>| format!("{} queues", all.len());
+        let queues = self.read(&["tc", "-j", "qdisc", "show"], seen::queues, told).await?;
+        pieces::is_known(&filters, &queues, table, numbers).map_err(|how| ControlError {
+            what: format!(
+                "`tc` on {} says it in words that firedrill does not know: {how}",
+                self.name
+            ),
+            hint: "see its version: `tc -V`; firedrill was made with that of iproute2 6.1"
+                .to_owned(),
+        })
     }
 
     /// That the devices of the plan are there, and that those of ours are nobody else's.
@@ -130,6 +148,17 @@ impl Host {
             return Err(ControlError {
                 what: format!("{} has no network device {device}", self.name),
                 hint: "`ip link` shows those that are there".to_owned(),
+            });
+        }
+        let ingress =
+            |it: &&seen::Queue| it.kind == "ingress" && self.devices().contains(&it.device);
+        if let Some(queue) = seen.queues.iter().find(ingress) {
+            return Err(ControlError {
+                what: format!(
+                    "{} has a qdisc `ingress` at {}, where `degrade` needs a `clsact`",
+                    self.name, queue.device
+                ),
+                hint: "see whose it is; a `clsact` takes the same filters".to_owned(),
             });
         }
         let ours = tables.iter().map(|table| table.device("fd"));

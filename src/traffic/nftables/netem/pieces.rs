@@ -47,7 +47,7 @@ pub fn fit(seen: &Seen, table: &Table, numbers: Numbers, devices: &[String]) -> 
         }
         match filter(seen, table, device) {
             None => return Err(format!("our filter at {device} is gone")),
-            Some(it) if !leads(it, table) => {
+            Some(it) if !leads(it, table.class(), &ours) => {
                 return Err(format!("our filter at {device} is another"));
             }
             Some(_) => {}
@@ -72,13 +72,34 @@ fn filter<'s>(seen: &'s Seen, table: &Table, device: &str) -> Option<&'s Filter>
     filters.iter().find(|it| it.preference == PREFERENCE && it.handle == Some(table.class()))
 }
 
-/// Whether `filter` leads the packets of `table`, and no others, to our device.
-fn leads(filter: &Filter, table: &Table) -> bool {
+/// Whether what was made for a trial is told in words by which it is known again.
+///
+/// # Errors
+/// What of it is not.
+pub fn is_known(
+    filters: &[Filter],
+    queues: &[Queue],
+    table: &Table,
+    numbers: Numbers,
+) -> Result<(), String> {
+    let (device, class) = (table.device("ft"), table.class());
+    let netem = queues.iter().find(|it| it.device == device && it.is_root);
+    if !netem.and_then(|it| it.netem.as_ref()).is_some_and(|it| numbers.are(it)) {
+        return Err(format!("its netem is not known again: {netem:?}"));
+    }
+    let ours = |it: &&Filter| it.preference == PREFERENCE && it.handle == Some(class);
+    match filters.iter().filter(ours).any(|it| leads(it, class, &device)) {
+        true => Ok(()),
+        false => Err(format!("its filter is not known again: {filters:?}")),
+    }
+}
+
+/// Whether `filter` leads packets of `class`, and no others, to `device`.
+fn leads(filter: &Filter, class: u32, device: &str) -> bool {
     let Some((which, action)) = filter.does.split_once("action order 1: ") else { return false };
-    let class = table.class();
     // A number, of which some versions say the sixteenths.
     let known = [format!("meta(priority eq {class})"), format!("meta(priority eq {class:#x})")];
-    let to = format!("mirred (Egress Redirect to device {}) stolen", table.device("fd"));
+    let to = format!("mirred (Egress Redirect to device {device}) stolen");
     filter.kind == "basic"
         && known.contains(&which.trim().to_owned())
         && action.starts_with(&to)
