@@ -266,6 +266,8 @@ async fn groups_and_load_balancers_that_are_not_there_are_told() {
     let error = control(&by_targets(moto.reach(), &[GROUP])).preflight().await.unwrap_err();
     assert!(error.what.contains("TargetGroupNotFound"), "{error}");
     assert!(error.hint.contains("see that what the plan names is there"), "{error}");
+    let error = control(&by_targets(moto.reach(), &[GROUP])).inspect().await.unwrap_err();
+    assert!(error.what.contains("there is none of the target groups"), "{error}");
     let absent = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/no/0f0f";
     let settings = ElbSettings {
         load_balancers: vec![absent.to_owned()],
@@ -274,6 +276,8 @@ async fn groups_and_load_balancers_that_are_not_there_are_told() {
     };
     let error = control(&settings).preflight().await.unwrap_err();
     assert!(error.what.contains(absent), "{error}");
+    let error = control(&settings).inspect().await.unwrap_err();
+    assert!(error.what.contains("there is none of the load balancers"), "{error}");
 }
 
 /// Targets as AWS tells them, which moto does not: with their zones, and draining.

@@ -206,6 +206,15 @@ fn listed(weight: u8) -> String {
     )
 }
 
+#[tokio::test]
+async fn a_zone_that_has_none_of_it_is_not_taken_for_another_hand() {
+    let theirs = listed(10).replace(">a1<", ">z9<");
+    let port = answering(&[("200 OK", "content-type: text/xml\r\n", theirs.as_str())]).await;
+    let home = tempfile::tempdir().unwrap();
+    let error = control_at(reach_in(&home, port), "Z1", &[]).inspect().await.unwrap_err();
+    assert!(error.what.contains("has none of the weighted records"), "{error}");
+}
+
 fn changed(answer: &str, status: &str) -> String {
     format!(
         "<{answer} {XMLNS}><ChangeInfo><Id>/change/C1</Id><Status>{status}</Status><SubmittedAt>2026-01-01T00:00:00Z</SubmittedAt></ChangeInfo></{answer}>"

@@ -165,6 +165,8 @@ async fn a_resource_that_is_gone_keeps_no_other_from_being_read() {
     let control = control_of_all(reach_in(&arc.home, arc.port), &[&gone, ARN], zones);
     let state = control.inspect().await.unwrap();
     assert_eq!(state, arc.control().inspect().await.unwrap());
+    let error = arc.control_of(&gone, zones).inspect().await.unwrap_err();
+    assert!(error.what.contains("ARC knows none of the resources"), "{error}");
     let error = control.preflight().await.unwrap_err();
     assert!(error.what.contains("ResourceNotFoundException"), "{error}");
 }

@@ -381,11 +381,13 @@ impl Conductor {
         self.end_rule(place, begun, kept, book)
     }
 
-    /// In what it differs from before the cut, by the last reading of its restore.
+    /// In what it differs from before the cut, by the last reading of its restore. What others added is judged as the restore
+    /// judges it: not at all.
     fn differs(&self, place: usize) -> Option<String> {
         let held = &self.held[place];
         let before = held.before.clone().unwrap_or_default();
         let after = held.after.clone().unwrap_or_default();
+        let after = held.control.but_for_others(after, &before);
         (before != after).then(|| changes(&before, &after))
     }
 

@@ -361,6 +361,15 @@ impl TrafficControl for Route53 {
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
         let state = self.read().await?;
+        // Another hand takes one away. All of them at once: that is the way to AWS.
+        if state.parts.is_empty() {
+            return Err(ControlError {
+                what: "Route 53 has none of the weighted records and health checks that the plan names"
+                    .to_owned(),
+                hint: "see whether these are credentials of the right account, and `zone`, `records` and `health_checks` in the plan"
+                    .to_owned(),
+            });
+        }
         self.in_effect(state).await
     }
 

@@ -252,6 +252,15 @@ impl TrafficControl for ZonalShift {
                 });
             parts.extend(named);
         }
+        // Another hand takes one away. All of them at once: that is the way to AWS.
+        if parts.is_empty() {
+            return Err(ControlError {
+                what: "ARC knows none of the resources that the plan names, in none of its zones"
+                    .to_owned(),
+                hint: "see whether these are credentials of the right account, and `resources` and `zones` in the plan"
+                    .to_owned(),
+            });
+        }
         Ok(ControlState { parts })
     }
 

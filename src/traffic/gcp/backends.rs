@@ -105,6 +105,19 @@ impl Backends<'_> {
         Ok(services)
     }
 
+    /// Another hand takes one away. All of them at once: that is the way to Google.
+    fn none_there(&self) -> ControlError {
+        let project = &self.gcp.settings.project;
+        ControlError {
+            what: format!(
+                "the project {project} has none of the backends that the plan names: no such service, or no such \
+                 group in them"
+            ),
+            hint: "see whether this is the right project, and `backend_services` and `groups` in the plan"
+                .into(),
+        }
+    }
+
     /// The backends of a service that are groups, in its order. What another hand adds that we do not know must not keep
     /// us from what we do.
     fn backends(&self, service: &Service<'_>) -> Vec<Backend> {
@@ -339,16 +352,17 @@ impl Way for Backends<'_> {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let mut state = ControlState::default();
+        let (mut state, mut any) = (ControlState::default(), false);
         for service in self.read_all().await? {
             for backend in self.backends(&service) {
+                any |= backend.datacenter.is_some() || backend.is_in_two;
                 let Some(datacenter) = backend.datacenter else { continue };
                 let passage = if backend.scaler > 0.0 { Passage::Open } else { Passage::Closed };
                 let settings = [(SCALER.to_owned(), backend.scaler.to_string())].into();
                 state.parts.insert(backend.part, PartState { datacenter, passage, settings });
             }
         }
-        Ok(state)
+        if any { Ok(state) } else { Err(self.none_there()) }
     }
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {

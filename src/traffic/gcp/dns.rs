@@ -146,6 +146,18 @@ impl Dns<'_> {
         Ok(sets)
     }
 
+    /// Another hand takes one away. All of them at once: that is the way to Google.
+    fn none_there(&self) -> ControlError {
+        let (zone, project) = (self.zone, &self.gcp.settings.project);
+        ControlError {
+            what: format!(
+                "the zone {zone} of the project {project} has none of the items that the plan names"
+            ),
+            hint: "see whether this is the right project, and `zone` and `items` in the plan"
+                .into(),
+        }
+    }
+
     /// Which item of a set leads where by the plan: its place, the datacenter and the part's name. An item that the plan
     /// names twice is left out, since nobody knows which of the two it is.
     fn parts(&self, set: &Set) -> BTreeMap<usize, (DatacenterId, String)> {
@@ -293,8 +305,12 @@ impl Way for Dns<'_> {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
+        let sets = self.read_all().await?;
+        if sets.iter().all(|set| self.all_parts(set).is_empty()) {
+            return Err(self.none_there());
+        }
         let mut state = ControlState::default();
-        for set in self.read_all().await? {
+        for set in sets {
             for (place, (datacenter, part)) in self.parts(&set) {
                 let weight = weight(&set.items()[place]);
                 let passage = if weight > 0.0 { Passage::Open } else { Passage::Closed };

@@ -266,6 +266,14 @@ impl Way for Nodes {
 
     async fn inspect(&self, session: &Session) -> Result<ControlState, ControlError> {
         let nodes = self.nodes(session).await?;
+        // Another hand takes some away. All of them at once: that is the way to the cluster.
+        if nodes.is_empty() {
+            return Err(ControlError {
+                what: format!("the cluster has no node in any zone of the plan, by {}", self.label),
+                hint: "see whether this is the right cluster, and `zones` and `label` in the plan"
+                    .into(),
+            });
+        }
         let any_cordoned = nodes.iter().any(|(node, _)| node.spec.unschedulable);
         let pods = if any_cordoned { self.pods(session).await? } else { Vec::new() };
         let used: BTreeSet<&str> = pods.iter().map(|pod| pod.spec.node.as_str()).collect();

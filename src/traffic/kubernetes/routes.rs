@@ -344,8 +344,16 @@ impl Way for Routes {
     }
 
     async fn inspect(&self, session: &Session) -> Result<ControlState, ControlError> {
+        let routes = self.routes(session).await?;
+        // Another hand takes one away. All of them at once: that is the way to the cluster.
+        if routes.iter().all(|route| self.all_found(route).is_empty()) {
+            return Err(ControlError {
+                what: "the cluster has none of the routes' backends that the plan names".into(),
+                hint: "see whether this is the right cluster, and `routes` in the plan".into(),
+            });
+        }
         let mut state = ControlState::default();
-        for route in &self.routes(session).await? {
+        for route in &routes {
             let found = self.found(route);
             state.parts.extend(found.iter().map(|it| (it.part.clone(), route.part(it))));
         }

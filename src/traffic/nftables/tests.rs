@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Nftables;
 use super::host::Host;
 use super::listed::{self, Found};
 use super::table::{Table, Way};
-use crate::model::{DatacenterId, NftablesHost, NftablesNetworks, NftablesPorts, NftablesSettings};
+use crate::model::{
+    ControlSpec, DatacenterId, NftablesHost, NftablesNetworks, NftablesPorts, NftablesSettings,
+    Provider,
+};
+use crate::traffic::TrafficControl;
 use crate::traffic::log::Log;
 
 fn networks(networks: &[&str]) -> NftablesNetworks {
@@ -22,6 +27,17 @@ fn networks(networks: &[&str]) -> NftablesNetworks {
 fn table(nets: &[&str], ports: &[(u16, u16)]) -> Table {
     let ports: Vec<_> = ports.iter().map(|&(first, last)| NftablesPorts { first, last }).collect();
     Table::new(&"wan".into(), &networks(nets), &ports)
+}
+
+fn settings() -> NftablesSettings {
+    NftablesSettings {
+        networks: Vec::new(),
+        ports: Vec::new(),
+        hosts: Vec::new(),
+        ssh_config: None,
+        expires_in: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
+    }
 }
 
 /// The table as a listing, each rule as its own comment, sets and verdict have it.
@@ -129,6 +145,9 @@ fn a_table_has_one_name_for_what_it_cuts_and_another_for_anything_else() {
     assert!(one.chars().all(fits), "{one}");
     let hostile = Table::new(&"a b;{}\n\u{e9}".into(), &networks(&[]), &[]).name;
     assert!(hostile.chars().all(fits), "{hostile}");
+    // So a restore, which deletes by name, may be called where nothing can be read.
+    let spec = ControlSpec { name: "wan".into(), provider: Provider::Nftables(settings()) };
+    assert!(Nftables::new(&spec, &settings()).takes_back_only_ours());
 }
 
 #[test]
@@ -205,15 +224,7 @@ fn what_a_person_types_is_one_command() {
             sudo,
             devices: Vec::new(),
         };
-        let settings = NftablesSettings {
-            networks: Vec::new(),
-            ports: Vec::new(),
-            hosts: Vec::new(),
-            ssh_config: None,
-            expires_in: Duration::from_secs(60),
-            timeout: Duration::from_secs(5),
-        };
-        let host = Host::new(&settings, &host, &Arc::new(Log::default()));
+        let host = Host::new(&settings(), &host, &Arc::new(Log::default()));
         format!("{}: {}", host.name, host.by_hand(&["nft", "delete table", "it's"]))
     };
     assert_eq!(host(None, None, false), r"local: nft 'delete table' 'it'\''s'");

@@ -382,6 +382,15 @@ async fn a_record_set_that_is_gone_keeps_no_other_cut() {
 }
 
 #[tokio::test]
+async fn a_zone_that_has_none_of_it_is_not_taken_for_another_hand() {
+    let world = World::start().await;
+    world.zone().sets.clear();
+    let error = world.gcp.inspect().await.unwrap_err();
+    let what = "the zone shop of the project shop-1 has none of the items";
+    assert!(error.what.contains(what), "{error}");
+}
+
+#[tokio::test]
 async fn items_that_were_put_together_keep_no_other_cut() {
     let World { gcp, zone, .. } = World::start().await;
     let control: Arc<dyn TrafficControl> = Arc::new(gcp);

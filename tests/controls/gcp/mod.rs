@@ -229,6 +229,19 @@ async fn a_service_that_is_gone_keeps_no_other_cut() {
 }
 
 #[tokio::test]
+async fn a_project_that_has_none_of_it_is_not_taken_for_another_hand() {
+    let google = Google::start().await;
+    google.state().is_deleted = true;
+    let mut spec = control(google.at).spec().clone();
+    let Provider::Gcp(settings) = &mut spec.provider else { unreachable!() };
+    let GcpBy::Backends { services, .. } = &mut settings.by else { unreachable!() };
+    services.retain(|service| service.region.is_some());
+    let control = Gcp::with(&spec, Box::new(Token(TOKEN))).unwrap();
+    let error = control.inspect().await.unwrap_err();
+    assert!(error.what.contains("the project shop-1 has none of the backends"), "{error}");
+}
+
+#[tokio::test]
 async fn a_backend_that_nobody_can_place_keeps_nothing_cut() {
     let google = Google::start().await;
     let control: Arc<dyn TrafficControl> = Arc::new(control(google.at));

@@ -110,6 +110,20 @@ async fn a_weight_that_another_hand_set_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_has_none_of_it_is_not_taken_for_another_hand() {
+    for (by, what) in [
+        (nodes(), "has no node in any zone of the plan"),
+        (routes(), "has none of the routes' backends"),
+    ] {
+        let cluster = Cluster::start().await;
+        cluster.state().nodes.clear();
+        cluster.state().routes.clear();
+        let error = control(cluster.at, by).inspect().await.unwrap_err();
+        assert!(error.what.contains(what), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_route_that_is_gone_or_unclear_keeps_no_other_cut() {
     type Hand = fn(&mut cluster::State);
     let hands: [(Hand, &[&str]); 2] = [

@@ -61,6 +61,20 @@ impl Elb {
         self.settings.load_balancers.is_empty()
     }
 
+    /// Another hand deletes one. All of them at once: that is the way to AWS.
+    fn none_there(&self) -> ControlError {
+        let (what, key) = match self.by_groups() {
+            true => ("target groups", "target_groups"),
+            false => ("load balancers", "load_balancers"),
+        };
+        ControlError {
+            what: format!("there is none of the {what} that the plan names"),
+            hint: format!(
+                "see whether these are credentials of the right account, and `{key}` in the plan"
+            ),
+        }
+    }
+
     /// `aws elbv2 …`, as a person types it.
     fn command(&self, call: &str) -> String {
         let command = self.session.command("elbv2", call);
@@ -98,7 +112,7 @@ impl TrafficControl for Elb {
             true => self.read_groups().await?,
             false => self.read_balancers().await?,
         };
-        Ok(ControlState { parts })
+        if parts.is_empty() { Err(self.none_there()) } else { Ok(ControlState { parts }) }
     }
 
     fn but_for_others(&self, now: ControlState, before: &ControlState) -> ControlState {

@@ -281,7 +281,8 @@ fn absent(group: &str) -> ControlError {
 }
 
 /// What a reading says of targets that were registered before: nothing of those beside them, which others registered. Where
-/// some of them are missing they are cut, since a restore registers what is missing and takes nothing out.
+/// none of them is left they are cut. With some left the reading stays as it is: a cut takes all of them out in one call, so
+/// that another hand took the missing ones.
 pub(super) fn but_for_others(mut now: ControlState, before: &ControlState) -> ControlState {
     for (name, is) in &mut now.parts {
         let Some(was) = before.parts.get(name).filter(|was| was.passage != Passage::Closed) else {
@@ -290,12 +291,12 @@ pub(super) fn but_for_others(mut now: ControlState, before: &ControlState) -> Co
         let targets = |part: &PartState| {
             read(part.settings.get(TARGETS).map_or("", String::as_str)).collect::<BTreeSet<_>>()
         };
-        match targets(was).is_subset(&targets(is)) {
-            true => is.clone_from(was),
-            false => {
-                is.passage = Passage::Closed;
-                is.settings.insert(TARGETS.to_owned(), NONE.to_owned());
-            }
+        let (ours, there) = (targets(was), targets(is));
+        if ours.is_subset(&there) {
+            is.clone_from(was);
+        } else if ours.is_disjoint(&there) {
+            is.passage = Passage::Closed;
+            is.settings.insert(TARGETS.to_owned(), NONE.to_owned());
         }
     }
     now
@@ -419,7 +420,8 @@ mod tests {
             ("10.0.0.1:80@a 10.0.0.2:80@a", "10.0.0.1:80@a 10.0.0.2:80@a"),
             ("10.0.0.1:80@a 10.0.0.2:80@a 10.0.0.9:80@a", "10.0.0.1:80@a 10.0.0.2:80@a"),
             ("10.0.0.9:80@a", NONE),
-            ("10.0.0.1:80@a 10.0.0.9:80@a", NONE),
+            ("10.0.0.1:80@a 10.0.0.9:80@a", "10.0.0.1:80@a 10.0.0.9:80@a"),
+            ("10.0.0.1:80@a", "10.0.0.1:80@a"),
             (NONE, NONE),
         ] {
             assert_eq!(but_for_others(state(now), &before), state(judged), "{now}");
