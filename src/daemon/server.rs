@@ -28,7 +28,7 @@ use super::token::Token;
 const BODY: usize = 8 * 1024 * 1024;
 /// So many callers are served at once; others wait.
 const CALLERS: usize = 256;
-/// So many may wait who are not served: strangers among them, who have not shown a token yet.
+/// So many may wait who are strangers, as they have not shown a token yet, and so many who are none and are not served.
 const WAITING: usize = 256;
 /// How long a caller may take for a head, for a body, or not to read on: a connection that is idle for longer is closed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,17 +106,19 @@ async fn converse(caller: TcpStream, guest: Guest, service: Arc<Service>) {
     }
 }
 
-/// Serves whoever may ask, once there is a place. Until then, and afterwards, he is one of those who wait.
+/// Serves whoever may ask, once there is a place. Until then, and afterwards, he waits among those who may.
 async fn obey(request: Request<Incoming>, guest: &Guest, service: &Service) -> Answer {
     let (head, body) = request.into_parts();
     if let Some(refused) = routes::refuse(&head, service.token.as_ref()) {
         return refused;
     }
+    // Strangers, of whom there may be any number, must not push him out while he waits.
+    guest.waits_as_known();
     // It is never closed, so that there is a place in the end.
     let place = service.places.acquire().await;
     guest.is_served();
     let answer = serve(head, body, &service.proxies).await;
-    guest.waits_again();
+    guest.waits_as_known();
     drop(place);
     answer
 }

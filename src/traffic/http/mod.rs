@@ -137,7 +137,7 @@ impl Http {
         let mut asked: BTreeMap<Filled, Vec<&HttpPart>> = BTreeMap::new();
         for part in &self.settings.parts {
             // Where no part stands in the request, one answer tells of all.
-            let filled = self.values(part).fill(call, false)?;
+            let filled = self.values(part).fill(call)?;
             asked.entry(filled).or_default().push(part);
         }
         let reads = asked.iter().map(|(filled, parts)| self.read_parts(filled, parts));
@@ -199,9 +199,18 @@ impl Http {
         part.settings.get(if self.settings.inspect.keep.is_some() { BEFORE } else { STATE })
     }
 
-    /// What a restore puts back.
+    /// What a restore puts back, with the secrets in it.
+    ///
+    /// # Errors
+    /// When it is not known, or has a secret in it whose variable has another value now.
     fn before(&self, name: &str, part: &PartState) -> Result<Value, ControlError> {
         let kept = self.kept(part).map(|text| self.secrets.reveal(text));
+        if let Some(variable) = kept.as_deref().and_then(|text| self.secrets.left(text)) {
+            return Err(ControlError {
+                what: format!("{variable} has another value than when the drill read it"),
+                hint: format!("set {variable} as it was for the drill, then run it again"),
+            });
+        }
         kept.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| ControlError {
             what: format!("what is known of {name} does not say what it was before"),
             hint: "see whether the journal was changed by hand".to_owned(),
@@ -238,7 +247,7 @@ impl Http {
             let before = self.before(&part.name, &self.hidden(was.clone()))?;
             for (call, mode) in [(cut, self.settings.modes.first().copied()), (restore, None)] {
                 let values = Values { before: Some(&before), mode, ..self.values(part) };
-                self.api.can_ask(&self.request(call, &values.fill(call, false)?)?)?;
+                self.api.can_ask(&self.request(call, &values.fill(call)?)?)?;
             }
         }
         Ok(())
@@ -253,7 +262,7 @@ impl Http {
     ) -> Result<(), ControlError> {
         let before = self.before(&part.name, was)?;
         let values = Values { before: Some(&before), mode, ..self.values(part) };
-        let request = self.request(call, &values.fill(call, false)?)?;
+        let request = self.request(call, &values.fill(call)?)?;
         let answer = self.api.ask(&request).await?;
         self.judged(call, &request, &answer)
     }
@@ -267,7 +276,7 @@ impl Http {
     ) -> Filled {
         let before = self.kept(was).and_then(|text| serde_json::from_str(text).ok());
         let values = Values { before: before.as_ref(), mode, ..self.values(part) };
-        values.fill(call, true).unwrap_or_default()
+        values.shown(call)
     }
 
     fn curl(&self, call: &HttpCall, filled: &Filled) -> String {

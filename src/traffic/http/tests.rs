@@ -249,11 +249,48 @@ async fn a_secret_that_the_api_says_back_is_written_nowhere_and_put_back_as_it_w
     let by_hand = control.by_hand(&read);
     let calls = control.calls(&drain(), &read);
     let all = format!("{read:?} {by_hand:?} {calls:?} {:?} {control:?}", control.exchanges());
-    assert!(!all.contains("hun"), "{all}");
+    assert!(!all.contains("hun") && all.contains("${env:TOKEN#0327}"), "{all}");
     control.preflight().await.unwrap();
     control.restore(&read).await.unwrap();
     let heard = at.heard().pop().unwrap();
     let body = heard.split("\r\n\r\n").nth(1).unwrap();
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), pool);
     assert!(by_hand[0].contains(r#"\"key\":\"${TOKEN}\""#), "{by_hand:?}");
+}
+
+#[tokio::test]
+async fn a_secret_that_has_another_value_by_now_is_not_put_back() {
+    let at = double::Provider::new([good(&json!({ "weight": 10, "key": TOKEN }))]).await;
+    let mut settings = settings(&at);
+    settings.parts.truncate(1);
+    let read = control(&settings).inspect().await.unwrap();
+    for value in ["another-value", "short"] {
+        settings.headers = vec![("authorization".to_owned(), secret("Bearer ", value))];
+        let error = control(&settings).restore(&read).await.unwrap_err();
+        assert_eq!(error.what, "TOKEN has another value than when the drill read it");
+    }
+    assert_eq!(at.heard().len(), 1, "nothing is written");
+}
+
+#[tokio::test]
+async fn a_number_that_a_secret_is_too_leaves_what_was_read_json() {
+    let pool = json!({ "weight": 10, "account": 123_456_789_012_u64 });
+    let at = double::Provider::new([good(&pool)]).await;
+    let mut settings = settings(&at);
+    settings.parts.truncate(1);
+    settings.headers = vec![("x-account".to_owned(), secret("of ", "123456789012"))];
+    let control = control(&settings);
+    let read = control.inspect().await.unwrap();
+    let hand = control.by_hand(&read);
+    assert!(hand[0].contains(&format!("--data-raw '{pool}'")), "{hand:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_shown_as_the_plan_has_it() {
+    let at = double::Provider::new([]).await;
+    let mut settings = settings(&at);
+    settings.restore.body = Some("{{before:/gone}}".into());
+    let hand = control(&settings).by_hand(&snapshot().cuttable(&drain()));
+    assert!(hand[0].contains("--data-raw '{{before:/gone}}'"), "{hand:?}");
+    assert!(hand[0].contains("/pools/a%20b%2F1"), "{hand:?}");
 }
