@@ -185,12 +185,11 @@ async fn where_a_reload_ends_connections_the_plan_may_cut_by_reset() {
     settings.modes = vec![ModeKind::Reset];
     let control = Settled(control(settings));
     let reset = CutOrder::of(A, Mode::Reset);
-    // The workers there are have the old setting yet.
+    // The two workers there are have the old setting yet, and take connections until they are told.
     control.restore(&control.inspect().await.unwrap()).await.unwrap();
-    within_bounds("nginx has reloaded", async || {
-        std::fs::read_to_string(world.path("error.log"))
-            .unwrap()
-            .contains("gracefully shutting down")
+    within_bounds("both are on their way out", async || {
+        let log = std::fs::read_to_string(world.path("error.log")).unwrap();
+        log.matches("gracefully shutting down").count() == 2
     })
     .await;
     let mut downloads: Vec<Download> = Vec::new();
