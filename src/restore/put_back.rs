@@ -162,7 +162,6 @@ async fn put_back(task: Task, clock: Clock, limits: Limits, hurry: watch::Receiv
     let mut work = Work {
         foreign: task.foreign.clone(),
         foreign_since: clock.now(),
-        landing_until: clock.now().plus(task.control.spec().provider.settings().lag()),
         unsure: task.look_again,
         last: task.last,
         pause: PAUSES.0,
@@ -222,8 +221,6 @@ struct Work {
     /// The parts that the last reading showed to be another hand's, and since when it was these.
     foreign: Vec<String>,
     foreign_since: Offset,
-    /// Until then a cut that was called a moment ago may still be on its way, and look like neither.
-    landing_until: Offset,
     pause: Duration,
     give_up: Offset,
     /// Whether the reading after the last try was made, which may come after `give_up`.
@@ -317,11 +314,7 @@ impl Work {
         let there =
             |part: &String| self.state.as_ref().is_some_and(|it| it.parts.contains_key(part));
         let is_gone = !reading.foreign.iter().all(there);
-        let landing = match self.task.first {
-            First::Glance => self.landing_until.since(self.foreign_since),
-            First::Call | First::Reading => Duration::ZERO,
-        };
-        landing.max(if is_gone { SETTLE } else { Duration::ZERO })
+        if is_gone { SETTLE } else { Duration::ZERO }
     }
 
     /// Waits until nothing of ours can land any more, and trusts no answer from before that. Nobody's hurry
