@@ -81,7 +81,9 @@ impl Held {
 
     /// What the restore begins with.
     fn first(&self) -> First {
-        match (self.foreign.is_empty(), self.unsure) {
+        // On its way into our cut, it must come back all the same.
+        let may_look = !self.control.spec().provider.settings().has_states_between();
+        match (self.foreign.is_empty(), self.unsure && may_look) {
             (false, _) => First::Reading,
             (true, true) => First::Glance,
             (true, false) => First::Call,

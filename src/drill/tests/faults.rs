@@ -1,7 +1,7 @@
 //! Things that go wrong: the right verdict, and traffic as it was.
 
 use super::*;
-use crate::model::{Offset, Restored, Verdict};
+use crate::model::{Act, Offset, Restored, Verdict};
 
 /// Runs a drill with `faults` and checks its verdict and first reason.
 async fn expect(faults: Faults, verdict: Verdict, code: &str) -> Ended {
@@ -26,6 +26,20 @@ async fn a_refused_cut_is_restored_all_the_same() {
         let ended = expect(faults, Verdict::Inconclusive, "cut-failed").await;
         assert!(!ended.world.is_cut());
         assert!(ended.world.log().contains(&"control: restore".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_cut_is_looked_at_first_but_where_a_state_between_is_known_to_nobody() {
+    let proxy =
+        r#"proxy: { routes: [{ datacenter: east, listen: "127.0.0.1:1", to: "127.0.0.1:2" }] }"#;
+    let exec = "exec: { inspect: [./i], cut: [./c], restore: [./r], modes: [blackhole] }";
+    for (provider, first) in [(proxy, Act::Inspect), (exec, Act::Restore)] {
+        let faults = Faults { cut_refused: Some(true), ..Faults::default() };
+        let ended = drill(plan(&[(proxy, provider)]), faults, None).await;
+        let after = ended.record.calls.iter().skip_while(|call| call.act != Act::Cut).nth(1);
+        assert_eq!(after.unwrap().act, first, "{provider}");
+        assert!(!ended.world.is_cut());
     }
 }
 

@@ -83,6 +83,10 @@ impl Settings for ExecSettings {
         true
     }
 
+    fn has_states_between(&self) -> bool {
+        true
+    }
+
     /// What a tool steers may have a provider behind it.
     fn lag(&self) -> Duration {
         Duration::from_secs(60)

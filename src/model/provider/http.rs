@@ -150,6 +150,10 @@ impl Settings for HttpSettings {
         is_loopback(&self.url)
     }
 
+    fn has_states_between(&self) -> bool {
+        true
+    }
+
     /// What an API accepted may have a provider behind it.
     fn lag(&self) -> Duration {
         Duration::from_secs(60)

@@ -150,6 +150,12 @@ pub trait Settings {
         Duration::ZERO
     }
 
+    /// Whether others say what its states are, of which some may lie between two: `draining`. Such a one is not known to be
+    /// another hand's.
+    fn has_states_between(&self) -> bool {
+        false
+    }
+
     /// Whether the provider itself counts what passes on the way to the cut datacenter, which is
     /// one of the two ways for the proof of the cut.
     fn counts_traffic(&self) -> bool {
