@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use super::read::{Run, Unusable};
+use super::read::{Run, Tail, Unusable};
 use super::record::{Record, line};
 
 /// The name of the journal in a run's directory.
@@ -60,10 +60,12 @@ impl Disk for File {
 #[derive(Debug)]
 pub struct Journal<D = File> {
     disk: D,
-    /// Bytes of whole records.
+    /// Bytes that are to be kept.
     length: u64,
     /// What follows them could not be taken away yet.
     torn: bool,
+    /// Their last line has no end yet.
+    unended: bool,
 }
 
 impl Journal {
@@ -80,7 +82,7 @@ impl Journal {
             File::open(place)?.sync_all()?;
         }
         file.lock()?;
-        Ok(Journal { disk: file, length: 0, torn: false })
+        Ok(Journal { disk: file, length: 0, torn: false, unended: false })
     }
 
     /// Opens the journal at `path` to go on with it, and reads it: a line that a crash tore off is taken away with the next record. It
@@ -115,8 +117,7 @@ impl Journal {
             };
             io::Error::new(kind, error)
         })?;
-        let torn = file.metadata()?.len() != run.whole;
-        let journal = Journal::on(file, run.whole, torn);
+        let journal = Journal::on(file, run.whole, run.tail);
         Ok((run, journal))
     }
 }
@@ -144,20 +145,24 @@ fn lock(file: &File) -> io::Result<()> {
 }
 
 impl<D: Disk> Journal<D> {
-    /// A journal on `disk`, of which the first `whole` bytes are whole records. What follows them, if it is `torn`, is
-    /// taken away before the next record is written: until then nothing waits for the disk, which may hang.
-    pub fn on(disk: D, whole: u64, torn: bool) -> Journal<D> {
-        Journal { disk, length: whole, torn }
+    /// A journal on `disk`, of which the first `whole` bytes are kept. What its `tail` needs is done with the next record: until
+    /// then nothing waits for the disk, which may hang.
+    pub fn on(disk: D, whole: u64, tail: Tail) -> Journal<D> {
+        let (torn, unended) = (tail == Tail::Torn, tail == Tail::Unended);
+        Journal { disk, length: whole, torn, unended }
     }
 }
 
 impl<D: Disk> Append for Journal<D> {
     fn append(&mut self, record: &Record) -> io::Result<()> {
-        let line = line(record)?;
+        let mut line = line(record)?;
         if self.torn {
             // What is written after half a line is lost with it.
             self.disk.truncate(self.length)?;
             self.torn = false;
+        }
+        if self.unended {
+            line.insert(0, '\n');
         }
         if let Err(error) = self.disk.write(line.as_bytes()).and_then(|()| self.disk.sync()) {
             // A full disk may have taken half of it. And the whole of it says that the act may have followed,
@@ -165,6 +170,7 @@ impl<D: Disk> Append for Journal<D> {
             self.torn = self.disk.truncate(self.length).is_err();
             return Err(error);
         }
+        self.unended = false;
         self.length += line.len() as u64;
         Ok(())
     }

@@ -13,6 +13,6 @@ mod tests;
 
 pub use aside::Aside;
 pub use file::{Append, Disk, FILE, Journal, Unwritten};
-pub use read::{Entry, Run, Unusable};
+pub use read::{Entry, Run, Tail, Unusable};
 pub use record::{FORMAT, Hand, Opened, Record, line};
 pub use table::{Action, Last, Says, action};

@@ -17,12 +17,25 @@ pub struct Run {
     pub controls: Vec<Entry>,
     /// How the drill ended; `None` when it did not, or was ended by another hand.
     pub closed: Option<Verdict>,
-    /// Bytes of the lines that are whole: what follows was torn off by a crash.
+    /// Bytes of the lines that are to be kept.
     pub whole: u64,
+    /// What follows them.
+    pub tail: Tail,
     /// Lines that are not what was written, from 1. What stood there nobody knows.
     pub damaged: Vec<usize>,
     /// Controls without a snapshot here that were restored all the same, as a later line says, and by whom.
     pub settled: Vec<(Name, Hand)>,
+}
+
+/// How a journal ends, and with it what has to be done before the next record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// With the end of a line.
+    Whole,
+    /// With a piece of a line that a crash tore off: it goes.
+    Torn,
+    /// With a line of which the end is damaged: it stays, since it tells that something was written there, and is ended.
+    Unended,
 }
 
 /// A control in a journal.
@@ -97,13 +110,18 @@ impl Run {
             controls: Vec::new(),
             closed: None,
             whole,
+            tail: Tail::Whole,
             damaged: Vec::new(),
             settled: Vec::new(),
         };
         for (line, number) in lines {
             match (record(line), line.ends_with(b"\n")) {
-                (_, false) if !has_lost_its_end(line) => break,
-                (_, false) => run.take_damaged(number),
+                (_, false) if !has_lost_its_end(line) => run.tail = Tail::Torn,
+                (_, false) => {
+                    run.tail = Tail::Unended;
+                    run.whole += line.len() as u64;
+                    run.take_damaged(number);
+                }
                 (record, true) => {
                     run.whole += line.len() as u64;
                     match record {

@@ -77,7 +77,8 @@ fn a_journal_cut_off_at_any_byte_says_what_its_whole_lines_say() {
             assert_eq!(read, Err(Unusable::Empty), "cut off at {end}");
         } else {
             let wanted = Run::read(&text(&records[..whole])).unwrap();
-            assert_eq!(read, Ok(wanted), "cut off at {end}");
+            let tail = if bytes[end - 1] == b'\n' { Tail::Whole } else { Tail::Torn };
+            assert_eq!(read, Ok(Run { tail, ..wanted }), "cut off at {end}");
         }
     }
 }
@@ -354,6 +355,66 @@ fn who_goes_on_with_a_journal_finds_it_locked_or_takes_the_torn_line_away() {
 }
 
 #[test]
+fn a_last_line_of_which_the_end_is_damaged_stays_and_is_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(FILE);
+    let mut bytes = text(&records()[..3]);
+    let places = bytes.len();
+    bytes[places - 1] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (run, mut journal) = Journal::resume(&path).unwrap();
+    assert_eq!((run.whole, run.tail, &*run.damaged), (places as u64, Tail::Unended, &[3][..]));
+    for verdict in [Verdict::Stopped, Verdict::NotRestored] {
+        journal.append(&Record::Closed { verdict }).unwrap();
+    }
+    let after = Run::read(&std::fs::read(&path).unwrap()).unwrap();
+    let wanted =
+        Run { whole: after.whole, tail: Tail::Whole, closed: Some(Verdict::NotRestored), ..run };
+    assert_eq!(after, wanted, "what stood there is still feared");
+}
+
+#[test]
+fn a_line_without_an_end_is_ended_however_often_that_fails() {
+    /// What is on it, and how often it still fails: it takes half of what is written, and gives none of it back.
+    #[derive(Clone)]
+    struct Sick(std::sync::Arc<std::sync::Mutex<(Vec<u8>, u32)>>);
+    impl Sick {
+        fn acted(&self, act: impl FnOnce(&mut Vec<u8>, bool)) -> std::io::Result<()> {
+            let mut disk = self.0.lock().unwrap();
+            let fails = disk.1 > 0;
+            disk.1 = disk.1.saturating_sub(1);
+            act(&mut disk.0, fails);
+            if fails { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+    impl Disk for Sick {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+            let taken = |fails| if fails { bytes.len() / 2 } else { bytes.len() };
+            self.acted(|disk, fails| disk.extend(&bytes[..taken(fails)]))
+        }
+        fn sync(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+            let kept = |disk: &Vec<u8>, fails| if fails { disk.len() } else { length as usize };
+            self.acted(|disk, fails| disk.truncate(kept(disk, fails)))
+        }
+    }
+    for failures in 0..5 {
+        let mut bytes = text(&records()[..3]);
+        *bytes.last_mut().unwrap() = b' ';
+        let run = Run::read(&bytes).unwrap();
+        let disk = Sick(std::sync::Arc::new(std::sync::Mutex::new((bytes, failures))));
+        let mut journal = Journal::on(disk.clone(), run.whole, run.tail);
+        let closed = Record::Closed { verdict: Verdict::Stopped };
+        assert!((0..5).any(|_| journal.append(&closed).is_ok()), "{failures} failures");
+        let after = Run::read(&disk.0.lock().unwrap().0).unwrap();
+        let found = (after.closed, &*after.damaged, after.tail);
+        assert_eq!(found, (Some(Verdict::Stopped), &[3][..], Tail::Whole), "{failures} failures");
+    }
+}
+
+#[test]
 fn nothing_is_asked_of_the_disk_before_the_first_record_and_then_the_torn_line_goes_first() {
     struct Asked(std::sync::mpsc::Sender<String>);
     impl Asked {
@@ -372,11 +433,13 @@ fn nothing_is_asked_of_the_disk_before_the_first_record_and_then_the_torn_line_g
             self.ask(format!("truncate {length}"))
         }
     }
-    for (torn, wanted) in
-        [(true, &["truncate 7", "write", "sync"][..]), (false, &["write", "sync"])]
-    {
+    for (tail, wanted) in [
+        (Tail::Torn, &["truncate 7", "write", "sync"][..]),
+        (Tail::Whole, &["write", "sync"]),
+        (Tail::Unended, &["write", "sync"]),
+    ] {
         let (ask, asked) = std::sync::mpsc::channel();
-        let mut journal = Journal::on(Asked(ask), 7, torn);
+        let mut journal = Journal::on(Asked(ask), 7, tail);
         assert_eq!(asked.try_iter().count(), 0);
         journal.append(&opened()).unwrap();
         assert!(asked.try_iter().eq(wanted.iter().map(|what| (*what).to_owned())));

@@ -301,6 +301,14 @@ async fn what_was_broken_off_is_mended(networks: &Networks) {
     control.restore(&open).await.unwrap();
     assert_eq!(everything(networks, "gateway"), before);
 
+    // What hangs at a device that the plan names no more is found, and taken away.
+    control.cut(&order, &open).await.unwrap();
+    let narrower = self::control(&settings(at(networks, "gateway", &["client"])));
+    let now = format!("{:?}", narrower.inspect().await.unwrap());
+    assert!(now.contains("a filter of ours is at east, which the plan does not name"), "{now}");
+    narrower.restore(&open).await.unwrap();
+    assert_eq!(everything(networks, "gateway"), before);
+
     // A device that is gone keeps nothing else from being put back.
     control.cut(&order, &open).await.unwrap();
     networks.inside("gateway", "ip", &["link", "del", "dev", "client"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::clock::Clock;
-use firedrill::journal::{Append, Entry, FORMAT, Hand, Last, Opened, Record, Run};
+use firedrill::journal::{Append, Entry, FORMAT, Hand, Last, Opened, Record, Run, Tail};
 use firedrill::model::{ControlSpec, ControlState, CutOrder, Verdict};
 use firedrill::restore::{Limits, Reached, Restored, restore_run};
 use firedrill::traffic::TrafficControl;
@@ -56,6 +56,7 @@ fn run(control: &dyn TrafficControl, order: &CutOrder, before: &ControlState) ->
         controls: vec![entry],
         closed: None,
         whole: 0,
+        tail: Tail::Whole,
         damaged: Vec::new(),
         settled: Vec::new(),
     }

@@ -35,6 +35,10 @@ const MERGE: &str = "application/merge-patch+json";
 /// A patch that says where each change goes, and what must stand there.
 const STEPS: &str = "application/json-patch+json";
 
+/// Key of [`PartState::settings`](crate::model::PartState): the cluster that a part was read in. By the same name another one may
+/// be reached at the restore, in which the same things stand as nobody cut them.
+const CLUSTER: &str = "cluster";
+
 /// A cluster as a traffic control.
 pub struct Kubernetes {
     spec: ControlSpec,
@@ -86,6 +90,16 @@ impl Kubernetes {
     async fn session(&self) -> Result<&Session, ControlError> {
         self.session.get_or_try_init(|| Session::open(&self.settings)).await
     }
+
+    /// A cluster has no name of its own; people take the number of a namespace that each has for it.
+    async fn cluster(&self) -> Result<String, ControlError> {
+        let path = format!("/api/v1/namespaces/{CLUSTER_NAME}");
+        let namespace: Object = self.session().await?.json(&Request::get(&path)).await?;
+        namespace.metadata.uid.ok_or_else(|| ControlError {
+            what: format!("the namespace `{CLUSTER_NAME}` has no uid, which tells the cluster"),
+            hint: format!("see what answers for it: `kubectl get --raw {path}`"),
+        })
+    }
 }
 
 #[async_trait]
@@ -94,11 +108,8 @@ impl TrafficControl for Kubernetes {
         &self.spec
     }
 
-    /// A cluster has no name of its own; people take the number of a namespace that each has for it.
     async fn identity(&self) -> Result<Option<String>, ControlError> {
-        let request = Request::get(format!("/api/v1/namespaces/{CLUSTER_NAME}"));
-        let namespace: Object = self.session().await?.json(&request).await?;
-        Ok(namespace.metadata.uid.map(|uid| format!("kubernetes cluster {uid}")))
+        Ok(Some(format!("kubernetes cluster {}", self.cluster().await?)))
     }
 
     async fn preflight(&self) -> Result<(), ControlError> {
@@ -108,7 +119,12 @@ impl TrafficControl for Kubernetes {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        self.way.inspect(self.session().await?).await
+        let way = self.way.inspect(self.session().await?);
+        let (mut state, cluster) = tokio::try_join!(way, self.cluster())?;
+        for part in state.parts.values_mut() {
+            part.settings.insert(CLUSTER.to_owned(), cluster.clone());
+        }
+        Ok(state)
     }
 
     async fn survivors(&self, order: &CutOrder) -> Result<Vec<Survivors>, ControlError> {

@@ -20,6 +20,8 @@ pub struct Cluster {
 
 /// What is in it, and how it behaves.
 pub struct State {
+    /// By which it is told from others.
+    pub uid: &'static str,
     pub nodes: Vec<Value>,
     pub pods: Vec<Value>,
     pub routes: Vec<Value>,
@@ -80,6 +82,7 @@ impl State {
         let mut done = pod("job-1", "a1", Some("Job"));
         done["status"]["phase"] = json!("Succeeded");
         State {
+            uid: "cluster-1",
             nodes: vec![
                 node("a1", "zone-a"),
                 node("a2", "zone-a"),
@@ -259,7 +262,7 @@ impl Answers for State {
                 return self.review(&asked.body);
             }
             ("GET", "/api/v1/namespaces/kube-system") => {
-                return (200, json!({ "metadata": { "name": "kube-system", "uid": "cluster-1" } }));
+                return (200, json!({ "metadata": { "name": "kube-system", "uid": self.uid } }));
             }
             ("GET", "/api/v1/nodes") => ("list", "nodes"),
             ("GET", "/api/v1/namespaces/shop/pods") => ("list", "pods"),

@@ -110,6 +110,25 @@ async fn a_weight_that_another_hand_set_is_left_alone() {
 }
 
 #[tokio::test]
+async fn another_cluster_in_which_all_is_as_it_was_is_not_taken_for_the_one_that_was_cut() {
+    for (by, order) in [
+        (nodes(), drain()),
+        (routes(), drain()),
+        (policies::policies(), CutOrder::of(A, Mode::Blackhole)),
+    ] {
+        let cluster = Cluster::start().await;
+        let control = control(cluster.at, by);
+        let before = control.inspect().await.unwrap();
+        let ours = before.cuttable(&order);
+        // The context leads elsewhere now, where the same names are: nothing is cut there, and nothing was put back.
+        cluster.state().uid = "cluster-2";
+        let now = control.inspect().await.unwrap();
+        let reading = Reading::of(&now, &ours, &control.cut_state(&order, &before));
+        assert_eq!(reading.says(), Says::Neither, "{now:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_that_has_none_of_it_is_not_taken_for_another_hand() {
     for (by, what) in [
         (nodes(), "has no node in any zone of the plan"),

@@ -9,7 +9,7 @@ fn blackhole() -> CutOrder {
     CutOrder::of(A, Mode::Blackhole)
 }
 
-fn policies() -> KubernetesBy {
+pub fn policies() -> KubernetesBy {
     let zone = |datacenter, zone: &str| KubernetesZone { datacenter, zone: zone.into() };
     KubernetesBy::Policies(KubernetesPolicies {
         label: "topology.kubernetes.io/zone".into(),

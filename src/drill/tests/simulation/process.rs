@@ -20,7 +20,7 @@ use super::setting::{Crash, Setting};
 use super::story::Held;
 use super::world::World;
 use crate::drill::{Drill, Guardian, Probing, RESTORE_LIMITS};
-use crate::journal::{Hand, Journal, Run};
+use crate::journal::{Hand, Journal, Run, Tail};
 use crate::model::{
     Blindness, DrillEvent, Offset, Outcome, Plan, ProbeId, RunRecord, Sample, Sampled, ServedBy,
     VantageId, Why,
@@ -150,7 +150,7 @@ pub fn start_drill(
     let paper = usize::from(who == Who::Second);
     let disk = SimDisk { world: world.clone(), who, paper };
     let (told, plan) = (world.clone(), setting.plan.clone());
-    let journal = Journal::on(disk, 0, false);
+    let journal = Journal::on(disk, 0, Tail::Whole);
     let controls = controls(world, &plan, who);
     let drill = Drill {
         plan: plan.clone(),
@@ -253,7 +253,7 @@ pub fn start_watchdog(
 /// Puts back what the first journal says may be cut, by `who`.
 pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> Claim {
     let clock = world.clock;
-    let (read, length) = {
+    let read = {
         let mut inner = world.lock();
         let who_was = inner.controls.iter_mut();
         who_was.for_each(|control| {
@@ -261,8 +261,7 @@ pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> 
             control.known.remove(&who);
             control.seen_back.remove(&who);
         });
-        let bytes = inner.papers[0].bytes();
-        (Run::read(bytes), bytes.len() as u64)
+        Run::read(inner.papers[0].bytes())
     };
     let run = match read {
         Ok(run) if run.open().next().is_some() || run.lost().next().is_some() => run,
@@ -281,7 +280,7 @@ pub async fn put_back(world: &World, plan: &Plan, who: Who, total: Duration) -> 
         Ok(found.map(|control| control as _))
     };
     let disk = SimDisk { world: world.clone(), who, paper: 0 };
-    let mut journal = Journal::on(disk, run.whole, length != run.whole);
+    let mut journal = Journal::on(disk, run.whole, run.tail);
     let limits = restore::Limits { total, call: Duration::from_secs(15) };
     let hand = if who == Who::Watchdog { Hand::Watchdog } else { Hand::Person };
     let hurry = channel::channel(false).1;

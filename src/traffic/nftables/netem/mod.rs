@@ -17,12 +17,27 @@ use super::host::Host;
 use super::table::Table;
 use crate::traffic::ControlError;
 
+/// What changes while it is read is read so often.
+const READINGS: u32 = 3;
 /// As long as this, at most, packets that are on their way are let out before a device of ours is deleted.
 const LET_OUT: Duration = Duration::from_secs(1);
 
 impl Host {
     /// What there is for a degraded path to hang at, and what of it is there.
     pub async fn seen(&self) -> Result<Seen, ControlError> {
+        for _ in 0..READINGS {
+            if let Some(seen) = self.glanced().await? {
+                return Ok(seen);
+            }
+        }
+        Err(ControlError {
+            what: format!("network devices of {} come and go while they are read", self.name),
+            hint: "see what makes them: `ip monitor link`".to_owned(),
+        })
+    }
+
+    /// The same; nothing if it changed meanwhile.
+    async fn glanced(&self) -> Result<Option<Seen>, ControlError> {
         let links = self.read(&["ip", "-j", "-d", "link", "show"], seen::links, |all| {
             let ours = all
                 .iter()
@@ -34,23 +49,25 @@ impl Host {
                 all.iter().filter(|it| it.netem.is_some() || self.devices().contains(&it.device));
             format!("{} queues, of them {:?}", all.len(), told.collect::<Vec<_>>())
         });
-        // One after another: a sshd lets only a few log in at the same time.
-        let egress = async {
-            let mut egress = BTreeMap::new();
-            for device in self.devices() {
-                egress.insert(device.clone(), self.filters(device, "egress").await?);
-            }
-            Ok(egress)
-        };
-        let (links, queues, egress) = tokio::try_join!(links, queues, egress)?;
-        Ok(Seen { links, queues, egress })
+        let (links, queues) = tokio::try_join!(links, queues)?;
+        let devices: Vec<&str> = seen::with_clsact(&queues).collect();
+        let egress = self.filters(&devices, "egress").await?;
+        Ok(egress.map(|egress| Seen { links, queues, egress }))
     }
 
-    /// The filters at a device, which has none if it is gone.
-    async fn filters(&self, device: &str, side: &str) -> Result<Vec<Filter>, ControlError> {
-        match self.tool(&["tc", "filter", "show", "dev", device, side], "").await {
-            Ok(said) => Ok(seen::filters(&said)),
-            Err(error) if error.what.contains("Cannot find device") => Ok(Vec::new()),
+    /// The filters at each of `devices`; nothing if one of them has no `clsact` any more. All in one command: over `ssh` each
+    /// is a log-in.
+    async fn filters(
+        &self,
+        devices: &[&str],
+        side: &str,
+    ) -> Result<Option<BTreeMap<String, Vec<Filter>>>, ControlError> {
+        if devices.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        match self.tool(&["tc", "-batch", "-"], &seen::asked(devices, side)).await {
+            Ok(said) => Ok(seen::filters(&said, devices)),
+            Err(error) if error.what.contains("Cannot find device") => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -70,13 +87,10 @@ impl Host {
             return Ok(());
         }
         let seen = self.seen().await?;
-        let mut emptied = Vec::new();
-        for device in pieces::emptied(&seen, tables, self.devices()) {
-            if self.filters(device, "ingress").await?.is_empty() {
-                emptied.push(device);
-            }
-        }
-        let script = pieces::deleted(&seen, tables, self.devices(), &emptied);
+        let mut emptied = pieces::emptied(&seen, tables);
+        let ingress = self.filters(&emptied, "ingress").await?.unwrap_or_default();
+        emptied.retain(|device| ingress.get(*device).is_some_and(Vec::is_empty));
+        let script = pieces::deleted(&seen, tables, &emptied);
         self.delete("tc", &script.tc, tables).await?;
         // Our device last: it knows where a `clsact` is ours, and a filter that leads nowhere would swallow packets.
         if !script.ip.is_empty() {
@@ -98,7 +112,7 @@ impl Host {
         let Err(error) = self.tool(&[program, "-force", "-batch", "-"], script).await else {
             return Ok(());
         };
-        let left = pieces::deleted(&self.seen().await?, tables, self.devices(), &[]);
+        let left = pieces::deleted(&self.seen().await?, tables, &[]);
         let left = if program == "tc" { left.tc } else { left.ip };
         if left.is_empty() { Ok(()) } else { Err(error) }
     }
@@ -129,10 +143,12 @@ impl Host {
 
     /// That what was made for a trial reads as made: by such words a reading knows whether a cut is in force.
     async fn is_known_again(&self, table: &Table, numbers: Numbers) -> Result<(), ControlError> {
-        let filters = self.filters(&table.device("ft"), "egress").await?;
+        let device = table.device("ft");
+        let filters = self.filters(&[&device], "egress").await?.unwrap_or_default();
+        let filters = filters.get(&device).map_or(&[][..], Vec::as_slice);
         let told = |all: &Vec<seen::Queue>| format!("{} queues", all.len());
         let queues = self.read(&["tc", "-j", "qdisc", "show"], seen::queues, told).await?;
-        pieces::is_known(&filters, &queues, table, numbers).map_err(|how| ControlError {
+        pieces::is_known(filters, &queues, table, numbers).map_err(|how| ControlError {
             what: format!(
                 "`tc` on {} says it in words that firedrill does not know: {how}",
                 self.name

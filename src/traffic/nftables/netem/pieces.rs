@@ -53,7 +53,25 @@ pub fn fit(seen: &Seen, table: &Table, numbers: Numbers, devices: &[String]) -> 
             Some(_) => {}
         }
     }
-    Ok(())
+    match ours_beside(seen, &[table], devices).next() {
+        Some((device, _)) => {
+            Err(format!("a filter of ours is at {device}, which the plan does not name"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Filters in the place of ours at devices that are none of `devices`: those were named otherwise when they were made.
+fn ours_beside<'s>(
+    seen: &'s Seen,
+    tables: &'s [&Table],
+    devices: &'s [String],
+) -> impl Iterator<Item = (&'s str, &'s Filter)> {
+    let others = seen.egress.iter().filter(|(device, _)| !devices.contains(device));
+    others.flat_map(move |(device, filters)| {
+        let ours = filters.iter().filter(|it| tables.iter().any(|table| is_of(it, table)));
+        ours.map(|filter| (device.as_str(), filter))
+    })
 }
 
 fn root<'s>(seen: &'s Seen, device: &str) -> Option<&'s Queue> {
@@ -69,7 +87,7 @@ pub fn is_ours(link: &Link) -> bool {
 /// The filter at `device` that stands in the place of ours.
 fn filter<'s>(seen: &'s Seen, table: &Table, device: &str) -> Option<&'s Filter> {
     let filters = seen.egress.get(device).map_or(&[][..], Vec::as_slice);
-    filters.iter().find(|it| it.preference == PREFERENCE && it.handle == Some(table.class()))
+    filters.iter().find(|it| is_of(it, table))
 }
 
 /// Whether what was made for a trial is told in words by which it is known again.
@@ -146,6 +164,9 @@ pub fn made(seen: &Seen, tables: &[&Table], numbers: Numbers, devices: &[String]
         }
         let _ = writeln!(script.tc, "qdisc replace dev {ours} root {}", numbers.netem());
     }
+    for (device, filter) in ours_beside(seen, tables, devices) {
+        let _ = writeln!(script.tc, "{}", removed(device, filter));
+    }
     for device in devices {
         if bare(&device) {
             let _ = writeln!(script.tc, "qdisc add dev {device} clsact");
@@ -178,34 +199,30 @@ pub fn trial(table: &Table, numbers: Numbers) -> Script {
     }
 }
 
-/// The devices among `devices` that shall lose their `clsact` with our filters there, as long as there is nothing else in it.
-pub fn emptied<'d>(seen: &Seen, tables: &[&Table], devices: &'d [String]) -> Vec<&'d String> {
+/// The devices that shall lose their `clsact` with our filters there, as long as there is nothing else in it.
+pub fn emptied<'s>(seen: &'s Seen, tables: &[&Table]) -> Vec<&'s str> {
     let ours = tables.iter().filter_map(|table| seen.links.get(&table.device("fd")));
     let made: BTreeSet<&str> = ours.filter(|it| is_ours(it)).flat_map(made_at).collect();
-    let alone = |device: &str| {
-        let filters = seen.egress.get(device).map_or(&[][..], Vec::as_slice);
-        filters.iter().all(|it| tables.iter().any(|table| is_of(it, table)))
-    };
-    let goes = |it: &&String| made.contains(it.as_str()) && has_clsact(seen, it) && alone(it);
-    devices.iter().filter(goes).collect()
+    let alone =
+        |filters: &[Filter]| filters.iter().all(|it| tables.iter().any(|table| is_of(it, table)));
+    let goes =
+        seen.egress.iter().filter(|(it, filters)| made.contains(it.as_str()) && alone(filters));
+    goes.map(|(device, _)| device.as_str()).collect()
 }
 
 fn is_of(filter: &Filter, table: &Table) -> bool {
     filter.preference == PREFERENCE && filter.handle == Some(table.class())
 }
 
-/// Deletes what is there of the pieces of `tables`, and the `clsact` of `emptied`. Their rules must be gone.
-pub fn deleted(seen: &Seen, tables: &[&Table], devices: &[String], emptied: &[&String]) -> Script {
+/// Deletes what is there of the pieces of `tables`, at whatever device, and the `clsact` of `emptied`. Their rules must be gone.
+pub fn deleted(seen: &Seen, tables: &[&Table], emptied: &[&str]) -> Script {
     let mut script = Script::default();
-    for device in devices {
-        if emptied.contains(&device) {
-            let _ = writeln!(script.tc, "qdisc del dev {device} clsact");
-            continue;
-        }
-        for it in tables.iter().filter_map(|table| filter(seen, table, device)) {
-            let _ =
-                writeln!(script.tc, "{}", removal(device, it.handle.unwrap_or_default(), &it.kind));
-        }
+    for device in emptied {
+        let _ = writeln!(script.tc, "qdisc del dev {device} clsact");
+    }
+    let all = ours_beside(seen, tables, &[]).filter(|(device, _)| !emptied.contains(device));
+    for (device, filter) in all {
+        let _ = writeln!(script.tc, "{}", removed(device, filter));
     }
     for ours in tables.iter().map(|table| table.device("fd")) {
         if seen.links.get(&ours).is_some_and(is_ours) {
@@ -224,6 +241,10 @@ pub fn on_the_way(seen: &Seen, tables: &[&Table]) -> Duration {
     let longest = Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX);
     // Timers are late, and never early.
     if longest.is_zero() { longest } else { longest.saturating_add(LATE) }
+}
+
+fn removed(device: &str, filter: &Filter) -> String {
+    removal(device, filter.handle.unwrap_or_default(), &filter.kind)
 }
 
 /// Deletes a filter of ours.

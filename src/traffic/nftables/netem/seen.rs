@@ -12,7 +12,7 @@ pub struct Seen {
     /// Its network devices.
     pub links: BTreeMap<String, Link>,
     pub queues: Vec<Queue>,
-    /// What is done to packets that leave by the devices of the plan.
+    /// What is done to packets that leave by each device that has a `clsact`.
     pub egress: BTreeMap<String, Vec<Filter>>,
 }
 
@@ -116,38 +116,65 @@ fn netem(options: &Value) -> Netem {
     netem
 }
 
-/// The filters in `tc filter show dev DEVICE egress`, which is no JSON where one looks into metadata (iproute2 6.1): it has
-/// line breaks within texts.
-pub fn filters(said: &[u8]) -> Vec<Filter> {
+/// The filters of each of `devices` in what `tc` says of a batch of [`asked`]; nothing if one of them lost its `clsact`
+/// meanwhile. It is no JSON where one looks into metadata (iproute2 6.1): that has line breaks within texts.
+pub fn filters(said: &[u8], devices: &[&str]) -> Option<BTreeMap<String, Vec<Filter>>> {
     let said = String::from_utf8_lossy(said);
-    let mut filters: Vec<Filter> = Vec::new();
+    let mut sections: Vec<Vec<Filter>> = Vec::new();
+    let mut is_of_filter = false;
     for line in said.lines() {
-        match line.strip_prefix("filter ") {
-            Some(head) => filters.push(headed(head)),
-            None => {
-                let Some(filter) = filters.last_mut() else { continue };
-                let words = line.split_whitespace();
-                filter.does =
-                    { filter.does.split_whitespace() }.chain(words).collect::<Vec<_>>().join(" ");
-            }
+        if line.starts_with("qdisc clsact ") {
+            sections.push(Vec::new());
+        }
+        let Some(section) = sections.last_mut() else { continue };
+        if let Some(head) = line.strip_prefix("filter ") {
+            section.push(headed(head));
+            is_of_filter = true;
+        } else if line.starts_with("qdisc ") {
+            is_of_filter = false;
+        } else if let Some(filter) = section.last_mut().filter(|_| is_of_filter) {
+            let words = line.split_whitespace();
+            filter.does =
+                { filter.does.split_whitespace() }.chain(words).collect::<Vec<_>>().join(" ");
         }
     }
-    // Ahead of those that do something stands one for them together.
-    filters.retain(|filter| filter.handle.is_some() || !filter.does.is_empty());
-    filters
+    if sections.len() != devices.len() {
+        return None;
+    }
+    for filters in &mut sections {
+        // Ahead of those that do something stands one for them together.
+        filters.retain(|filter| filter.handle.is_some() || !filter.does.is_empty());
+    }
+    Some(devices.iter().map(|it| (*it).to_owned()).zip(sections).collect())
+}
+
+/// The devices that have a `clsact`, without which there are no filters of ours. Those with names that no plan can name, and a
+/// batch might misread, are nobody's whom we know.
+pub fn with_clsact(queues: &[Queue]) -> impl Iterator<Item = &str> {
+    let plain = |it: &str| it.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let devices = queues.iter().filter(|it| it.kind == "clsact").map(|it| it.device.as_str());
+    devices.filter(move |it| plain(it))
+}
+
+/// What `tc` is asked in one batch for the filters on one side of `devices`. Neither filters nor queues say there whose they
+/// are; but each `clsact`, shown ahead of its filters, is the next.
+pub fn asked(devices: &[&str], side: &str) -> String {
+    let lines = devices.iter();
+    lines.map(|it| format!("qdisc show dev {it}\nfilter show dev {it} {side}\n")).collect()
 }
 
 /// `protocol all pref 49152 basic chain 0 handle 0x1`.
 fn headed(head: &str) -> Filter {
-    let words: Vec<&str> = head.split_whitespace().collect();
-    let place = |wanted: &str| words.iter().position(|word| *word == wanted);
-    let behind = |place: usize, by: usize| words.get(place + by).copied().unwrap_or_default();
-    let preference = place("pref");
-    let handle = place("handle").map(|at| behind(at, 1).trim_start_matches("0x"));
+    let handle = behind(head, "handle", 1).map(|it| it.trim_start_matches("0x"));
     Filter {
-        preference: preference.and_then(|at| behind(at, 1).parse().ok()).unwrap_or_default(),
-        kind: preference.map(|at| behind(at, 2)).unwrap_or_default().to_owned(),
+        preference: behind(head, "pref", 1).and_then(|it| it.parse().ok()).unwrap_or_default(),
+        kind: behind(head, "pref", 2).unwrap_or_default().to_owned(),
         handle: handle.and_then(|it| u32::from_str_radix(it, 16).ok()),
         does: String::new(),
     }
+}
+
+/// The word that stands `by` words behind `wanted`.
+fn behind<'l>(line: &'l str, wanted: &str, by: usize) -> Option<&'l str> {
+    line.split_whitespace().skip_while(|word| *word != wanted).nth(by)
 }

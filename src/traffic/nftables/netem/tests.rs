@@ -1,5 +1,6 @@
 //! Scripts and readings without a kernel. What `ip` and `tc` say here was said by iproute2 6.1 on Linux 6.1.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Numbers;
@@ -15,7 +16,10 @@ const QUEUES: &str = r#"[{"kind":"netem","handle":"8001:","dev":"t0","root":true
 
 const MUCH: &str = r#"[{"kind":"netem","handle":"8001:","dev":"t0","root":true,"refcnt":2,"options":{"limit":1000,"delay":{"delay":0.051,"jitter":0.005,"correlation":0.25},"duplicate":{"duplicate":0.01,"correlation":0},"reorder":{"reorder":0.01,"correlation":0},"corrupt":{"corrupt":0.01,"correlation":0},"rate":{"rate":125000,"packetoverhead":0,"cellsize":0,"celloverhead":0},"ecn":false,"gap":5}}]"#;
 
-const FILTERS: &str = "filter protocol all pref 10 basic chain 0 
+const FILTERS: &str = "qdisc prio 1: root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1 
+qdisc clsact ffff: parent ffff:fff1 
+qdisc clsact ffff: parent ffff:fff1 
+filter protocol all pref 10 basic chain 0 
 filter protocol all pref 10 basic chain 0 handle 0x1 
 	action order 1: gact action pass
 	 random type none pass val 0
@@ -36,6 +40,9 @@ filter protocol all pref 64798 basic chain 0 handle 0x44556670
 	 random type none pass val 0
 	 index 1 ref 1 bind 1
 
+qdisc mq 0: root 
+ a line more
+qdisc clsact ffff: parent ffff:fff1 
 ";
 
 fn table() -> Table {
@@ -105,7 +112,10 @@ fn what_ip_and_tc_say_is_read() {
 
 #[test]
 fn filters_are_read_though_they_are_no_json() {
-    let filters = seen::filters(FILTERS.as_bytes());
+    let devices = ["east", "eth0", "eth1"];
+    let all = seen::filters(FILTERS.as_bytes(), &devices).unwrap();
+    assert!(all["east"].is_empty() && all["eth1"].is_empty());
+    let filters = &all["eth0"];
     let heads: Vec<_> = filters.iter().map(|it| (it.preference, &*it.kind, it.handle)).collect();
     assert_eq!(
         heads,
@@ -124,8 +134,17 @@ fn filters_are_read_though_they_are_no_json() {
             .does
             .starts_with("meta(priority eq 7) AND meta(nf_mark eq 1) action order 1: gact")
     );
-    assert!(seen::filters(b"").is_empty());
-    assert!(seen::filters(b"\xff what\n").is_empty());
+    assert!(filters[2].does.ends_with("bind 1"), "{filters:?}");
+    // Whose they are nobody knows if one went meanwhile.
+    assert_eq!(seen::filters(FILTERS.as_bytes(), &devices[1..]), None);
+    assert_eq!(seen::filters(b"", &devices), None);
+    assert_eq!(seen::filters(b"\xff what\nfilter\n", &[]), Some(BTreeMap::new()));
+    let said =
+        "qdisc show dev a\nfilter show dev a egress\nqdisc show dev b\nfilter show dev b egress\n";
+    assert_eq!(seen::asked(&["a", "b"], "egress"), said);
+    let queues = QUEUES.replace("\"t0\"", "\"a#b\"") + QUEUES;
+    let queues = seen::queues(queues.replace("][", ",").as_bytes()).unwrap();
+    assert_eq!(seen::with_clsact(&queues).collect::<Vec<_>>(), ["t0"]);
 }
 
 #[test]
@@ -165,6 +184,8 @@ fn a_degraded_path_is_ours_only_if_all_of_it_is() {
         filter(|it| it.does = it.does.replace("stolen", "pipe")),
         "our filter at eth1 is another"
     );
+    let beside = |it: &mut Seen| drop(it.egress.insert("eth2".into(), it.egress["eth1"].clone()));
+    assert_eq!(changed(&beside), "a filter of ours is at eth2, which the plan does not name");
     assert_eq!(
         pieces::fit(&whole(&table), &table, numbers, &[]),
         Err("it degrades, and the plan names no devices".to_owned())
@@ -203,6 +224,14 @@ fn what_is_missing_is_made_and_no_root_queue_of_others_is_named() {
     );
     assert!((0x4000_0000..0x8000_0000).contains(&class) && class & 0xf == 0, "{class:#x}");
 
+    // What a plan that named another device left there would swallow its packets.
+    let mut before = whole(&table);
+    before.egress.insert("eth2".to_owned(), before.egress["eth1"].clone());
+    let script = pieces::made(&before, &[&table], numbers, &devices());
+    let removal =
+        format!("filter del dev eth2 egress pref 64798 protocol all handle {class:#x} basic\n");
+    assert!(script.tc.contains(&removal), "{script:?}");
+
     // What is there is kept; what netem does besides it is not told again, and would stay.
     let mut there = whole(&table);
     there.queues[0].netem.as_mut().unwrap().more.push("corrupt".to_owned());
@@ -221,9 +250,8 @@ fn only_what_is_ours_is_deleted_and_a_clsact_only_where_it_is_empty() {
     let (ours, class) = (table.device("fd"), table.class());
     let tables = [&table];
     let deleted = |seen: &Seen| {
-        let devices = devices();
-        let emptied = pieces::emptied(seen, &tables, &devices);
-        pieces::deleted(seen, &tables, &devices, &emptied)
+        let emptied = pieces::emptied(seen, &tables);
+        pieces::deleted(seen, &tables, &emptied)
     };
     let removal = |device: &str| {
         format!("filter del dev {device} egress pref 64798 protocol all handle {class:#x} basic\n")
@@ -231,7 +259,7 @@ fn only_what_is_ours_is_deleted_and_a_clsact_only_where_it_is_empty() {
     let gone = format!("link del dev {ours}\n");
     let seen = whole(&table);
     let script = deleted(&seen);
-    assert_eq!(script.tc, format!("{}qdisc del dev eth1 clsact\n", removal("eth0")));
+    assert_eq!(script.tc, format!("qdisc del dev eth1 clsact\n{}", removal("eth0")));
     assert_eq!(script.ip, gone);
 
     let mut shared = whole(&table);
@@ -240,6 +268,10 @@ fn only_what_is_ours_is_deleted_and_a_clsact_only_where_it_is_empty() {
     let script = deleted(&shared);
     assert_eq!(script.tc, removal("eth0") + &removal("eth1"));
     assert_eq!(script.ip, gone);
+
+    let mut elsewhere = whole(&table);
+    elsewhere.egress.insert("eth2".to_owned(), seen.egress["eth0"].clone());
+    assert!(deleted(&elsewhere).tc.ends_with(&removal("eth2")), "{elsewhere:?}");
 
     let mut theirs = whole(&table);
     theirs.links.get_mut(&ours).unwrap().alias = "mine".to_owned();
