@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use firedrill::model::{
-    AwsReach, ControlSpec, ControlState, CutOrder, Mode, Passage, Provider, Route53HealthChecks,
-    Route53Record, Route53Records, Route53Settings,
+    AwsReach, ControlSpec, ControlState, CutOrder, Exchange, Mode, Passage, Provider,
+    Route53HealthChecks, Route53Record, Route53Records, Route53Settings,
 };
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Route53;
@@ -238,6 +238,54 @@ async fn a_change_is_in_effect_when_route53_calls_it_in_sync() {
     let cut = control.inspect().await.unwrap();
     assert_eq!(weight(&cut, "a1"), "0");
     assert_eq!(control.inspect().await.unwrap(), cut, "and nobody is asked for the change again");
+}
+
+#[tokio::test]
+async fn a_record_that_route53_does_not_take_keeps_no_other_cut() {
+    let both = |a1, a2, b1| {
+        let sets = [("a1", a1), ("a2", a2), ("b1", b1)];
+        let sets = sets.map(|(set, weight)| {
+            format!("<ResourceRecordSet>{}</ResourceRecordSet>", weighted(set, weight))
+        });
+        format!(
+            "<ListResourceRecordSetsResponse {XMLNS}><ResourceRecordSets>{}</ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>",
+            sets.concat()
+        )
+    };
+    let invalid = format!(
+        "<InvalidChangeBatch {XMLNS}><Messages><Message>the target of an alias is gone</Message></Messages></InvalidChangeBatch>"
+    );
+    // The other form in which Route 53 says it.
+    let other = no("InvalidChangeBatch");
+    let asked = changed("ChangeResourceRecordSetsResponse", "PENDING");
+    let in_sync = changed("GetChangeResponse", "INSYNC");
+    let (open, closed, half) = (both(10, 7, 10), both(0, 0, 10), both(0, 7, 10));
+    let bad = "400 Bad Request";
+    // Read; cut: read and change, all or none; restore: read, change all, change each; read.
+    let answers = [
+        ("200 OK", &open),
+        ("200 OK", &open),
+        (bad, &other),
+        ("200 OK", &closed),
+        (bad, &invalid),
+        (bad, &invalid),
+        ("200 OK", &asked),
+        ("200 OK", &half),
+        ("200 OK", &in_sync),
+    ]
+    .map(|(status, body)| (status, "content-type: text/xml\r\n", body.as_str()));
+    let home = tempfile::tempdir().unwrap();
+    let control = control_at(reach_in(&home, answering(&answers).await), "Z1", &[]);
+    let before = control.inspect().await.unwrap();
+    let refused = control.cut(&drain(), &before).await.unwrap_err();
+    assert!(refused.what.contains("InvalidChangeBatch"), "{refused}");
+    let refused = control.restore(&before.cuttable(&drain())).await.unwrap_err();
+    assert!(refused.what.contains("InvalidChangeBatch"), "{refused}");
+    let after = control.inspect().await.unwrap();
+    assert_eq!((weight(&after, "a1"), weight(&after, "a2")), ("0", "7"));
+    let sent = |it: &Exchange| it.asked.matches("<Action>UPSERT</Action>").count();
+    let sent: Vec<usize> = control.exchanges().iter().map(sent).filter(|it| *it > 0).collect();
+    assert_eq!(sent, [2, 2, 1, 1]);
 }
 
 /// What Route 53 says no with; the codes are those of AWS's common errors.

@@ -9,18 +9,20 @@
 //! A change is in the zone at once and at the name servers within a minute: until Route 53 calls it INSYNC, the parts that
 //! it is about are read as they were.
 
+mod changes;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_route53::Client;
-use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, HealthCheck};
+use aws_sdk_route53::types::HealthCheck;
 use tokio::sync::OnceCell;
 
-use self::records::{Found, has_weight, setting, weight_of};
+use self::changes::Pending;
+use self::records::{Found, setting, weight_of};
 use super::Session;
 use super::failed::failed;
 use crate::command::quoted;
@@ -50,14 +52,8 @@ pub struct Route53 {
     settings: Route53Settings,
     session: Session,
     client: OnceCell<Client>,
-    /// The last change that was accepted and may not be in effect, with the parts as they were before it.
-    pending: Mutex<Option<Pending>>,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
-    change: String,
-    before: BTreeMap<String, PartState>,
+    /// The last changes that were accepted and may not be in effect.
+    pending: Mutex<Vec<Pending>>,
 }
 
 impl Route53 {
@@ -129,27 +125,6 @@ impl Route53 {
         Ok(ControlState { parts })
     }
 
-    /// Puts the parts of a change that is not in effect back to what is.
-    async fn in_effect(&self, mut state: ControlState) -> Result<ControlState, ControlError> {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(pending) = pending else { return Ok(state) };
-        if self.is_in_sync(&pending.change).await? {
-            let mut now = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            now.take_if(|now| now.change == pending.change);
-            return Ok(state);
-        }
-        for (name, was) in pending.before {
-            state.parts.entry(name).and_modify(|part| *part = was);
-        }
-        Ok(state)
-    }
-
-    async fn is_in_sync(&self, change: &str) -> Result<bool, ControlError> {
-        let answer = self.client().await.get_change().id(change).send().await;
-        let answer = answer.map_err(|error| failed("route53:GetChange", &error))?;
-        Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
-    }
-
     /// Whether a change could be followed, asked of one that never was.
     async fn may_follow_changes(&self) -> Result<(), ControlError> {
         let answer = self.client().await.get_change().id(NO_CHANGE).send().await;
@@ -159,57 +134,6 @@ impl Route53 {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Gives records these weights, in one change: all or none. What has its weight already is left out.
-    async fn weigh(&self, wanted: &BTreeMap<String, i64>) -> Result<(), ControlError> {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let (found, mut batch, mut before) = (self.records().await?, Vec::new(), BTreeMap::new());
-        let mut failures = Vec::new();
-        for (datacenter, record) in self.settings.all_records() {
-            let name = record.to_string();
-            let Some(weight) = wanted.get(&name) else { continue };
-            let Some(found) = found.iter().find(|it| it.is(record)).filter(|it| has_weight(it))
-            else {
-                failures.push(gone(&name));
-                continue;
-            };
-            let now = weight_of(found).unwrap_or_default();
-            if now == *weight {
-                continue;
-            }
-            batch.push(found.upsert(*weight)?);
-            before.insert(name, part_of_record(datacenter, now));
-        }
-        failures.extend(unknown(wanted.keys(), &self.settings));
-        if !batch.is_empty()
-            && let Err(failure) = self.change(batch, before).await
-        {
-            failures.push(failure);
-        }
-        all_of("not all records have their weight", failures)
-    }
-
-    async fn change(
-        &self,
-        sets: Vec<aws_sdk_route53::types::ResourceRecordSet>,
-        before: BTreeMap<String, PartState>,
-    ) -> Result<(), ControlError> {
-        let changes = sets.into_iter().map(|set| {
-            Change::builder().action(ChangeAction::Upsert).resource_record_set(set).build()
-        });
-        let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|error| bug(&error))?;
-        let batch = ChangeBatch::builder().set_changes(Some(changes)).comment("firedrill");
-        let batch = batch.build().map_err(|error| bug(&error))?;
-        let call = self.client().await.change_resource_record_sets();
-        let answer = call.hosted_zone_id(self.zone()).change_batch(batch).send().await;
-        let answer = answer.map_err(|error| failed("route53:ChangeResourceRecordSets", &error))?;
-        let info = answer.change_info.filter(|info| info.status != ChangeStatus::Insync);
-        let pending = info.map(|info| Pending { change: records::bare(&info.id), before });
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = pending;
-        Ok(())
     }
 
     /// Sets a health check, unless it is so, or another hand changed it since it was read.
@@ -323,23 +247,6 @@ fn no_check(id: &str) -> ControlError {
     }
 }
 
-/// Names that stand in a journal and not in the settings.
-fn unknown<'n>(
-    names: impl Iterator<Item = &'n String>,
-    settings: &Route53Settings,
-) -> Vec<ControlError> {
-    let known: BTreeSet<String> =
-        settings.all_records().map(|(_, record)| record.to_string()).collect();
-    names.filter(|name| !known.contains(*name)).map(|name| gone(name)).collect()
-}
-
-fn bug(error: &dyn std::error::Error) -> ControlError {
-    ControlError {
-        what: format!("the change of the zone could not be written down: {error}"),
-        hint: "please report this".to_owned(),
-    }
-}
-
 #[async_trait]
 impl TrafficControl for Route53 {
     fn spec(&self) -> &ControlSpec {
@@ -393,7 +300,7 @@ impl TrafficControl for Route53 {
 
     async fn cut(&self, order: &CutOrder, snapshot: &ControlState) -> Result<(), ControlError> {
         let cut = self.cut_state(order, snapshot);
-        self.weigh(&weights(&cut)).await?;
+        self.weigh(&weights(&cut), false).await?;
         all_of("not cut", self.set_checks(checks(&cut)).await)
     }
 
@@ -423,13 +330,13 @@ impl TrafficControl for Route53 {
         state
     }
 
-    /// Goes on after a refusal, so that one record that is gone keeps no other cut.
+    /// Goes on after a refusal, so that one record that is gone, or that Route 53 does not take any more, keeps no other cut.
     async fn restore(&self, snapshot: &ControlState) -> Result<(), ControlError> {
         let open = |(_, part): &(&String, &PartState)| part.passage != Passage::Closed;
         let open = snapshot.parts.iter().filter(open);
         let open = ControlState { parts: open.map(|(n, p)| (n.clone(), p.clone())).collect() };
         let mut failures: Vec<ControlError> =
-            self.weigh(&weights(&open)).await.err().into_iter().collect();
+            self.weigh(&weights(&open), true).await.err().into_iter().collect();
         failures.extend(self.set_checks(checks(&open)).await);
         all_of("not put back", failures)
     }
