@@ -215,10 +215,12 @@ fn ended(bytes: &[u8]) -> bool {
 }
 
 /// Whether the last line of a file is a whole record but for the byte that ends it. No crash leaves that: what it tears off is
-/// missing.
+/// missing. What a crash took of a line behind it may read as zeros.
 fn has_lost_its_end(line: &[u8]) -> bool {
-    let text = line.split_last().and_then(|(_, text)| std::str::from_utf8(text).ok());
-    text.and_then(parse).is_some()
+    let zeros = line.iter().rev().take_while(|byte| **byte == 0).count();
+    let line = &line[..line.len() - zeros];
+    let is_record = |text: &[u8]| std::str::from_utf8(text).ok().and_then(parse).is_some();
+    (zeros > 0 && is_record(line)) || line.split_last().is_some_and(|(_, text)| is_record(text))
 }
 
 fn record(line: &[u8]) -> Option<Result<Record, NotOurs>> {

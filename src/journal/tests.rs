@@ -359,11 +359,15 @@ fn a_last_line_of_which_the_end_is_damaged_stays_and_is_ended() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(FILE);
     let mut bytes = text(&records()[..3]);
-    let places = bytes.len();
-    bytes[places - 1] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
+    for end in [&b"\x0b"[..], b"\0", b"\x0b\0\0\0", b"\0\0"] {
+        bytes.truncate(text(&records()[..3]).len() - 1);
+        bytes.extend(end);
+        std::fs::write(&path, &bytes).unwrap();
+        let (run, _) = Journal::resume(&path).unwrap();
+        let wanted = (bytes.len() as u64, Tail::Unended, &[3][..]);
+        assert_eq!((run.whole, run.tail, &*run.damaged), wanted, "{end:?}");
+    }
     let (run, mut journal) = Journal::resume(&path).unwrap();
-    assert_eq!((run.whole, run.tail, &*run.damaged), (places as u64, Tail::Unended, &[3][..]));
     for verdict in [Verdict::Stopped, Verdict::NotRestored] {
         journal.append(&Record::Closed { verdict }).unwrap();
     }

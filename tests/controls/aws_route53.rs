@@ -241,6 +241,28 @@ async fn a_change_is_in_effect_when_route53_calls_it_in_sync() {
 }
 
 #[tokio::test]
+async fn a_restore_that_is_refused_does_not_read_as_back_because_the_cut_is_not_in_effect_yet() {
+    let asked = changed("ChangeResourceRecordSetsResponse", "PENDING");
+    let (open, closed, refused) = (listed(10), listed(0), no("AccessDenied"));
+    // Read; cut: read and change; restore: read and change; read: nobody asks for the change of the cut.
+    let answers = [
+        ("200 OK", &open),
+        ("200 OK", &open),
+        ("200 OK", &asked),
+        ("200 OK", &closed),
+        ("403 Forbidden", &refused),
+        ("200 OK", &closed),
+    ]
+    .map(|(status, body)| (status, "content-type: text/xml\r\n", body.as_str()));
+    let home = tempfile::tempdir().unwrap();
+    let control = control_at(reach_in(&home, answering(&answers).await), "Z1", &[]);
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    control.restore(&before.cuttable(&drain())).await.unwrap_err();
+    assert_eq!(weight(&control.inspect().await.unwrap(), "a1"), "0");
+}
+
+#[tokio::test]
 async fn a_record_that_route53_does_not_take_keeps_no_other_cut() {
     let both = |a1, a2, b1| {
         let sets = [("a1", a1), ("a2", a2), ("b1", b1)];

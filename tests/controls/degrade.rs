@@ -17,6 +17,7 @@ use crate::datagrams::{self, Path};
 use crate::machine;
 use crate::netns::{EAST, EAST_6, Networks, WEST, as_root};
 use crate::nftables::{OTHERS, control, cut, hosts, order, settings};
+use crate::nftables_ssh;
 use crate::world::{B, within_bounds};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -97,10 +98,10 @@ async fn packets_are_delayed_and_lost_as_the_plan_says_and_nothing_else_is_touch
 }
 
 /// So much is told by [`all_of_it`].
-const SEEN: usize = 9;
+const SEEN: usize = 10;
 
 async fn all_of_it() {
-    let networks = Networks::start().await;
+    let mut networks = Networks::start().await;
     let _echoes = [("east", PORT), ("east", PORT + 1), ("west", PORT)]
         .map(|(at, port)| datagrams::echo(&networks, at, port));
     keeps_the_contract(&networks).await;
@@ -110,6 +111,7 @@ async fn all_of_it() {
     what_was_broken_off_is_mended(&networks).await;
     two_share_a_device_and_a_third_is_refused(&networks).await;
     it_ends_by_itself(&networks).await;
+    through_ssh(&mut networks).await;
 }
 
 fn tc(networks: &Networks, line: &str) -> String {
@@ -375,4 +377,33 @@ async fn it_ends_by_itself(networks: &Networks) {
     }
     assert_eq!(everything(networks, "gateway"), before);
     told(&format!("a cut that nobody keeps alive ends by itself: {}", shown(path)));
+}
+
+async fn through_ssh(networks: &mut Networks) {
+    nftables_ssh::sshd(networks, nftables_ssh::PATH).await;
+    let before = everything(networks, "gateway");
+    let mut settings = nftables_ssh::through(networks, &["gw"]);
+    settings.hosts[0].devices = ["client", "east"].map(str::to_owned).into();
+    // Nobody is in a hurry in a machine that is emulated.
+    settings.timeout = Duration::from_secs(60);
+    let control = control(&settings);
+    let ours = cut(&control, &order(degrade(100, 0, 0.0))).await;
+    let path = asked(networks, &port(EAST), 20);
+    assert!(path.back == 1.0 && path.fastest >= MS(200), "{path:?}");
+    is_quick(networks, &port(WEST));
+    // Each command is a log-in. There are no more of them for more devices.
+    let calls = || {
+        let calls = control.exchanges().into_iter().map(|it| it.asked);
+        calls.filter(|it| !it.contains("delete element")).collect::<Vec<_>>()
+    };
+    calls();
+    control.inspect().await.unwrap();
+    let reading = calls();
+    assert_eq!(reading.len(), 5, "{reading:#?}");
+    control.restore(&ours).await.unwrap();
+    let restore = calls();
+    assert_eq!(restore.len(), 7, "{restore:#?}");
+    is_quick(networks, &port(EAST));
+    assert_eq!(everything(networks, "gateway"), before);
+    told(&format!("through ssh, {} log-ins a reading: {}", reading.len(), shown(path)));
 }

@@ -13,9 +13,29 @@ use crate::netns::done;
 const INSIDE: &str = "FIREDRILL_TESTS_INSIDE";
 /// What is run there beside the test: the shell, and what it and the controls run.
 const PROGRAMS: &[&str] = &[
-    "sh", "ip", "tc", "nft", "socat", "ss", "sysctl", "kill", "modprobe", "cat", "mount", "mkdir",
-    "tr", "sed", "readlink", "sleep", "env",
+    "sh",
+    "ip",
+    "tc",
+    "nft",
+    "socat",
+    "ss",
+    "sysctl",
+    "kill",
+    "modprobe",
+    "cat",
+    "mount",
+    "mkdir",
+    "tr",
+    "sed",
+    "readlink",
+    "sleep",
+    "env",
+    "ssh",
+    "sshd",
+    "ssh-keygen",
 ];
+/// Whom `ssh` and `sshd` look up there, in `/etc/passwd`.
+const USERS: &str = "root:x:0:0::/tmp:/bin/sh\nsshd:x:1:1::/run/sshd:/bin/false\n";
 /// What the kernel's modules are needed of.
 const MODULES: &[&str] = &["net", "lib", "crypto", "drivers/net/ifb.ko", "drivers/net/veth.ko"];
 /// The first process there: it runs the test, says how that ended, and turns the machine off.
@@ -116,6 +136,9 @@ fn fill(archive: &mut Archive, vm: &Path, test: &str) {
             archive.tree(&there, names);
         }
     }
+    // Of OpenSSH, what later versions have in programs of their own.
+    archive.tree(Path::new("/usr/lib/openssh"), "usr/lib/openssh");
+    archive.program("etc/passwd", USERS.as_bytes());
     archive.link("bin", "usr/bin");
     archive.link("sbin", "usr/bin");
     archive.link("usr/sbin", "bin");

@@ -15,7 +15,7 @@ use crate::world::{A, B, within_bounds};
 
 /// Starts sshd on the gateway, and writes settings for `ssh` that reach it from `ops`: `gw` and `gw-again` with everything that it
 /// takes, and others with something wrong. Who logs in has `path` as PATH.
-async fn sshd(networks: &mut Networks, path: &str) {
+pub async fn sshd(networks: &mut Networks, path: &str) {
     let home = networks.home().display().to_string();
     let key = |name: &str| {
         let file = format!("{home}/{name}");
@@ -65,7 +65,7 @@ async fn sshd(networks: &mut Networks, path: &str) {
     .await;
 }
 
-fn through(networks: &Networks, names: &[&str]) -> NftablesSettings {
+pub fn through(networks: &Networks, names: &[&str]) -> NftablesSettings {
     let host = |name: &&str| NftablesHost { ssh: Some((*name).into()), ..NftablesHost::default() };
     let mut settings = settings(names.iter().map(host).collect());
     settings.ssh_config = Some(networks.home().join("ssh_config").to_str().unwrap().into());
@@ -81,7 +81,7 @@ pub fn program(bin: &Path, name: &str, script: &str) {
 }
 
 /// What those who log in have.
-const PATH: &str = "/usr/sbin:/usr/bin:/bin";
+pub const PATH: &str = "/usr/sbin:/usr/bin:/bin";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_is_steered_through_ssh() {

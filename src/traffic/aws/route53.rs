@@ -52,8 +52,8 @@ pub struct Route53 {
     settings: Route53Settings,
     session: Session,
     client: OnceCell<Client>,
-    /// The last changes that were accepted and may not be in effect.
-    pending: Mutex<Vec<Pending>>,
+    /// Of parts by their names, what was accepted and may not be in effect.
+    pending: Mutex<BTreeMap<String, Pending>>,
 }
 
 impl Route53 {
@@ -335,9 +335,9 @@ impl TrafficControl for Route53 {
         let open = |(_, part): &(&String, &PartState)| part.passage != Passage::Closed;
         let open = snapshot.parts.iter().filter(open);
         let open = ControlState { parts: open.map(|(n, p)| (n.clone(), p.clone())).collect() };
-        let mut failures: Vec<ControlError> =
-            self.weigh(&weights(&open), true).await.err().into_iter().collect();
-        failures.extend(self.set_checks(checks(&open)).await);
+        let (records, back) = (weights(&open), self.set_checks(checks(&open)));
+        let (records, mut failures) = tokio::join!(self.weigh(&records, true), back);
+        failures.extend(records.err());
         all_of("not put back", failures)
     }
 

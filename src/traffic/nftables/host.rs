@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::command::{Ran, Words, quoted, run};
 use crate::model::{NftablesHost, NftablesSettings, Shown, Text};
 use crate::traffic::ControlError;
+use crate::traffic::api::answer::shortened;
 use crate::traffic::api::mask::Mask;
 use crate::traffic::log::Log;
 
@@ -14,6 +15,8 @@ use crate::traffic::log::Log;
 const MOST_SAID: usize = 8 << 20;
 /// Of what a command says or complains, as many characters are told.
 const TOLD: usize = 500;
+/// And of what it is told so many are noted.
+const NOTED: usize = 8000;
 /// What is said where a kernel lacks something of a degraded path.
 const LACKS: [&str; 5] = [
     "qdisc kind is unknown",
@@ -182,7 +185,8 @@ impl Host {
         tell: &(dyn Fn(&[u8]) -> String + Sync),
     ) -> Result<Vec<u8>, ControlError> {
         let Some(command) = self.command(words) else { return Ok(Vec::new()) };
-        let (line, asked) = (format!("{}: {} {input}", self.name, joined(words)), self.log.ask());
+        let line = format!("{}: {} {}", self.name, joined(words), shortened(input, NOTED));
+        let asked = self.log.ask();
         let mut process = command.command();
         let ran = run(&mut process, input.as_bytes(), MOST_SAID + 1);
         // Dropped at the limit, it is killed with all that it started.

@@ -11,11 +11,11 @@ use crate::model::{ControlState, PartState, Route53Settings};
 use crate::traffic::aws::failed::failed;
 use crate::traffic::{ControlError, all_of};
 
-/// A change that is not in effect, with the parts as they were before it.
+/// The last change of a part, which is not in effect, and the part as it was before.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     change: String,
-    before: BTreeMap<String, PartState>,
+    before: PartState,
 }
 
 /// A record as it shall be, its part, and how that was before.
@@ -33,25 +33,27 @@ struct Unchanged {
 }
 
 impl Route53 {
-    /// Puts the parts of a change that is not in effect back to what is.
+    /// Puts the parts of changes that are not in effect back to what is.
     pub(super) async fn in_effect(
         &self,
         mut state: ControlState,
     ) -> Result<ControlState, ControlError> {
-        let all = self.pending().clone();
-        for pending in all {
-            if self.is_in_sync(&pending.change).await? {
-                self.pending().retain(|it| it.change != pending.change);
-                continue;
+        let changes: BTreeSet<String> =
+            self.pending().values().map(|it| it.change.clone()).collect();
+        for change in changes {
+            // The others wait with it: five calls a second are all that an account has.
+            if !self.is_in_sync(&change).await? {
+                break;
             }
-            for (name, was) in pending.before {
-                state.parts.entry(name).and_modify(|part| *part = was);
-            }
+            self.pending().retain(|_, it| it.change != change);
+        }
+        for (name, pending) in &*self.pending() {
+            state.parts.entry(name.clone()).and_modify(|part| *part = pending.before.clone());
         }
         Ok(state)
     }
 
-    fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<String, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,22 +104,21 @@ impl Route53 {
         if batch.is_empty() {
             return Vec::new();
         }
-        let mut made = vec![self.change(batch).await];
-        let is_for_one = matches!(&made[..], [Err(unchanged)] if unchanged.is_for_one);
-        if is_for_one && one_by_one && batch.len() > 1 {
-            made.clear();
-            for one in batch.chunks(1) {
-                made.push(self.change(one).await);
-            }
+        // One that is refused now must not read as it was before the change that it was to undo.
+        self.pending().retain(|part, _| batch.iter().all(|it| it.part != *part));
+        let Err(unchanged) = self.change(batch).await else { return Vec::new() };
+        if !(unchanged.is_for_one && one_by_one && batch.len() > 1) {
+            return vec![unchanged.why];
         }
-        if made.iter().any(Result::is_ok) {
-            *self.pending() = made.iter().flatten().flatten().cloned().collect();
+        let mut failures = Vec::new();
+        for one in batch.chunks(1) {
+            failures.extend(self.change(one).await.err().map(|it| it.why));
         }
-        made.into_iter().filter_map(Result::err).map(|it| it.why).collect()
+        failures
     }
 
-    /// Makes a change of all of `batch`, and gives what of it is not in effect yet.
-    async fn change(&self, batch: &[Weighing]) -> Result<Option<Pending>, Unchanged> {
+    /// Makes a change of all of `batch`.
+    async fn change(&self, batch: &[Weighing]) -> Result<(), Unchanged> {
         let bug = |error| Unchanged { why: bug(&error), is_for_one: false };
         let changes = batch.iter().map(|it| {
             let set = it.set.clone();
@@ -133,9 +134,15 @@ impl Route53 {
             // It is said in two forms, of which the SDK knows one.
             Unchanged { is_for_one: why.what.contains("InvalidChangeBatch"), why }
         })?;
-        let info = answer.change_info.filter(|info| info.status != ChangeStatus::Insync);
-        let before = batch.iter().map(|it| (it.part.clone(), it.before.clone()));
-        Ok(info.map(|info| Pending { change: records::bare(&info.id), before: before.collect() }))
+        let Some(info) = answer.change_info.filter(|it| it.status != ChangeStatus::Insync) else {
+            return Ok(());
+        };
+        let change = records::bare(&info.id);
+        self.pending().extend(batch.iter().map(|it| {
+            let (change, before) = (change.clone(), it.before.clone());
+            (it.part.clone(), Pending { change, before })
+        }));
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) use self::numbers::Numbers;
@@ -19,6 +19,9 @@ use crate::traffic::ControlError;
 
 /// What changes while it is read is read so often.
 const READINGS: u32 = 3;
+/// Of more devices than this, for each of which the kernel lists all queues, only those are read that the plan names or where
+/// we made something.
+const MOST_READ: usize = 1000;
 /// As long as this, at most, packets that are on their way are let out before a device of ours is deleted.
 const LET_OUT: Duration = Duration::from_secs(1);
 
@@ -50,22 +53,28 @@ impl Host {
             format!("{} queues, of them {:?}", all.len(), told.collect::<Vec<_>>())
         });
         let (links, queues) = tokio::try_join!(links, queues)?;
-        let devices: Vec<&str> = seen::with_clsact(&queues).collect();
-        let egress = self.filters(&devices, "egress").await?;
+        let made = pieces::with_our_clsact(&links);
+        let mut devices: Vec<&str> = seen::with_clsact(&queues).collect();
+        if devices.len() > MOST_READ {
+            let named = |it: &str| self.devices().iter().any(|device| device == it);
+            devices.retain(|it| made.contains(it) || named(it));
+        }
+        let egress = self.filters(&devices, "egress", &made).await?;
         Ok(egress.map(|egress| Seen { links, queues, egress }))
     }
 
-    /// The filters at each of `devices`; nothing if one of them has no `clsact` any more. All in one command: over `ssh` each
-    /// is a log-in.
+    /// The filters at each of `devices`, or of those that are not `whole` the ones at our place; nothing if one of them has no
+    /// `clsact` any more. All in one command: over `ssh` each is a log-in.
     async fn filters(
         &self,
         devices: &[&str],
         side: &str,
+        whole: &BTreeSet<&str>,
     ) -> Result<Option<BTreeMap<String, Vec<Filter>>>, ControlError> {
         if devices.is_empty() {
             return Ok(Some(BTreeMap::new()));
         }
-        match self.tool(&["tc", "-batch", "-"], &seen::asked(devices, side)).await {
+        match self.tool(&["tc", "-batch", "-"], &seen::asked(devices, side, whole)).await {
             Ok(said) => Ok(seen::filters(&said, devices)),
             Err(error) if error.what.contains("Cannot find device") => Ok(None),
             Err(error) => Err(error),
@@ -86,10 +95,8 @@ impl Host {
         if self.devices().is_empty() {
             return Ok(());
         }
-        let seen = self.seen().await?;
-        let mut emptied = pieces::emptied(&seen, tables);
-        let ingress = self.filters(&emptied, "ingress").await?.unwrap_or_default();
-        emptied.retain(|device| ingress.get(*device).is_some_and(Vec::is_empty));
+        let (seen, emptied) = self.emptied(tables).await?;
+        let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
         let script = pieces::deleted(&seen, tables, &emptied);
         self.delete("tc", &script.tc, tables).await?;
         // Our device last: it knows where a `clsact` is ours, and a filter that leads nowhere would swallow packets.
@@ -97,6 +104,21 @@ impl Host {
             tokio::time::sleep(pieces::on_the_way(&seen, tables).min(LET_OUT)).await;
         }
         self.delete("ip", &script.ip, tables).await
+    }
+
+    /// What is there, and the devices of which the `clsact` shall go with what is deleted of `tables`.
+    async fn emptied(&self, tables: &[&Table]) -> Result<(Seen, Vec<String>), ControlError> {
+        for _ in 1..READINGS {
+            let seen = self.seen().await?;
+            let mut emptied = pieces::emptied(&seen, tables);
+            let whole = emptied.iter().copied().collect();
+            let Some(ingress) = self.filters(&emptied, "ingress", &whole).await? else { continue };
+            emptied.retain(|device| ingress.get(*device).is_some_and(Vec::is_empty));
+            let emptied = emptied.into_iter().map(str::to_owned).collect();
+            return Ok((seen, emptied));
+        }
+        // Empty ones may stay.
+        Ok((self.seen().await?, Vec::new()))
     }
 
     /// Has `program` carry out all of `script` that it can. What is gone already need not be deleted.
@@ -144,7 +166,8 @@ impl Host {
     /// That what was made for a trial reads as made: by such words a reading knows whether a cut is in force.
     async fn is_known_again(&self, table: &Table, numbers: Numbers) -> Result<(), ControlError> {
         let device = table.device("ft");
-        let filters = self.filters(&[&device], "egress").await?.unwrap_or_default();
+        let filters =
+            self.filters(&[&device], "egress", &BTreeSet::new()).await?.unwrap_or_default();
         let filters = filters.get(&device).map_or(&[][..], Vec::as_slice);
         let told = |all: &Vec<seen::Queue>| format!("{} queues", all.len());
         let queues = self.read(&["tc", "-j", "qdisc", "show"], seen::queues, told).await?;

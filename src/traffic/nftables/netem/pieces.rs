@@ -4,7 +4,7 @@
 //! Filters hang at a `clsact`, which many may share: it is made where there is none, and the alias of our device says at which devices
 //! that was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -130,6 +130,11 @@ fn made_at(link: &Link) -> impl Iterator<Item = &str> {
     devices.split(',').filter(|it| !it.is_empty())
 }
 
+/// The same, by whichever device of ours.
+pub fn with_our_clsact(links: &BTreeMap<String, Link>) -> BTreeSet<&str> {
+    { links.values() }.filter(|it| is_ours(it)).flat_map(made_at).collect()
+}
+
 fn has_clsact(seen: &Seen, device: &str) -> bool {
     seen.queues.iter().any(|it| it.device == device && it.kind == "clsact")
 }
@@ -145,8 +150,7 @@ pub struct Script {
 pub fn made(seen: &Seen, tables: &[&Table], numbers: Numbers, devices: &[String]) -> Script {
     let mut script = Script::default();
     // What another table of ours made goes with the last that uses it.
-    let before = { seen.links.values() }.filter(|it| is_ours(it)).flat_map(made_at);
-    let before: BTreeSet<&str> = before.collect();
+    let before = with_our_clsact(&seen.links);
     let bare = |device: &&String| !has_clsact(seen, device);
     let owned = devices.iter().filter(|it| bare(it) || before.contains(it.as_str()));
     let alias = format!("{ALIAS}{}", owned.cloned().collect::<Vec<_>>().join(","));

@@ -1,10 +1,11 @@
 //! What `ip` and `tc` say of a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::numbers::Netem;
+use super::pieces::PREFERENCE;
 
 /// What is there on a host.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -156,25 +157,35 @@ pub fn with_clsact(queues: &[Queue]) -> impl Iterator<Item = &str> {
     devices.filter(move |it| plain(it))
 }
 
-/// What `tc` is asked in one batch for the filters on one side of `devices`. Neither filters nor queues say there whose they
-/// are; but each `clsact`, shown ahead of its filters, is the next.
-pub fn asked(devices: &[&str], side: &str) -> String {
-    let lines = devices.iter();
-    lines.map(|it| format!("qdisc show dev {it}\nfilter show dev {it} {side}\n")).collect()
+/// What `tc` is asked in one batch for the filters on one side of `devices`: for all of them at those that are `whole`, and else
+/// for those at our place. Neither filters nor queues say there whose they are; but each `clsact`, shown ahead of its filters,
+/// is the next.
+pub fn asked(devices: &[&str], side: &str, whole: &BTreeSet<&str>) -> String {
+    let line = |device: &&str| {
+        let ours =
+            if whole.contains(device) { String::new() } else { format!(" pref {PREFERENCE}") };
+        format!("qdisc show dev {device}\nfilter show dev {device} {side}{ours}\n")
+    };
+    devices.iter().map(line).collect()
 }
 
-/// `protocol all pref 49152 basic chain 0 handle 0x1`.
+/// `protocol all pref 49152 basic chain 0 handle 0x1`. Without `pref` it is what was asked for.
 fn headed(head: &str) -> Filter {
-    let handle = behind(head, "handle", 1).map(|it| it.trim_start_matches("0x"));
-    Filter {
-        preference: behind(head, "pref", 1).and_then(|it| it.parse().ok()).unwrap_or_default(),
-        kind: behind(head, "pref", 2).unwrap_or_default().to_owned(),
-        handle: handle.and_then(|it| u32::from_str_radix(it, 16).ok()),
-        does: String::new(),
+    let mut words = head.split_whitespace();
+    let mut filter = Filter { preference: PREFERENCE, ..Filter::default() };
+    while let Some(word) = words.next() {
+        match word {
+            "protocol" => drop(words.next()),
+            "pref" => {
+                filter.preference = words.next().and_then(|it| it.parse().ok()).unwrap_or_default();
+            }
+            "handle" => {
+                let handle = words.next().map(|it| it.trim_start_matches("0x"));
+                filter.handle = handle.and_then(|it| u32::from_str_radix(it, 16).ok());
+            }
+            kind if filter.kind.is_empty() => kind.clone_into(&mut filter.kind),
+            _ => {}
+        }
     }
-}
-
-/// The word that stands `by` words behind `wanted`.
-fn behind<'l>(line: &'l str, wanted: &str, by: usize) -> Option<&'l str> {
-    line.split_whitespace().skip_while(|word| *word != wanted).nth(by)
+    filter
 }

@@ -115,7 +115,7 @@ fn filters_are_read_though_they_are_no_json() {
     let devices = ["east", "eth0", "eth1"];
     let all = seen::filters(FILTERS.as_bytes(), &devices).unwrap();
     assert!(all["east"].is_empty() && all["eth1"].is_empty());
-    let filters = &all["eth0"];
+    let filters = all["eth0"].clone();
     let heads: Vec<_> = filters.iter().map(|it| (it.preference, &*it.kind, it.handle)).collect();
     assert_eq!(
         heads,
@@ -139,9 +139,11 @@ fn filters_are_read_though_they_are_no_json() {
     assert_eq!(seen::filters(FILTERS.as_bytes(), &devices[1..]), None);
     assert_eq!(seen::filters(b"", &devices), None);
     assert_eq!(seen::filters(b"\xff what\nfilter\n", &[]), Some(BTreeMap::new()));
-    let said =
-        "qdisc show dev a\nfilter show dev a egress\nqdisc show dev b\nfilter show dev b egress\n";
-    assert_eq!(seen::asked(&["a", "b"], "egress"), said);
+    let said = "qdisc show dev a\nfilter show dev a egress pref 64798\nqdisc show dev b\nfilter show dev b egress\n";
+    assert_eq!(seen::asked(&["a", "b"], "egress", &["b"].into()), said);
+    // `tc` does not repeat what it was asked.
+    let short = FILTERS.replace(" pref 64798", "");
+    assert_eq!(seen::filters(short.as_bytes(), &devices), Some(all));
     let queues = QUEUES.replace("\"t0\"", "\"a#b\"") + QUEUES;
     let queues = seen::queues(queues.replace("][", ",").as_bytes()).unwrap();
     assert_eq!(seen::with_clsact(&queues).collect::<Vec<_>>(), ["t0"]);
