@@ -55,10 +55,9 @@ impl Toxic {
         }
     }
 
-    /// Whether nothing that clients send gets through.
+    /// Whether nothing gets through in its direction.
     fn blocks(&self) -> bool {
         self.kind == "timeout"
-            && self.stream == "upstream"
             && self.toxicity >= 1.0
             && self.attributes.get("timeout").and_then(Value::as_u64) == Some(0)
     }
@@ -120,12 +119,14 @@ impl Proxy {
         if !self.enabled || self.cut.as_ref().is_some_and(closes) {
             return Passage::Closed;
         }
-        if self.toxics.iter().any(Toxic::blocks) {
-            return Passage::Closed;
-        }
-        match self.cut.is_some() || self.toxics.iter().any(|it| it.name.starts_with(OURS)) {
-            true => Passage::Degraded,
-            false => Passage::Open,
+        let blocks = |stream: &str| self.toxics.iter().any(|it| it.blocks() && it.stream == stream);
+        let is_ours = |it: &Toxic| it.name.starts_with(OURS);
+        match (blocks("upstream"), blocks("downstream")) {
+            (true, true) => Passage::Closed,
+            // In one direction alone: a download that was begun before goes on.
+            (true, false) | (false, true) => Passage::Degraded,
+            _ if self.cut.is_some() || self.toxics.iter().any(is_ours) => Passage::Degraded,
+            _ => Passage::Open,
         }
     }
 

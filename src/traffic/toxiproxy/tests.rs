@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::api::double::{Provider as Double, say, secret};
+use super::super::api::double::{Provider as Double, Reply, good, say, secret};
 use super::*;
 use crate::model::{Degrade, Provider, ToxiproxyProxies};
 
@@ -57,12 +57,19 @@ fn a_mode_is_what_toxiproxy_counts_in() {
 #[test]
 fn a_proxy_says_whether_it_lets_traffic_pass_and_comes_back_from_a_snapshot() {
     let half = Toxic { toxicity: 0.5, ..toxics(&Mode::Blackhole).unwrap().remove(0) };
+    let [up, down] = <[Toxic; 2]>::try_from(toxics(&Mode::Blackhole).unwrap()).unwrap();
+    let named = |it: &Toxic| Toxic { name: format!("their_{}", it.stream), ..it.clone() };
+    let theirs = [&up, &down].map(named);
     let slow = Toxic { name: "theirs".into(), ..toxics(&degrade(0.0, None)).unwrap().remove(0) };
     for (change, has_cuts, passage) in [
         (proxy(), false, Passage::Open),
         (Proxy { enabled: false, ..proxy() }, false, Passage::Closed),
         (Proxy { toxics: vec![slow], ..proxy() }, false, Passage::Open),
         (Proxy { toxics: vec![half], ..proxy() }, false, Passage::Degraded),
+        (Proxy { toxics: vec![up], ..proxy() }, false, Passage::Degraded),
+        (Proxy { toxics: vec![down], ..proxy() }, false, Passage::Degraded),
+        (Proxy { toxics: vec![theirs[0].clone()], ..proxy() }, false, Passage::Degraded),
+        (Proxy { toxics: theirs.to_vec(), ..proxy() }, false, Passage::Closed),
         (proxy().cut_by(&Mode::Blackhole, false), false, Passage::Closed),
         (proxy().cut_by(&Mode::Reset, false), false, Passage::Closed),
         (proxy().cut_by(&degrade(0.0, None), false), false, Passage::Degraded),
@@ -76,6 +83,51 @@ fn a_proxy_says_whether_it_lets_traffic_pass_and_comes_back_from_a_snapshot() {
         let mut settings = proxy().settings(true);
         settings.insert(key.to_owned(), value.to_owned());
         assert_eq!(Proxy::of("east", &settings), None, "{key}");
+    }
+}
+
+/// Half of a good answer.
+fn half() -> Reply {
+    Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"name\":".to_owned())
+}
+
+#[tokio::test]
+async fn a_change_that_is_throttled_or_not_answered_well_is_told_and_nothing_more_is_changed() {
+    let version = || say("200 OK", "", "2.1.4");
+    let east = json!({ "name": "east", "enabled": true, "toxics": [] });
+    let order = CutOrder::of(EAST, Mode::Blackhole);
+    for (reply, what, hint) in [
+        (say("429 Too Many Requests", "", ""), "429 Too Many Requests", "no more calls"),
+        (say("500 Internal Server Error", "", "no"), "500 Internal Server Error: no", "not well"),
+        (say("503 Service Unavailable", "", ""), "503 Service Unavailable", "not well"),
+        (half(), "the answer broke off", "may have taken effect"),
+        (Reply::Say(String::new()), "closed before the answer", "may have taken effect"),
+    ] {
+        let readings = [version(), good(&json!({ "east": east })), good(&east)];
+        let double = Double::new(readings.into_iter().chain([reply])).await;
+        let control = control(&double);
+        let before = control.inspect().await.unwrap();
+        let error = control.cut(&order, &before).await.unwrap_err();
+        assert!(error.what.contains(what) && error.hint.contains(hint), "{what}: {error}");
+        let heard = double.heard();
+        assert_eq!(heard.len(), 4, "{what}: the first toxic once, the second never: {heard:?}");
+        assert!(heard[3].starts_with("POST /proxies/east/toxics "), "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_is_never_answered_well_is_no_state() {
+    for (reply, what) in [
+        (half(), "the answer broke off"),
+        (say("429 Too Many Requests", "retry-after: 3600\r\n", ""), "429 Too Many Requests"),
+        (say("502 Bad Gateway", "", "<html>"), "502 Bad Gateway"),
+    ] {
+        let version = say("200 OK", "", "2.1.4");
+        let double =
+            Double::new(std::iter::once(version).chain(std::iter::repeat_n(reply, 8))).await;
+        let error = control(&double).inspect().await.unwrap_err();
+        assert!(error.what.contains(what), "{error}");
+        assert!(double.heard().iter().all(|it| it.starts_with("GET")));
     }
 }
 

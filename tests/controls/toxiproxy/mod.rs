@@ -137,6 +137,26 @@ async fn a_server_that_accepts_and_does_nothing_reads_as_not_cut() {
 }
 
 #[tokio::test]
+async fn a_change_whose_answer_breaks_off_is_told_and_comes_back_with_the_rest() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"name\"";
+    let (server, control) = shopify().await;
+    let order = CutOrder::of(A, Mode::Blackhole);
+    let before = control.inspect().await.unwrap();
+    server.state().lost = Some(half.to_owned());
+    let error = control.cut(&order, &before).await.unwrap_err();
+    assert!(error.what.contains("the answer broke off"), "{error}");
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&order), "one stream of a proxy is no proxy: {now:?}");
+    assert_ne!(now, before, "the toxic is there");
+    // Nor is it in the way of a second try, or of the restore, whose answer is lost too.
+    control.cut(&order, &before).await.unwrap();
+    assert!(control.inspect().await.unwrap().is_cut(&order));
+    server.state().lost = Some(half.to_owned());
+    control.restore(&before.cuttable(&order)).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_gone_at_the_restore_is_named_and_the_others_are_back() {
     let (server, control) = shopify().await;
     let order = CutOrder::of(A, Mode::Blackhole);

@@ -17,6 +17,8 @@ pub struct State {
     pub proxies: BTreeMap<String, Value>,
     /// Whether what is accepted is done.
     pub obeys: bool,
+    /// Goes out in place of the next answer to a change, which is made all the same.
+    pub lost: Option<String>,
     /// Each `METHOD PATH`.
     pub heard: Vec<String>,
 }
@@ -31,7 +33,7 @@ impl Shopify {
             })
         };
         let proxies = names.iter().map(|name| ((*name).to_owned(), proxy(name))).collect();
-        let state = State { proxies, obeys: true, heard: Vec::new() };
+        let state = State { proxies, obeys: true, lost: None, heard: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         Shopify { at: serve(&state).await, state }
     }
@@ -96,5 +98,14 @@ impl Answers for State {
             ("DELETE", ["proxies", name, "toxics", toxic]) => self.take_off(name, toxic),
             _ => missing("page"),
         }
+    }
+
+    fn instead(&mut self, asked: &Asked) -> Option<String> {
+        if asked.method == "GET" {
+            return None;
+        }
+        let lost = self.lost.take()?;
+        self.answer(asked);
+        Some(lost)
     }
 }
