@@ -1,13 +1,18 @@
 //! The `haproxy` control against a real HAProxy.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use firedrill::model::{ControlState, CutOrder, HaproxySocket, Mode, Passage, Text};
 use firedrill::traffic::TrafficControl;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::contract;
-use crate::world::{A, B, World, control, within_bounds};
+use crate::dns::own_address;
+use crate::world::{A, B, World, control, web_server, within_bounds};
 
 fn reset() -> CutOrder {
     CutOrder::of(A, Mode::Reset)
@@ -247,4 +252,160 @@ async fn agent() -> (watch::Receiver<u32>, std::net::SocketAddr) {
         }
     });
     (seen, address)
+}
+
+/// A web server that goes the way of servers: it dies, or it hangs, and it comes back.
+struct Mortal {
+    at: SocketAddr,
+    /// Nobody listens where it is dead.
+    listener: Option<Arc<TcpListener>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Mortal {
+    async fn of(datacenter: &'static str) -> Mortal {
+        let mut server = Mortal { at: own_address(), listener: None, serving: None };
+        server.lives(web_server(datacenter).await).await;
+        server
+    }
+
+    /// What comes is handed on to `behind`.
+    async fn lives(&mut self, behind: SocketAddr) {
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => Arc::new(TcpListener::bind(self.at).await.unwrap()),
+        };
+        self.listener = Some(Arc::clone(&listener));
+        self.serving = Some(tokio::spawn(async move {
+            // Ended with the server, as those of a process are.
+            let mut open = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                open.spawn(async move {
+                    let mut server = TcpStream::connect(behind).await?;
+                    copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        }));
+    }
+
+    /// It takes connections, and nobody ever reads from them.
+    async fn hangs(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            serving.await.unwrap_err();
+        }
+    }
+
+    async fn dies(&mut self) {
+        self.hangs().await;
+        self.listener = None;
+    }
+}
+
+/// A HAProxy before servers that can go, two in `a` and one in `b`, with its own health checks: those that only connect,
+/// or, with `asks`, those that want an answer.
+async fn mortals(asks: bool) -> (World, [Mortal; 2], Mortal) {
+    let ([a1, a2], b) = ([Mortal::of("a").await, Mortal::of("a").await], Mortal::of("b").await);
+    let mut world = World::start("", &[]).await;
+    let at = [("dc-a-web1", a1.at), ("dc-a-web2", a2.at), ("dc-b-web1", b.at)];
+    let placed = |line: &str| {
+        let server = at.iter().find(|(name, _)| line.contains(&format!("server {name} ")));
+        match server {
+            Some((name, at)) => format!("  server {name} {at} check"),
+            None if asks && line == "backend app" => {
+                format!("{line}\n  option httpchk GET /\n  timeout check 200ms")
+            }
+            None => line.to_owned(),
+        }
+    };
+    world.reload(|config| config.lines().map(|line| placed(line) + "\n").collect()).await;
+    within_bounds("all of them are up", async || up(&world).await.len() == 3).await;
+    (world, [a1, a2], b)
+}
+
+/// Those that HAProxy calls up.
+async fn up(world: &World) -> Vec<String> {
+    let table = world.by_hand("show servers state app").await;
+    let rows = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    // Behind the number of the backend: its name, the server's number, name and address, and `srv_op_state`.
+    let up = rows.filter(|row| row.get(5) == Some(&"2")).map(|row| row[3].to_owned());
+    up.collect()
+}
+
+async fn comes_back_from(world: &World, order: &CutOrder) {
+    let control = world.control();
+    contract::holds(&control, order).await;
+    let snapshot = control.inspect().await.unwrap();
+    control.cut(order, &snapshot).await.unwrap();
+    assert!(control.inspect().await.unwrap().is_cut(order));
+    assert_eq!(world.served(6).await, ["b"; 6]);
+    control.restore(&snapshot).await.unwrap();
+    assert_eq!(control.inspect().await.unwrap(), snapshot);
+}
+
+#[tokio::test]
+async fn a_datacenter_that_was_killed_can_be_cut_and_put_back() {
+    let (world, mut a, _b) = mortals(false).await;
+    let before = world.served(6).await;
+    assert!(before.contains(&"a".to_owned()) && before.contains(&"b".to_owned()), "{before:?}");
+    for server in &mut a {
+        server.dies().await;
+    }
+    let found_out = async || up(&world).await == ["dc-b-web1"];
+    within_bounds("HAProxy finds them dead", found_out).await;
+    for order in [reset(), drain()] {
+        comes_back_from(&world, &order).await;
+        // What leaves maintenance is up for HAProxy until its first check.
+        within_bounds("HAProxy finds them dead again", found_out).await;
+        assert_eq!(world.served(6).await, ["b"; 6], "as before the cut");
+    }
+    let behind = web_server("a").await;
+    for server in &mut a {
+        server.lives(behind).await;
+    }
+    within_bounds("they are well again", async || up(&world).await.len() == 3).await;
+    assert!(world.served(6).await.contains(&"a".to_owned()));
+}
+
+#[tokio::test]
+async fn a_datacenter_that_hangs_can_be_cut_and_put_back_whatever_the_checks_find() {
+    for asks in [false, true] {
+        let (world, mut a, _b) = mortals(asks).await;
+        for server in &mut a {
+            server.hangs().await;
+        }
+        // A check that only connects is content with the kernel's answer.
+        let left = if asks { 1 } else { 3 };
+        let found_out = async || up(&world).await.len() == left;
+        within_bounds("HAProxy's checks find what they can", found_out).await;
+        for order in [reset(), drain()] {
+            comes_back_from(&world, &order).await;
+            within_bounds("HAProxy's checks find it again", found_out).await;
+        }
+        let behind = web_server("a").await;
+        for server in &mut a {
+            server.lives(behind).await;
+        }
+        within_bounds("they are well again", async || up(&world).await.len() == 3).await;
+        let after = world.served(6).await;
+        assert!(after.contains(&"a".to_owned()) && after.contains(&"b".to_owned()), "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_left_where_haproxys_own_checks_find_the_other_datacenter_dead_or_hanging() {
+    for dies in [true, false] {
+        let (world, _a, mut b) = mortals(true).await;
+        let control = world.control();
+        let left = control.survivors(&reset()).await.unwrap();
+        assert_eq!(left.iter().map(|it| it.left).collect::<Vec<_>>(), [1]);
+        if dies {
+            b.dies().await
+        } else {
+            b.hangs().await
+        }
+        within_bounds("HAProxy finds out", async || up(&world).await.len() == 2).await;
+        let left = control.survivors(&reset()).await.unwrap();
+        assert_eq!(left.iter().map(|it| it.left).collect::<Vec<_>>(), [0]);
+    }
 }

@@ -136,6 +136,35 @@ async fn the_calls_that_are_foretold_are_those_of_the_cut_each_with_what_undoes_
 }
 
 #[tokio::test]
+async fn a_haproxy_that_accepts_and_does_nothing_is_never_cut() {
+    for mode in [Mode::Drain, Mode::Reset] {
+        let fake = False::start(works);
+        let control = fake.control();
+        let before = control.inspect().await.unwrap();
+        control.cut(&order(mode), &before).await.unwrap();
+        assert!(fake.orders().contains(&"set server app/a1 state maint".to_owned()));
+        let now = control.inspect().await.unwrap();
+        assert!(!now.is_cut(&order(mode)), "{now:?}");
+        assert_eq!(now, before);
+    }
+}
+
+#[tokio::test]
+async fn a_haproxy_that_obeys_for_one_server_alone_is_not_cut() {
+    let half = |command: &str| match command {
+        "show servers state" => Some(TABLE.replace("a1 2 0", "a1 0 1")),
+        command => works(command),
+    };
+    let before = snapshot().await;
+    let fake = False::start(half);
+    let control = fake.control();
+    control.cut(&order(Mode::Drain), &before).await.unwrap();
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&order(Mode::Drain)), "{now:?}");
+    assert_eq!(now.differences(&before), ["app/a1"]);
+}
+
+#[tokio::test]
 async fn a_drain_leaves_sessions_alone_and_closed_servers_too() {
     let fake = False::start(works);
     let mut snapshot = snapshot().await;
