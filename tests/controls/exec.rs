@@ -1,10 +1,11 @@
-//! The `exec` control with a tool of ten lines that steers a real HAProxy.
+//! The `exec` control with a tool of ten lines that steers a real HAProxy, and with one whose parts have settings.
 
 use std::time::Duration;
 
 use firedrill::model::{ControlSpec, CutOrder, ExecSettings, Mode, ModeKind, Name, Provider, Text};
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::exec::Exec;
+use serde_json::{Value, json};
 
 use crate::contract;
 use crate::world::{A, World};
@@ -38,6 +39,57 @@ fn tool(world: &World) -> Exec {
 async fn a_tool_of_ten_lines_keeps_the_contract() {
     let world = World::start("", &[]).await;
     contract::holds(&tool(&world), &drain()).await;
+}
+
+/// A tool whose parts stand in a file, $1, each with a weight that a cut keeps and a restore puts back.
+const KEEPER: &str = r#"
+request=$(cat)
+change() { echo "$request" | jq --slurpfile all "$file" "$1" > "$file.new" && mv "$file.new" "$file"; }
+file=$1
+case $(echo "$request" | jq -r .act) in
+  inspect) jq '{ parts: . }' "$file" ;;
+  cut)     change '$all[0] + (.parts | map_values(.passage = "closed"))' ;;
+  restore) change '$all[0] + .parts' ;;
+esac"#;
+
+/// A file of parts, and a tool that is called with it.
+fn with_parts(tool: &str) -> (tempfile::NamedTempFile, Exec) {
+    let part =
+        |at: &str| json!({ "datacenter": at, "passage": "open", "settings": { "weight": "10" } });
+    let parts = json!({ "app/a1": part("dc-a"), "app/a2": part("dc-a"), "app/b1": part("dc-b") });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), parts.to_string()).unwrap();
+    let command = ["sh", "-c", tool, "tool", file.path().to_str().unwrap()];
+    let control = control(&command, Duration::from_secs(20));
+    (file, control)
+}
+
+#[tokio::test]
+async fn a_tool_with_settings_keeps_the_contract() {
+    let (_file, control) = with_parts(KEEPER);
+    contract::holds(&control, &drain()).await;
+}
+
+#[tokio::test]
+async fn a_tool_leaves_what_another_hand_changed_alone() {
+    let (file, control) = with_parts(KEEPER);
+    let hand = async {
+        let text = std::fs::read(file.path()).unwrap();
+        let mut parts: Value = serde_json::from_slice(&text).unwrap();
+        parts["app/a1"]["settings"]["weight"] = json!("3");
+        std::fs::write(file.path(), parts.to_string()).unwrap();
+    };
+    contract::leaves_another_hand_alone(&control, &drain(), "app/a1", hand).await;
+}
+
+#[tokio::test]
+async fn a_tool_that_accepts_and_does_nothing_is_never_cut() {
+    let (_file, control) = with_parts(r#"cat > /dev/null; jq '{ parts: . }' "$1""#);
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&drain()), "{now:?}");
+    assert_eq!(now, before);
 }
 
 #[tokio::test]

@@ -58,8 +58,76 @@ async fn a_list_that_never_rests_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_caddy_that_accepts_and_does_nothing_is_never_cut() {
+    let order = CutOrder::of(EAST, Mode::Drain);
+    let double = Double::new([list("0"), list("0"), say("200 OK", "", ""), list("0")]).await;
+    let control = control(&double);
+    let before = control.inspect().await.unwrap();
+    control.cut(&order, &before).await.unwrap();
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&order), "{now:?}");
+    assert_eq!(now, before);
+    assert!(double.heard()[2].starts_with("PATCH"));
+}
+
+/// Half of a good answer.
+fn half() -> Reply {
+    Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[{\"dial\":".to_owned())
+}
+
+#[tokio::test]
+async fn half_an_answer_to_a_change_is_asked_for_again_under_the_same_tag() {
+    let order = CutOrder::of(EAST, Mode::Drain);
+    let west = json!([{ "dial": "w:80" }]).to_string();
+    // The first one was made, so that its tag is the list's no more.
+    let replies = [
+        list("0"),
+        list("0"),
+        half(),
+        say("412 Precondition Failed", "", ""),
+        say("200 OK", "etag: \"1\"\r\n", &west),
+    ];
+    let double = Double::new(replies).await;
+    let control = control(&double);
+    let before = control.inspect().await.unwrap();
+    control.cut(&order, &before).await.unwrap();
+    let heard = double.heard();
+    assert_eq!(heard.len(), 5, "{heard:?}");
+    let written: Vec<&String> = heard.iter().filter(|it| it.starts_with("PATCH")).collect();
+    assert_eq!(written.len(), 2, "{heard:?}");
+    assert!(written.iter().all(|it| it.contains("if-match: \"0\"")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_change_that_is_never_answered_whole_or_well_is_told_and_not_taken_for_done() {
+    let order = CutOrder::of(EAST, Mode::Drain);
+    for (reply, what, hint) in [
+        (half(), "the answer broke off", "it may have taken effect"),
+        (
+            say("429 Too Many Requests", "retry-after: 3600\r\n", ""),
+            "429 Too Many Requests",
+            "no more calls",
+        ),
+        (say("503 Service Unavailable", "", "busy"), "503 Service Unavailable: busy", "not well"),
+    ] {
+        let double =
+            Double::new([list("0"), list("0")].into_iter().chain(std::iter::repeat_n(reply, 8)))
+                .await;
+        let control = control(&double);
+        let before = control.inspect().await.unwrap();
+        let error = control.cut(&order, &before).await.unwrap_err();
+        assert!(error.what.contains(what) && error.hint.contains(hint), "{error}");
+        let heard = double.heard();
+        let written: Vec<&String> = heard.iter().filter(|it| !it.starts_with("GET")).collect();
+        assert!(written.iter().all(|it| it.ends_with("[{\"dial\":\"w:80\"}]")), "{written:?}");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_none_are_no_state() {
     for (reply, what) in [
+        (half(), "the answer broke off"),
+        (say("429 Too Many Requests", "retry-after: 3600\r\n", ""), "429 Too Many Requests"),
         (say("200 OK", "content-type: text/html\r\n", "<html>"), "the JSON that was due"),
         (say("200 OK", "", "{\"dial\":\"e:80\"}"), "the JSON that was due"),
         (say("403 Forbidden", "", "{\"error\":\"host not allowed: x\"}"), "host not allowed"),

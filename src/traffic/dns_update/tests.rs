@@ -50,6 +50,8 @@ enum Wrong {
 struct Zone {
     addresses: BTreeSet<IpAddr>,
     wrong: Wrong,
+    /// Whether what is accepted is done.
+    obeys: bool,
     /// What another hand makes of the set, right before each update is judged.
     hands: VecDeque<BTreeSet<IpAddr>>,
     updates: Vec<Message>,
@@ -66,7 +68,8 @@ fn set(texts: &[&str]) -> BTreeSet<IpAddr> {
 impl Zone {
     async fn serve(wrong: Wrong) -> (SocketAddr, Arc<Mutex<Zone>>) {
         let addresses = set(&["192.0.2.1", "192.0.2.2"]);
-        let zone = Zone { addresses, wrong, hands: VecDeque::new(), updates: Vec::new() };
+        let (hands, updates) = (VecDeque::new(), Vec::new());
+        let zone = Zone { addresses, wrong, obeys: true, hands, updates };
         let zone = Arc::new(Mutex::new(zone));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, shared) = (listener.local_addr().unwrap(), Arc::clone(&zone));
@@ -155,7 +158,7 @@ impl Zone {
         if asked.answers.iter().filter_map(address).collect::<BTreeSet<_>>() != self.addresses {
             return ResponseCode::NXRRSet;
         }
-        for it in &asked.authorities {
+        for it in asked.authorities.iter().filter(|_| self.obeys) {
             let address = address(it).unwrap();
             match it.dns_class {
                 DNSClass::NONE => self.addresses.remove(&address),
@@ -237,6 +240,19 @@ async fn a_set_that_never_rests_is_given_up() {
     let error = control.cut(&drain(), &snapshot).await.unwrap_err();
     assert!(error.what.contains("another hand again and again"), "{error}");
     assert!(zone.lock().unwrap().addresses.contains(&ip("192.0.2.1")));
+}
+
+#[tokio::test]
+async fn a_name_server_that_accepts_and_does_nothing_is_never_cut() {
+    let (at, zone) = Zone::serve(Wrong::Nothing).await;
+    let control = control(at);
+    zone.lock().unwrap().obeys = false;
+    let before = control.inspect().await.unwrap();
+    control.cut(&drain(), &before).await.unwrap();
+    assert_eq!(zone.lock().unwrap().updates.len(), 1, "it was asked for");
+    let now = control.inspect().await.unwrap();
+    assert!(!now.is_cut(&drain()), "{now:?}");
+    assert_eq!(now, before);
 }
 
 #[tokio::test]

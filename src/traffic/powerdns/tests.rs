@@ -115,6 +115,48 @@ async fn a_reading_is_tried_again_and_a_change_is_not() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_not_answered_whole_or_well_is_asked_for_once_and_put_back() {
+    let half = "HTTP/1.1 204 No Content\r\ncontent-".to_owned();
+    let body = "HTTP/1.1 422 X\r\ncontent-length: 99\r\n\r\n{\"error\":".to_owned();
+    for (reply, what, hint) in [
+        (Reply::Say(half), "closed before the answer was whole", "may have taken effect"),
+        (Reply::Say(body), "the answer broke off", "may have taken effect"),
+        (say("429 Too Many Requests", "", ""), "429 Too Many Requests", "no more calls"),
+        (say("500 Internal Server Error", "", "no"), "500 Internal Server Error: no", "not well"),
+    ] {
+        // It was made all the same, so that the restore finds it.
+        let double =
+            Double::new([zone(false), zone(false), reply, zone(true), done(), zone(false)]);
+        let double = double.await;
+        let control = control(&double);
+        let snapshot = control.inspect().await.unwrap();
+        let error = control.cut(&drain(), &snapshot).await.unwrap_err();
+        assert!(error.what.contains(what) && error.hint.contains(hint), "{what}: {error}");
+        assert_eq!(double.heard().len(), 3, "{what}: the change was asked for once");
+        control.restore(&snapshot.cuttable(&drain())).await.unwrap();
+        let heard = double.heard();
+        assert_eq!(heard.len(), 6, "{heard:?}");
+        let east = json!({ "content": "192.0.2.1", "disabled": false, "modified_at": 5 });
+        assert!(heard[4].starts_with("PATCH") && heard[4].contains(&east.to_string()), "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn half_a_reading_is_asked_for_again_and_no_state_where_it_stays_so() {
+    let half = || {
+        let text =
+            "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{\"kind\": \"Native\", \"rrsets\": [";
+        Reply::Say(text.to_owned())
+    };
+    let double = Double::new([half(), zone(false)]).await;
+    assert!(control(&double).inspect().await.unwrap().has_open(&drain()));
+    let double = Double::new(std::iter::repeat_n(half(), 8)).await;
+    let error = control(&double).inspect().await.unwrap_err();
+    assert!(error.what.contains("the answer broke off"), "{error}");
+    assert!(double.heard().iter().all(|it| it.starts_with("GET")));
+}
+
+#[tokio::test]
 async fn answers_that_are_none_of_powerdns_are_told_without_the_key() {
     let refused =
         json!({ "error": "RRset app.drill.test. IN A: Conflicts with pre-existing RRset" });
