@@ -1,4 +1,4 @@
-//! Traffic controls: one trait, one file a provider.
+//! Traffic controls: one trait, and for each provider a module, which is a folder where it is large.
 
 pub mod api;
 #[cfg(feature = "aws")]
