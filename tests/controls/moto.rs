@@ -113,6 +113,27 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A place that a redirect leads to. Nobody answers there: that somebody came is seen all the same.
+pub struct Elsewhere(std::net::TcpListener);
+
+impl Elsewhere {
+    pub fn new() -> Elsewhere {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Elsewhere(listener)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    /// That nobody connected so far.
+    pub fn heard_nothing(&self) {
+        let came = self.0.accept().expect_err("somebody came");
+        assert_eq!(came.kind(), std::io::ErrorKind::WouldBlock);
+    }
+}
+
 /// What stands in the first `<tag>` of an answer.
 pub fn inside(answer: &str, tag: &str) -> String {
     let (_, rest) = answer.split_once(&format!("<{tag}>")).unwrap_or_else(|| panic!("{answer}"));
@@ -120,12 +141,18 @@ pub fn inside(answer: &str, tag: &str) -> String {
 }
 
 /// A server of one's own that gives these answers, one a request, and the last one from then on. Each is a status,
-/// header fields and a body.
+/// header fields and a body; a length among the fields is the one that is told, and an empty status is no answer at all.
 pub async fn answering(answers: &[(&str, &str, &str)]) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let whole = |(status, headers, body): &(&str, &str, &str)| {
+        if status.is_empty() {
+            return String::new();
+        }
         let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}");
+        if headers.contains("content-length:") {
+            return format!("{head}\r\n{body}");
+        }
         format!("{head}content-length: {}\r\n\r\n{body}", body.len())
     };
     let mut answers: VecDeque<String> = answers.iter().map(whole).collect();
