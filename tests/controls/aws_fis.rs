@@ -1,5 +1,6 @@
 //! The `aws-fis` control against a double that holds requests and answers to AWS's published service model.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::model::{
@@ -12,7 +13,8 @@ use serde_json::Value;
 
 use crate::aws_double::Double;
 use crate::contract;
-use crate::moto::reach_in;
+use crate::journal_alone::{End, restored};
+use crate::moto::{Elsewhere, reach_in};
 use crate::world::{A, B};
 
 fn fire() -> CutOrder {
@@ -49,6 +51,12 @@ fn by_hand(fis: &Double, token: &str) -> String {
     // It is read until it runs.
     fis.ask(0, &format!("GET /experiments/{id} HTTP/1.0"), "");
     id
+}
+
+/// Another hand deletes a template.
+fn delete(fis: &Double, template: &str) {
+    let answer = fis.ask(0, &format!("DELETE /experimentTemplates/{template} HTTP/1.0"), "");
+    assert_eq!(answer["experimentTemplate"]["id"], template, "{answer}");
 }
 
 fn ours(fis: &Double) -> Vec<String> {
@@ -94,6 +102,30 @@ async fn another_process_finds_the_experiment_and_stops_it_and_no_other() {
     assert_ne!(stopped[0]["id"].as_str().unwrap(), other);
     let after = control.inspect().await.unwrap();
     assert_eq!(after.parts["EXTeast"].settings["experiment"], other, "it is another hand's now");
+}
+
+#[tokio::test]
+async fn an_account_without_the_templates_does_not_read_as_restored() {
+    let (fis, elsewhere) = (fis(&[]).await, fis(&["elsewhere"]).await);
+    let control = at(&fis);
+    let before = control.inspect().await.unwrap();
+    control.cut(&fire(), &before).await.unwrap();
+    let error = at(&elsewhere).inspect().await.unwrap_err();
+    assert!(error.what.contains("has none of the experiment templates"), "{error}");
+    assert!(error.hint.contains("credentials of the right account"), "{error}");
+    assert!(control.inspect().await.unwrap().is_cut(&fire()), "the experiment runs on");
+    control.restore(&before).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_template_that_is_gone_keeps_no_experiment_from_being_stopped() {
+    for gone in ["EXTeast", "EXTwest"] {
+        let fis = fis(&[]).await;
+        let control: Arc<dyn TrafficControl> = Arc::new(at(&fis));
+        let end = restored(&control, &fire(), async { delete(&fis, gone) }).await;
+        assert_eq!(end, End::Restored { undone: false }, "{gone}");
+        assert_eq!(fis.asked("StopExperiment").len(), 1, "{gone}");
+    }
 }
 
 #[tokio::test]
@@ -178,6 +210,7 @@ async fn refusals_are_told_for_each_call_with_the_permission_that_is_lacking() {
     let control = at(&fis);
     for (call, act) in [
         ("GetExperimentTemplate", "preflight"),
+        ("GetExperimentTemplate", "inspect"),
         ("ListExperiments", "inspect"),
         ("StartExperiment", "cut"),
         ("GetExperiment", "preflight"),
@@ -213,6 +246,7 @@ async fn refusals_are_told_for_each_call_with_the_permission_that_is_lacking() {
 async fn what_is_no_answer_of_fis_is_told_and_a_redirect_is_not_followed() {
     let fis = fis(&[]).await;
     let control = at(&fis);
+    let elsewhere = Elsewhere::new();
     for (fault, told) in [
         (r#"{"text":"<html>oops</html>","status":500}"#, "oops"),
         (r#"{"text":"<html>log in</html>","status":200}"#, "log in"),
@@ -221,12 +255,16 @@ async fn what_is_no_answer_of_fis_is_told_and_a_redirect_is_not_followed() {
             "no answer",
         ),
         (r#"{"hangs up":true}"#, "no answer"),
-        (r#"{"location":"http://127.0.0.1:1/"}"#, "which is not followed"),
+        (
+            &format!(r#"{{"location":"http://127.0.0.1:{}/"}}"#, elsewhere.port()),
+            "which is not followed",
+        ),
     ] {
         fis.fault(0, fault);
         let error = control.inspect().await.unwrap_err();
         assert!(error.to_string().contains(told), "{fault}: {error}");
     }
+    elsewhere.heard_nothing();
     fis.fault(0, "null");
     let told = format!("{:?}", control.exchanges());
     assert!(!told.contains("only-for-moto"));

@@ -13,7 +13,7 @@ use firedrill::traffic::aws::RoutingControl;
 
 use crate::aws_double::Double;
 use crate::contract;
-use crate::moto::free_port;
+use crate::moto::{Elsewhere, free_port};
 use crate::world::{A, B};
 
 const PANEL: &str = "arn:aws:route53-recovery-control::123456789012:controlpanel/0123abcd";
@@ -299,10 +299,14 @@ async fn a_no_of_the_cluster_is_told_and_not_asked_again() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = crate::moto::answering(&[("200 OK", "", "")]).await;
-    let fault = format!(r#"{{"location":"http://127.0.0.1:{elsewhere}/"}}"#);
-    let (error, _) = refusal("GetRoutingControlState", &fault).await;
-    assert!(error.contains("which is not followed"), "{error}");
+    let elsewhere = Elsewhere::new();
+    let fault = format!(r#"{{"location":"http://127.0.0.1:{}/"}}"#, elsewhere.port());
+    for operation in ["GetRoutingControlState", "UpdateRoutingControlStates"] {
+        let fault = fault.replace('}', &format!(r#","operation":"{operation}"}}"#));
+        let (error, _) = refusal(operation, &fault).await;
+        assert!(error.contains("which is not followed"), "{error}");
+    }
+    elsewhere.heard_nothing();
 }
 
 #[tokio::test]

@@ -137,6 +137,9 @@ impl Route53 {
     }
 
     /// Sets a health check, unless it is so, or another hand changed it since it was read.
+    ///
+    /// Where an answer is lost the SDK asks again with a version that is no longer the last, since the call took effect: who
+    /// is refused for that and finds it set is done.
     async fn set_check(
         &self,
         id: &str,
@@ -151,7 +154,14 @@ impl Route53 {
         let call = self.client().await.update_health_check().health_check_id(id);
         let call = call.health_check_version(check.health_check_version);
         let answer = call.disabled(disabled).inverted(inverted).send().await;
-        answer.map(drop).map_err(|error| failed("route53:UpdateHealthCheck", &error))
+        let Err(error) = answer else { return Ok(()) };
+        if error.as_service_error().is_some_and(|it| it.is_health_check_version_mismatch())
+            && let Ok(Some(check)) = self.health_check(id).await
+            && flags(&check) == (disabled, inverted)
+        {
+            return Ok(());
+        }
+        Err(failed("route53:UpdateHealthCheck", &error))
     }
 
     async fn set_checks(

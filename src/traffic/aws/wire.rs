@@ -77,6 +77,9 @@ impl Wire {
         if status.is_redirection() {
             return Err(self.redirected(&headers));
         }
+        if status.is_success() && breaks_off(&body) {
+            return Err(ConnectorError::io(format!("the answer breaks off: {noted}").into()));
+        }
         incoming(status, headers, body)
     }
 
@@ -166,6 +169,22 @@ fn incoming(
     HttpResponse::try_from(response).map_err(|error| unusable(&error.to_string()))
 }
 
+/// Whether XML ends before its first element does. Where a connection that is lost is the end of an answer, the SDK would
+/// take the half of a list for all of it.
+fn breaks_off(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if !text.starts_with('<') {
+        return false;
+    }
+    let is_element = |(at, _): &(usize, &str)| text[at + 1..].starts_with(char::is_alphabetic);
+    let Some((at, _)) = text.match_indices('<').find(is_element) else { return true };
+    let name = text[at + 1..].split(|it: char| it.is_whitespace() || "/>".contains(it)).next();
+    let end = format!("</{}>", name.unwrap_or_default());
+    let is_empty = text.ends_with("/>") && text.rfind('<') == Some(at);
+    !(text.ends_with(&end) || is_empty)
+}
+
 fn unusable(why: &str) -> ConnectorError {
     ConnectorError::user(why.to_owned().into())
 }
@@ -192,5 +211,23 @@ impl HttpClient for Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xml_that_ends_before_its_first_element_breaks_off() {
+        let whole =
+            "<?xml version=\"1.0\"?>\n<!-- a --><List xmlns=\"urn:a\"><Name>a</Name><B/></List>";
+        assert!(!breaks_off(format!("{whole}\n").as_bytes()));
+        for end in 1..whole.len() {
+            assert!(breaks_off(&whole.as_bytes()[..end]), "{}", &whole[..end]);
+        }
+        for all in ["", " \n", "<List/>", "<List a=\"b\" />", "{\"a\":[\"<b>\"]}", "no XML"] {
+            assert!(!breaks_off(all.as_bytes()), "{all}");
+        }
     }
 }

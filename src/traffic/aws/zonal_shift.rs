@@ -136,20 +136,35 @@ impl ZonalShift {
     }
 
     async fn start(&self, arn: &str, zone: &str) -> Result<(), ControlError> {
-        let resource = self.resource(arn).await?;
-        let id = match shift_of(&resource, zone) {
-            Some(shift) if shift.comment == OURS => shift.zonal_shift_id.clone(),
-            _ => {
-                let call = self.client().await.start_zonal_shift().resource_identifier(arn);
-                let call = call.away_from(zone).expires_in(self.expires_in()).comment(OURS);
-                let answer = call.send().await;
-                answer
-                    .map_err(|error| failed("arc-zonal-shift:StartZonalShift", &error))?
-                    .zonal_shift_id
-            }
+        let id = match self.ours(arn, zone).await? {
+            Some(id) => id,
+            None => self.start_one(arn, zone).await?,
         };
         self.renew(id).await;
         Ok(())
+    }
+
+    /// Our shift of a resource away from `zone`: its id.
+    async fn ours(&self, arn: &str, zone: &str) -> Result<Option<String>, ControlError> {
+        let resource = self.resource(arn).await?;
+        let shift = shift_of(&resource, zone).filter(|it| it.comment == OURS);
+        Ok(shift.map(|it| it.zonal_shift_id.clone()))
+    }
+
+    /// Starts a shift: its id. The call takes no token: where its answer is lost, the SDK makes it again, and what it
+    /// conflicts with is the shift that it started itself.
+    async fn start_one(&self, arn: &str, zone: &str) -> Result<String, ControlError> {
+        let call = self.client().await.start_zonal_shift().resource_identifier(arn);
+        let call = call.away_from(zone).expires_in(self.expires_in()).comment(OURS);
+        let error = match call.send().await {
+            Ok(answer) => return Ok(answer.zonal_shift_id),
+            Err(error) => error,
+        };
+        let refused = failed("arc-zonal-shift:StartZonalShift", &error);
+        if !error.as_service_error().is_some_and(|it| it.is_conflict_exception()) {
+            return Err(refused);
+        }
+        self.ours(arn, zone).await.ok().flatten().ok_or(refused)
     }
 
     /// Moves the end of a shift on, again and again.

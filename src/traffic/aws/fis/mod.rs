@@ -112,6 +112,23 @@ impl Fis {
         }
     }
 
+    /// That one template at least is there. Another account has none, and nothing of them under way.
+    async fn any_is_there(&self) -> Result<(), ControlError> {
+        let mut unread = None;
+        for FisTemplate { id, .. } in &self.settings.templates {
+            match self.client().await.get_experiment_template().id(id).send().await {
+                Ok(answer) if answer.experiment_template.is_some() => return Ok(()),
+                Ok(_) => {}
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|it| it.is_resource_not_found_exception()) => {}
+                Err(error) => unread = Some(failed("fis:GetExperimentTemplate", &error)),
+            }
+        }
+        Err(unread.unwrap_or_else(none_there))
+    }
+
     /// The experiments of a template that have not ended.
     async fn under_way(&self, template: &str) -> Result<Vec<Experiment>, ControlError> {
         let mut ids: Vec<String> =
@@ -250,6 +267,14 @@ impl Fis {
     }
 }
 
+fn none_there() -> ControlError {
+    ControlError {
+        what: "FIS has none of the experiment templates that the plan names".to_owned(),
+        hint: "see whether these are credentials of the right account, and `region` and `templates` in the plan"
+            .to_owned(),
+    }
+}
+
 fn status(experiment: &Experiment) -> Option<&Status> {
     experiment.state.as_ref().and_then(|it| it.status.as_ref())
 }
@@ -338,10 +363,15 @@ impl TrafficControl for Fis {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let mut parts = BTreeMap::new();
+        let (mut parts, mut is_idle) = (BTreeMap::new(), true);
         for template in &self.settings.templates {
             let under_way = self.under_way(&template.id).await?;
+            is_idle &= under_way.is_empty();
             parts.insert(template.id.clone(), part(template, &under_way));
+        }
+        // A list without experiments is what every account gives: it must not read as restored.
+        if is_idle {
+            self.any_is_there().await?;
         }
         Ok(ControlState { parts })
     }

@@ -1,5 +1,7 @@
 //! The `aws-route53` control against moto's Route 53, and against answers of AWS that moto does not give.
 
+mod trouble;
+
 use std::sync::Arc;
 
 use firedrill::model::{
@@ -200,9 +202,21 @@ async fn a_health_check_that_is_gone_keeps_no_record_cut() {
 
 /// The list of the zone's only record of ours.
 fn listed(weight: u8) -> String {
+    list_of(&[("a1", weight)])
+}
+
+/// The list of all that the plan names.
+fn listed_all(a1: u8, a2: u8, b1: u8) -> String {
+    list_of(&[("a1", a1), ("a2", a2), ("b1", b1)])
+}
+
+fn list_of(sets: &[(&str, u8)]) -> String {
+    let sets = sets.iter().map(|(set, weight)| {
+        format!("<ResourceRecordSet>{}</ResourceRecordSet>", weighted(set, *weight))
+    });
+    let sets = sets.collect::<String>();
     format!(
-        "<ListResourceRecordSetsResponse {XMLNS}><ResourceRecordSets><ResourceRecordSet>{}</ResourceRecordSet></ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>",
-        weighted("a1", weight)
+        "<ListResourceRecordSetsResponse {XMLNS}><ResourceRecordSets>{sets}</ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>"
     )
 }
 
@@ -264,16 +278,6 @@ async fn a_restore_that_is_refused_does_not_read_as_back_because_the_cut_is_not_
 
 #[tokio::test]
 async fn a_record_that_route53_does_not_take_keeps_no_other_cut() {
-    let both = |a1, a2, b1| {
-        let sets = [("a1", a1), ("a2", a2), ("b1", b1)];
-        let sets = sets.map(|(set, weight)| {
-            format!("<ResourceRecordSet>{}</ResourceRecordSet>", weighted(set, weight))
-        });
-        format!(
-            "<ListResourceRecordSetsResponse {XMLNS}><ResourceRecordSets>{}</ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems></ListResourceRecordSetsResponse>",
-            sets.concat()
-        )
-    };
     let invalid = format!(
         "<InvalidChangeBatch {XMLNS}><Messages><Message>the target of an alias is gone</Message></Messages></InvalidChangeBatch>"
     );
@@ -281,7 +285,8 @@ async fn a_record_that_route53_does_not_take_keeps_no_other_cut() {
     let other = no("InvalidChangeBatch");
     let asked = changed("ChangeResourceRecordSetsResponse", "PENDING");
     let in_sync = changed("GetChangeResponse", "INSYNC");
-    let (open, closed, half) = (both(10, 7, 10), both(0, 0, 10), both(0, 7, 10));
+    let (open, closed) = (listed_all(10, 7, 10), listed_all(0, 0, 10));
+    let half = listed_all(0, 7, 10);
     let bad = "400 Bad Request";
     // Read; cut: read and change, all or none; restore: read, change all, change each; read.
     let answers = [
@@ -315,68 +320,4 @@ fn no(code: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?><ErrorResponse {XMLNS}><Error><Type>Sender</Type><Code>{code}</Code><Message>no, not-so</Message></Error><RequestId>1</RequestId></ErrorResponse>"
     )
-}
-
-async fn refusal(status: &str, headers: &str, body: &str) -> String {
-    let home = tempfile::tempdir().unwrap();
-    let port = answering(&[(status, headers, body)]).await;
-    let error = control_at(reach_in(&home, port), "Z1", &[]).preflight().await.unwrap_err();
-    error.to_string()
-}
-
-#[tokio::test]
-async fn refusals_say_what_is_wrong_and_what_to_do() {
-    for (status, code, hint) in [
-        ("403 Forbidden", "ExpiredToken", "the credentials have expired"),
-        ("403 Forbidden", "InvalidClientTokenId", "these are no credentials of AWS"),
-        ("403 Forbidden", "AccessDenied", "lack the permission `route53:ListResourceRecordSets`"),
-        ("400 Bad Request", "Throttling", "AWS takes no more calls"),
-        ("503 Service Unavailable", "ServiceUnavailable", "AWS is not well"),
-    ] {
-        let error = refusal(status, "content-type: text/xml\r\n", &no(code)).await;
-        assert!(error.contains(code) && error.contains(hint), "{code}: {error}");
-    }
-    let error = refusal("500 Internal Server Error", "", "<html>oops</html>").await;
-    assert!(error.contains("oops") && error.contains("AWS is not well"), "{error}");
-    let error = refusal("200 OK", "content-type: text/xml\r\n", "<html>hello").await;
-    assert!(error.contains("hello"), "{error}");
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed() {
-    let elsewhere = answering(&[("200 OK", "", "")]).await;
-    let location = format!("location: http://127.0.0.1:{elsewhere}/secret\r\n");
-    let error = refusal("307 Temporary Redirect", &location, "").await;
-    assert!(error.contains("not followed"), "{error}");
-}
-
-#[tokio::test]
-async fn without_credentials_it_says_so() {
-    let home = tempfile::tempdir().unwrap();
-    let mut reach = reach_in(&home, 1);
-    reach.profile = Some("nobody".into());
-    let error = control_at(reach, "Z1", &[]).preflight().await.unwrap_err();
-    assert!(error.what.contains("no credentials of AWS"), "{error}");
-}
-
-#[tokio::test]
-async fn a_route53_that_never_answers_is_given_up() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let home = tempfile::tempdir().unwrap();
-    let mut reach = reach_in(&home, silent.local_addr().unwrap().port());
-    reach.timeout = std::time::Duration::from_millis(300);
-    let control = control_at(reach, "Z1", &[]);
-    assert!(control.inspect().await.is_err() && control.preflight().await.is_err());
-    let mut snapshot = ControlState::default();
-    snapshot.parts.insert("api.example.org/A/a1".into(), open());
-    assert!(control.cut(&drain(), &snapshot).await.is_err());
-    assert!(control.restore(&snapshot).await.is_err());
-}
-
-fn open() -> firedrill::model::PartState {
-    firedrill::model::PartState {
-        datacenter: A,
-        passage: Passage::Open,
-        settings: [("weight".to_owned(), "10".to_owned())].into(),
-    }
 }

@@ -1,10 +1,12 @@
 //! The `aws-elb` control against moto's load balancers, and against answers of AWS that moto does not give.
 
+mod trouble;
+
 use std::sync::Arc;
 
 use firedrill::model::{
-    AwsReach, ControlSpec, ControlState, CutOrder, ElbSettings, ElbTarget, ElbTargets, ElbZones,
-    Mode, PartState, Passage, Provider,
+    AwsReach, ControlSpec, CutOrder, ElbSettings, ElbTarget, ElbTargets, ElbZones, Mode, Passage,
+    Provider,
 };
 use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Elb;
@@ -390,90 +392,4 @@ async fn targets_without_a_zone_are_told_before_the_cut() {
         "{error}"
     );
     assert!(error.hint.contains("under `targets`"), "{error}");
-}
-
-fn no(code: &str) -> String {
-    format!(
-        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no, not-so</Message></Error><RequestId>1</RequestId></ErrorResponse>"
-    )
-}
-
-/// An open part of A.
-fn snapshot(setting: &str) -> ControlState {
-    let part = PartState {
-        datacenter: A,
-        passage: Passage::Open,
-        settings: [("targets".to_owned(), setting.to_owned())].into(),
-    };
-    ControlState { parts: [(format!("{GROUP}/us-east-1a"), part)].into() }
-}
-
-#[tokio::test]
-async fn refusals_are_told_for_each_call_with_the_permission_that_is_lacking() {
-    let all = health(&[("10.0.0.1", "us-east-1a", "healthy", "")]);
-    let gone = health(&[]);
-    let good = |body: &str| ("200 OK".to_owned(), body.to_owned());
-    let cases = [
-        ("DescribeTargetHealth", vec![], "restore"),
-        ("DeregisterTargets", vec![good(&all)], "cut"),
-        ("RegisterTargets", vec![good(&gone)], "restore"),
-        ("DescribeTargetGroups", vec![], "preflight"),
-    ];
-    for (call, before, act) in cases {
-        for (status, code, hint) in [
-            (
-                "403 Forbidden",
-                "AccessDenied",
-                format!("lack the permission `elasticloadbalancing:{call}`"),
-            ),
-            ("403 Forbidden", "ExpiredToken", "the credentials have expired".to_owned()),
-            ("400 Bad Request", "Throttling", "AWS takes no more calls".to_owned()),
-            ("503 Service Unavailable", "ServiceUnavailable", "AWS is not well".to_owned()),
-        ] {
-            let refusal = no(code);
-            let answers = before.iter().map(|(status, body)| (status.as_str(), XML, body.as_str()));
-            let answers: Vec<_> = answers.chain([(status, XML, refusal.as_str())]).collect();
-            let home = tempfile::tempdir().unwrap();
-            let control = by_zone(answering(&answers).await, &home);
-            let snapshot = snapshot("10.0.0.1:8080@us-east-1a");
-            let error = match act {
-                "cut" => control.cut(&drain(), &snapshot).await.unwrap_err(),
-                "restore" => control.restore(&snapshot).await.unwrap_err(),
-                _ => control.preflight().await.unwrap_err(),
-            };
-            let told = error.to_string();
-            assert!(told.contains(code) && told.contains(&hint), "{call}: {error}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_answer_of_aws_is_told_and_silence_is_given_up() {
-    let home = tempfile::tempdir().unwrap();
-    for (status, headers, body, told) in [
-        ("500 Internal Server Error", "", "<html>oops</html>", "AWS is not well"),
-        ("200 OK", XML, "<html>hello", "hello"),
-        (
-            "307 Temporary Redirect",
-            "location: http://127.0.0.1:1/\r\n",
-            "",
-            "which is not followed",
-        ),
-    ] {
-        let control = by_zone(answering(&[(status, headers, body)]).await, &home);
-        let error = control.inspect().await.unwrap_err().to_string();
-        assert!(error.contains(told), "{status}: {error}");
-    }
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut reach = reach_in(&home, silent.local_addr().unwrap().port());
-    reach.timeout = std::time::Duration::from_millis(300);
-    let control = control(&ElbSettings {
-        target_groups: vec![GROUP.to_owned()],
-        zones: zones("us-east-1a", &["us-east-1b"]),
-        ..none(reach)
-    });
-    assert!(control.inspect().await.is_err() && control.preflight().await.is_err());
-    let snapshot = snapshot("10.0.0.1:8080@us-east-1a");
-    assert!(control.cut(&drain(), &snapshot).await.is_err());
-    assert!(control.restore(&snapshot).await.is_err());
 }
