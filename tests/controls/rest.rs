@@ -1,11 +1,14 @@
 //! Doubles of providers' REST APIs: a server whose answers are a function of what is asked.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::{Arc, Mutex};
 
+use firedrill::model::CutOrder;
+use firedrill::traffic::{ControlError, TrafficControl};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -83,4 +86,139 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<impl Answers>>) -> Option<()> 
         said.len()
     );
     stream.write_all((head + &said).as_bytes()).await.ok()
+}
+
+/// What goes out in place of answers: to a method, at the paths that have this piece, for so often.
+#[derive(Default)]
+pub struct Instead {
+    method: &'static str,
+    piece: &'static str,
+    text: String,
+    times: usize,
+}
+
+impl Instead {
+    pub fn always(method: &'static str, piece: &'static str, text: &str) -> Instead {
+        Instead { method, piece, text: text.to_owned(), times: usize::MAX }
+    }
+
+    pub fn once(method: &'static str, piece: &'static str, text: &str) -> Instead {
+        Instead { times: 1, ..Instead::always(method, piece, text) }
+    }
+
+    /// What goes out in place of the answer to `asked`.
+    pub fn take(&mut self, asked: &Asked) -> Option<String> {
+        if self.times == 0 || asked.method != self.method || !asked.path.contains(self.piece) {
+            return None;
+        }
+        self.times -= 1;
+        Some(self.text.clone())
+    }
+}
+
+/// An answer, byte for byte. `headers` end in line breaks.
+pub fn said(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A refusal in JSON, in all forms that providers have, with the pause `wait` in seconds.
+pub fn refusal(status: &str, wait: u32, words: &str) -> String {
+    let body = json!({ "message": words, "error": { "message": words } });
+    let headers = format!("content-type: application/json\r\nretry-after: {wait}\r\n");
+    said(status, &headers, &body.to_string())
+}
+
+/// An answer that helps nobody, and the words that tell of it.
+struct Bad {
+    text: String,
+    what: &'static str,
+    hint: &'static str,
+    is_a_page: bool,
+}
+
+/// Those to a reading or to a change; each has the token in it that must not be shown.
+fn bad(token: &str, elsewhere: SocketAddr, is_change: bool) -> [Bad; 5] {
+    let of = |text, what, hint| Bad { text, what, hint, is_a_page: false };
+    let words = format!("not now, {token}");
+    let page = format!("<html>Sign in to the network, {token}</html>");
+    let away = format!("location: http://{elsewhere}/?token={token}\r\n");
+    let half = if is_change { "may have taken effect" } else { "can be reached from here" };
+    [
+        of(
+            refusal("429 Too Many Requests", 3600, &words),
+            "429 Too Many Requests: not now, *** to",
+            "takes no more calls for now",
+        ),
+        of(
+            refusal("503 Service Unavailable", 3600, &words),
+            "503 Service Unavailable: not now, *** to",
+            "the provider is not well",
+        ),
+        of(
+            format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{{\"{token}\": "),
+            "the answer broke off",
+            half,
+        ),
+        Bad {
+            is_a_page: true,
+            ..of(
+                said("200 OK", "content-type: text/html\r\n", &page),
+                "not the JSON that was due (text/html",
+                "the address is that of the provider's API",
+            )
+        },
+        of(
+            said("307 Temporary Redirect", &away, ""),
+            "which is not followed: the credentials are for",
+            "give the address that answers itself",
+        ),
+    ]
+}
+
+/// A control of a double, which is given what goes out in place of answers, and tells what is in it.
+pub struct Doubled<'d> {
+    pub control: &'d dyn TrafficControl,
+    pub order: CutOrder,
+    pub token: &'static str,
+    /// The method of changes, and whether anything is read out of the answers to them.
+    pub change: (&'static str, bool),
+    pub set: &'d dyn Fn(Instead),
+    pub state: &'d dyn Fn() -> String,
+}
+
+impl Doubled<'_> {
+    /// Bad answers to readings and to changes are told, with no token in it; nothing is changed, and nobody is sent on.
+    pub async fn stands_bad_answers(&self) {
+        let elsewhere = StdTcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let at = elsewhere.local_addr().unwrap();
+        let snapshot = self.control.inspect().await.unwrap();
+        let before = (self.state)();
+        for (method, is_read) in [("GET", true), self.change] {
+            for bad in bad(self.token, at, method != "GET") {
+                (self.set)(Instead::always(method, "", &bad.text));
+                let result = match method {
+                    "GET" => self.control.inspect().await.map(drop),
+                    _ => self.control.cut(&self.order, &snapshot).await,
+                };
+                (self.set)(Instead::default());
+                match result {
+                    Err(error) => self.is_told(&error, bad.what, bad.hint),
+                    // Where nothing is read out of an answer, the next reading tells.
+                    Ok(()) => assert!(bad.is_a_page && !is_read, "{method}: {}", bad.what),
+                }
+                assert_eq!((self.state)(), before, "{method}: {}", bad.what);
+                assert_eq!(self.control.inspect().await.unwrap(), snapshot);
+            }
+        }
+        // Whoever follows has connected by now, and waits to be taken in.
+        assert_eq!(elsewhere.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+
+    /// `error` has these words, and neither it nor what was noted has the token.
+    pub fn is_told(&self, error: &ControlError, what: &str, hint: &str) {
+        assert!(error.what.contains(what) && error.hint.contains(hint), "{what}, {hint}: {error}");
+        let shown = format!("{error} {:?}", self.control.exchanges());
+        assert!(!shown.contains(self.token), "{shown}");
+    }
 }

@@ -63,6 +63,15 @@ impl Answer {
         self.status == StatusCode::NOT_FOUND && self.message.is_some()
     }
 
+    /// The status by which it is judged: Google's rations for a minute come as 403, with the reason in the body
+    /// (<https://cloud.google.com/compute/api-quota>), where others say 429.
+    pub(super) fn meaning(&self) -> u16 {
+        match self.status() {
+            403 if is_about_rations(&self.body) => 429,
+            status => status,
+        }
+    }
+
     pub(super) fn is_redirect(&self) -> bool {
         self.status.is_redirection() && self.status != StatusCode::NOT_MODIFIED
     }
@@ -123,7 +132,7 @@ impl Answer {
 
     /// What to do about an answer that says no.
     pub(super) fn hint(&self) -> &'static str {
-        match self.status() {
+        match self.meaning() {
             401 => "see whether the credentials are right, and have not expired",
             403 => "these credentials may not do that; `firedrill preview` lists what they need",
             404 => "see that what the plan names is there, under that name",
@@ -143,6 +152,16 @@ fn message(body: &[u8]) -> Option<String> {
     let places = ["/error/message", "/message", "/errors/0/message"];
     let text = places.iter().find_map(|place| body.pointer(place))?.as_str()?;
     (!text.trim().is_empty()).then(|| text.to_owned())
+}
+
+/// Whether a body of Google's gives a ration that is used up, and will be there again, as its reason.
+fn is_about_rations(body: &[u8]) -> bool {
+    const REASONS: [&str; 3] =
+        ["rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"];
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
+    let lists = ["/error/errors", "/error/details"];
+    let mut given = lists.iter().filter_map(|at| body.pointer(at)?.as_array()).flatten();
+    given.any(|it| it["reason"].as_str().is_some_and(|reason| REASONS.contains(&reason)))
 }
 
 /// `text` as one line that steers no terminal, of at most `most` characters.

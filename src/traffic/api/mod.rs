@@ -37,6 +37,7 @@ use pause::{Pauses, wait};
 
 pub use answer::Answer;
 pub use hyper::Method;
+pub(in crate::traffic) use pause::again;
 pub use request::Request;
 pub use signed::{Signed, Tokens};
 

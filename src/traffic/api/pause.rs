@@ -10,6 +10,9 @@ use super::line::Lost;
 /// The pauses between tries: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// On top of what a provider names, where a loop of its own asks again.
+const ON_TOP: Duration = Duration::from_millis(500);
+
 /// So often one thing is asked, at most.
 pub(super) const TRIES: u32 = 5;
 
@@ -21,10 +24,6 @@ pub(super) struct Pauses {
 
 impl Pauses {
     /// How long to wait before the request is made again; `None` where it is not.
-    ///
-    /// Half of each pause is left to chance, so that clients which failed together do not come back together
-    /// ("equal jitter"; M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). It comes on top of what
-    /// the provider asks for, since it asks all of them for the same.
     pub(super) fn next(
         &mut self,
         tried: &Result<Answer, Lost>,
@@ -35,16 +34,36 @@ impl Pauses {
             return None;
         }
         let longest = PAUSES.0.saturating_mul(1 << (self.tried - 1)).min(PAUSES.1);
-        let pause = longest / 2 + longest.mul_f64(fastrand::f64() / 2.0);
         let asked_for = tried.as_ref().ok().and_then(wait).unwrap_or_default();
-        Some(pause.saturating_add(asked_for))
+        Some(asked_for.saturating_add(by_chance(longest)))
     }
+}
+
+/// For a loop that asks again by itself: the pause before that, which is what `answer` names, or else at most `own`; `None`
+/// where it does not fit into what is `left`.
+pub(in crate::traffic) fn again(
+    answer: Option<&Answer>,
+    own: Duration,
+    left: Duration,
+) -> Option<Duration> {
+    let pause = match answer.and_then(wait) {
+        Some(named) => named.saturating_add(by_chance(ON_TOP)),
+        None => by_chance(own),
+    };
+    Some(pause).filter(|pause| *pause < left)
+}
+
+/// A pause of which half is left to chance, so that clients which failed together do not come back together ("equal
+/// jitter"; M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). It comes on top of what the provider
+/// asks for, since it asks all of them for the same.
+fn by_chance(longest: Duration) -> Duration {
+    longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
 }
 
 /// Whether another try may bring another answer, and cannot do a thing twice.
 fn is_worth_it(tried: &Result<Answer, Lost>, repeatable: bool) -> bool {
     match tried {
-        Ok(answer) => repeatable && matches!(answer.status(), 408 | 429 | 500 | 502..=504),
+        Ok(answer) => repeatable && matches!(answer.meaning(), 408 | 429 | 500 | 502..=504),
         Err(lost) => lost.may_pass && (repeatable || !lost.arrived),
     }
 }

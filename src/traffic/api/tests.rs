@@ -14,15 +14,23 @@ use tokio_rustls::TlsAcceptor;
 
 use super::double::{Provider, Reply, TOKEN, good, said, say, secret};
 use super::line::ANSWER_BYTES_MAX;
-use super::pause::TRIES;
+use super::pause::{TRIES, again};
 use super::*;
 
 fn answer(status: &str, headers: &[(&'static str, &'static str)]) -> Result<Answer, Lost> {
+    saying(status, headers, "")
+}
+
+fn saying(
+    status: &str,
+    headers: &[(&'static str, &'static str)],
+    body: &str,
+) -> Result<Answer, Lost> {
     let headers = headers
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let head = (status.parse().unwrap(), headers.collect());
-    Ok(Answer::new(head, Vec::new(), &Mask::default(), false))
+    Ok(Answer::new(head, body.into(), &Mask::default(), false))
 }
 
 #[tokio::test]
@@ -129,6 +137,55 @@ fn only_what_may_be_better_a_moment_later_is_asked_again() {
             assert_eq!(pause.is_some(), again && repeatable, "{status}");
         }
     }
+}
+
+#[test]
+fn a_ration_of_googles_is_told_and_asked_again_as_such_and_no_other_403_is() {
+    let by_error = |reason: &str| json!({ "error": { "errors": [{}, { "reason": reason }] } });
+    let by_detail = |reason: &str| json!({ "error": { "details": [{ "reason": reason }] } });
+    for (status, body, is_ration) in [
+        ("403", by_error("rateLimitExceeded"), true),
+        ("403", by_error("userRateLimitExceeded"), true),
+        ("403", by_detail("RATE_LIMIT_EXCEEDED"), true),
+        ("403", by_error("forbidden"), false),
+        ("403", by_error("quotaExceeded"), false),
+        ("403", by_detail("IAM_PERMISSION_DENIED"), false),
+        ("403", json!({ "error": { "errors": [7], "details": { "reason": "x" } } }), false),
+        ("403", json!({ "message": "rateLimitExceeded" }), false),
+        ("400", by_error("rateLimitExceeded"), false),
+        ("200", by_error("rateLimitExceeded"), false),
+    ] {
+        let answer = saying(status, &[], &body.to_string());
+        for repeatable in [true, false] {
+            let pause = Pauses::default().next(&answer, repeatable);
+            assert_eq!(pause.is_some(), is_ration && repeatable, "{status} {body}");
+        }
+        let hint = answer.as_ref().unwrap().hint();
+        assert_eq!(hint.contains("takes no more calls for now"), is_ration, "{hint}: {body}");
+    }
+    let half = saying("403", &[], r#"{"error":{"errors":[{"reason":"rateLimitExceeded""#);
+    assert_eq!(Pauses::default().next(&half, true), None);
+}
+
+#[test]
+fn a_loop_of_its_own_keeps_to_the_pause_that_is_named_or_gives_up() {
+    let (own, minute) = (Duration::from_secs(2), Duration::from_secs(60));
+    let named = |seconds: &'static str| answer("429", &[("retry-after", seconds)]).unwrap();
+    let drawn = |answer: Option<&Answer>| -> Vec<Duration> {
+        (0..50).map(|_| again(answer, own, minute).unwrap()).collect()
+    };
+    let (seven, silent) = (named("7"), answer("503", &[]).unwrap());
+    for (pauses, least, most) in [
+        (drawn(None), own / 2, own),
+        (drawn(Some(&silent)), own / 2, own),
+        (drawn(Some(&seven)), Duration::from_secs(7), Duration::from_millis(7500)),
+    ] {
+        assert!(pauses.iter().all(|it| (least..=most).contains(it)), "{pauses:?}");
+        assert!(pauses.iter().any(|it| it != &pauses[0]), "{pauses:?}");
+    }
+    assert_eq!(again(Some(&seven), own, Duration::from_secs(7)), None);
+    assert_eq!(again(Some(&named("18446744073709551615")), own, minute), None);
+    assert_eq!(again(None, own, Duration::from_secs(1)), None);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use wildmatch::WildMatch;
 use super::{Azure, DISABLED, ENABLED, Read, Wanted};
 use crate::model::AzureBy;
 use crate::traffic::ControlError;
-use crate::traffic::api::{Answer, Method, Request};
+use crate::traffic::api::{Answer, Method, Request, again};
 use crate::traffic::log::Asked;
 
 const VERSION: &str = "api-version=2026-10-01";
@@ -25,9 +25,6 @@ pub(super) const STATE: &str = "enabledState";
 /// For so long all changes of a cut or a restore are asked for and waited for, and the pause between two looks where Azure
 /// names none.
 const OPERATIONS: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(1));
-
-/// No pause is shorter, whatever Azure says.
-const SHORTEST: Duration = Duration::from_millis(250);
 
 /// So many pages are read of one list.
 const PAGES: usize = 50;
@@ -86,8 +83,8 @@ struct Accepted {
 enum Told {
     Done,
     Accepted(Accepted),
-    /// Azure makes another change of the profile: to be asked again after this pause, or else the refusal.
-    Busy(Duration, ControlError),
+    /// Azure makes another change of the profile, and says so with this answer; the refusal, if it is not asked again.
+    Busy(Answer, ControlError),
 }
 
 impl Azure {
@@ -154,7 +151,7 @@ impl Azure {
         errors.extend(refused);
         let wait = async {
             for operation in accepted {
-                errors.extend(self.done(&operation).await.err());
+                errors.extend(self.done(&operation, begun).await.err());
             }
         };
         // What is not done yet was accepted: readings say when it is in force.
@@ -162,8 +159,8 @@ impl Azure {
         errors
     }
 
-    /// Asks for all changes, and again for those that Azure was too busy for, while there is time since `begun`. One that has
-    /// to wait holds up no other.
+    /// Asks for all changes, and again for those that Azure was too busy for, as long as the pauses that it names fit into the
+    /// time since `begun`. One that has to wait, or cannot, holds up no other.
     async fn ask_for(
         &self,
         mut due: Vec<Wanted<'_>>,
@@ -171,21 +168,22 @@ impl Azure {
     ) -> (Vec<Accepted>, Vec<ControlError>) {
         let (mut accepted, mut errors) = (Vec::new(), Vec::new());
         loop {
-            let (mut busy, mut longest, mut refusals) = (Vec::new(), Duration::ZERO, Vec::new());
+            let (mut busy, mut longest) = (Vec::new(), Duration::ZERO);
             for change in due {
                 match self.set_origin(change).await {
                     Ok(Told::Done) => {}
                     Ok(Told::Accepted(operation)) => accepted.push(operation),
-                    Ok(Told::Busy(pause, refusal)) => {
-                        busy.push(change);
-                        refusals.push(refusal);
-                        longest = longest.max(pause);
-                    }
+                    Ok(Told::Busy(answer, refusal)) => match pause(&answer, begun) {
+                        Some(pause) => {
+                            busy.push(change);
+                            longest = longest.max(pause);
+                        }
+                        None => errors.push(refusal),
+                    },
                     Err(error) => errors.push(error),
                 }
             }
-            if busy.is_empty() || longest >= begun.left_of(OPERATIONS.0) {
-                errors.extend(refusals);
+            if busy.is_empty() {
                 return (accepted, errors);
             }
             sleep(longest).await;
@@ -209,7 +207,7 @@ impl Azure {
                         .to_owned(),
                     ..manager.refused(&request, &answer)
                 };
-                return Ok(Told::Busy(pause(&answer), refusal));
+                return Ok(Told::Busy(answer, refusal));
             }
             _ if answer.is_good() => return Ok(Told::Done),
             _ => return Err(manager.refused(&request, &answer)),
@@ -223,8 +221,8 @@ impl Azure {
         })
     }
 
-    /// Waits until an operation is done.
-    async fn done(&self, accepted: &Accepted) -> Result<(), ControlError> {
+    /// Looks at an operation until it is done, or Azure wants to be left alone for longer than there is time since `begun`.
+    async fn done(&self, accepted: &Accepted, begun: Asked) -> Result<(), ControlError> {
         let manager = self.manager().await?;
         let request = Request::get(&*accepted.at);
         loop {
@@ -244,10 +242,10 @@ impl Azure {
                     }
                 }
             };
-            if !is_under_way {
-                return Ok(());
+            match pause(&answer, begun).filter(|_| is_under_way) {
+                Some(pause) => sleep(pause).await,
+                None => return Ok(()),
             }
-            sleep(pause(&answer)).await;
         }
     }
 }
@@ -270,9 +268,9 @@ fn due<'w>(wanted: &[Wanted<'w>], read: &[Read]) -> (Vec<Wanted<'w>>, Vec<Contro
     (due, gone)
 }
 
-/// How long Azure wants to be left alone, but never so long that nothing else can be done.
-fn pause(answer: &Answer) -> Duration {
-    answer.retry_after().unwrap_or(OPERATIONS.1).clamp(SHORTEST, OPERATIONS.0 / 2)
+/// How long to leave Azure alone after `answer`; `None` where that is for longer than there is time.
+fn pause(answer: &Answer, begun: Asked) -> Option<Duration> {
+    again(Some(answer), OPERATIONS.1, begun.left_of(OPERATIONS.0))
 }
 
 fn failed(origin: &str, operation: &Operation) -> ControlError {

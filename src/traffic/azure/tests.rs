@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::token::by;
 use super::*;
-use crate::traffic::api::double::{Provider as Double, good};
+use crate::traffic::api::double::{Provider as Double, Reply, good, say};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -57,4 +57,54 @@ async fn tokens_come_from_where_azures_tools_have_them() {
         "{heard}"
     );
     assert!(heard.contains("&client_id=mine ") && heard.contains("metadata: true"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_given_is_told_and_nothing_secret_is_shown() {
+    let refused = r#"{"error":"invalid_client","error_description":"AADSTS7000215: hunter/2"}"#;
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{\"access_token\": \"eyJ.secret";
+    let cases = [
+        (say("401 Unauthorized", "", refused), "401 Unauthorized to `", "have not expired"),
+        (
+            say("500 Internal Server Error", "", "hunter/2"),
+            "500 Internal Server Error to `",
+            "not well",
+        ),
+        (Reply::Say(half.to_owned()), "the answer broke off", ""),
+        (
+            good(&json!({ "token_type": "Bearer", "refresh_token": "eyJ.secret" })),
+            "with what is not the JSON that was due (application/json; line 1 column",
+            "the address is that of the provider's API",
+        ),
+    ];
+    for (reply, what, hint) in cases {
+        let client = [
+            ("AZURE_CLIENT_ID", "client"),
+            ("AZURE_TENANT_ID", "tenant"),
+            ("AZURE_AUTHORITY_HOST", "AT"),
+            ("AZURE_CLIENT_SECRET", "hunter/2"),
+        ];
+        let app = [("IDENTITY_ENDPOINT", "AT/msi/token"), ("IDENTITY_HEADER", "hunter/2")];
+        for variables in [&client[..], &app] {
+            // What may pass is asked for again.
+            let double = Double::new(vec![reply.clone(); 5]).await;
+            let at = format!("http://{}", double.at);
+            let variable = |name: &str| {
+                let mut known = variables.iter();
+                known.find(|(key, _)| *key == name).map(|(_, value)| value.replace("AT", &at))
+            };
+            let source = by(&variable, LIMIT).unwrap();
+            let error = source.token().await.unwrap_err();
+            assert!(error.what.contains(what), "{what}: {error}");
+            let (begin, hint) = match variables.len() {
+                2 => ("no credentials for Azure were found; ", "set AZURE_CLIENT_ID"),
+                _ => ("", hint),
+            };
+            assert!(error.what.starts_with(begin) && error.hint.contains(hint), "{error}");
+            let shown = format!("{error} {:?}", source.exchanges());
+            let is_shown = |it: &&&str| shown.contains(**it);
+            let secrets = ["hunter", "eyJ", "AADSTS"];
+            assert_eq!(secrets.iter().find(is_shown), None, "{shown}");
+        }
+    }
 }

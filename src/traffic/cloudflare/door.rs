@@ -78,11 +78,6 @@ impl Door {
         self.endpoint.to_string().trim_end_matches('/').to_owned()
     }
 
-    /// How long one request may take.
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
-    }
-
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         self.api.get().map(Api::exchanges).unwrap_or_default()
     }

@@ -17,7 +17,8 @@ use super::{Way, all, unknown};
 use crate::model::{
     CloudflarePools, ControlState, CutCall, CutOrder, DatacenterId, PartState, Passage,
 };
-use crate::traffic::api::{Method, Request};
+use crate::traffic::api::{Method, Request, again};
+use crate::traffic::log::Asked;
 use crate::traffic::{ControlError, Survivors};
 
 /// Key of [`PartState::settings`], and of pools and origins.
@@ -25,11 +26,14 @@ const ENABLED: &str = "enabled";
 /// The pool's id, by which a person changes it.
 const ID: &str = "pool";
 
-/// So often a pool is read and written anew when the answer was lost or Cloudflare took no more calls.
-const TRIES: usize = 3;
+/// So often a pool is read and written anew when the answer was lost or Cloudflare was busy.
+const TRIES: u32 = 3;
 
-/// Without a word from Cloudflare, it is left alone for so long after it took no more calls.
+/// Without a word from Cloudflare, it is left alone for so long at first, and longer the next time.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// All pools of a cut or a restore share the time in which a pause may end, since a call has 15 s.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The pools of an account.
 pub(super) struct Pools<'c> {
@@ -210,10 +214,10 @@ impl Pools<'_> {
             }
         }
         if !wanted.is_empty() {
-            let pools = self.read().await?;
+            let (begun, pools) = (Asked::now(), self.read().await?);
             for (name, wanted) in wanted {
                 let set = match pools.iter().find(|it| it.name == name) {
-                    Some(pool) => self.set(&pool.id, name, &wanted).await,
+                    Some(pool) => self.set(&pool.id, name, &wanted, begun).await,
                     None => Err(gone(name)),
                 };
                 errors.extend(set.err());
@@ -222,7 +226,13 @@ impl Pools<'_> {
         all(problem, &errors)
     }
 
-    async fn set(&self, id: &str, pool: &str, wanted: &Wanted<'_>) -> Result<(), ControlError> {
+    async fn set(
+        &self,
+        id: &str,
+        pool: &str,
+        wanted: &Wanted<'_>,
+        begun: Asked,
+    ) -> Result<(), ControlError> {
         let path = self.path(&format!("/{}", crate::model::query_value(id)));
         let mut tries = 0;
         loop {
@@ -235,23 +245,17 @@ impl Pools<'_> {
             };
             tries += 1;
             let request = Request::once(Method::PATCH, &*path).json(&body);
-            match self.door.ask(&request).await {
-                Ok(answer) if tries < TRIES && answer.status() == 429 => {
-                    let pause = answer.retry_after().unwrap_or(LEFT_ALONE);
-                    if pause > self.door.limit() {
-                        return self.door.opened::<Value>(&request, &answer).await.map(drop);
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-                Ok(answer) if tries < TRIES && answer.status() >= 500 => {}
-                Ok(answer) => {
-                    self.door.opened::<Value>(&request, &answer).await?;
-                    let gone_of = |origin: &&str| gone(&format!("{pool}/{origin}"));
-                    return missing.first().map_or(Ok(()), |origin| Err(gone_of(origin)));
-                }
-                Err(error) if tries >= TRIES => return Err(error),
-                Err(_) => {}
+            let asked = self.door.ask(&request).await;
+            let answer = asked.as_ref().ok();
+            let may_pass = answer.is_none_or(|it| it.status() == 429 || it.status() >= 500);
+            let pause = again(answer, LEFT_ALONE.saturating_mul(tries), begun.left_of(PATIENCE));
+            if let Some(pause) = pause.filter(|_| may_pass && tries < TRIES) {
+                tokio::time::sleep(pause).await;
+                continue;
             }
+            self.door.opened::<Value>(&request, &asked?).await?;
+            let gone_of = |origin: &&str| gone(&format!("{pool}/{origin}"));
+            return missing.first().map_or(Ok(()), |origin| Err(gone_of(origin)));
         }
     }
 

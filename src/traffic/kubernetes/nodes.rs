@@ -19,13 +19,14 @@ use crate::model::{
     query_value,
 };
 use crate::traffic::all_of;
-use crate::traffic::api::{Method, Request};
+use crate::traffic::api::{Answer, Method, Request, again};
+use crate::traffic::log::Asked;
 use crate::traffic::{ControlError, Survivors};
 
 /// Key of [`PartState::settings`], and of a node's `spec`.
 const CORDON: &str = "unschedulable";
 
-/// The pause before what a budget refused is asked for again.
+/// The longest pause before what a budget refused is asked for again, where the cluster names none.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// So many evictions are under way at once.
@@ -146,37 +147,57 @@ impl Nodes {
         Ok(all)
     }
 
-    /// Evicts whatever has to leave `nodes`, round after round, until nothing is left.
+    /// Evicts whatever has to leave `nodes`, round after round, until nothing is left or the cluster wants to be left alone
+    /// for too long.
     async fn empty(
         &self,
         session: &Session,
         nodes: &ControlState,
         refusals: &Mutex<Vec<ControlError>>,
     ) -> Result<(), ControlError> {
+        let begun = Asked::now();
         loop {
             let mut pods = self.pods(session).await?;
             pods.retain(|pod| nodes.parts.contains_key(&pod.spec.node));
             if pods.is_empty() {
                 return Ok(());
             }
-            let mut held_up = Vec::new();
-            for some in pods.chunks(SIDE_BY_SIDE) {
-                let evicted = join_all(some.iter().map(|pod| evict(session, pod))).await;
-                for refusal in evicted {
-                    held_up.extend(refusal?);
-                }
+            let held_up = evict_all(session, &pods).await?;
+            let left = begun.left_of(self.evict_within);
+            let pauses: Vec<Option<Duration>> =
+                held_up.iter().map(|(answer, _)| again(Some(answer), AGAIN, left)).collect();
+            let held_up: Vec<ControlError> = held_up.into_iter().map(|(_, why)| why).collect();
+            if pauses.contains(&None) {
+                return all_of("not emptied", held_up);
             }
-            let is_held_up = !held_up.is_empty();
             *refusals.lock().unwrap_or_else(PoisonError::into_inner) = held_up;
-            if is_held_up {
-                sleep(AGAIN).await;
+            if let Some(pause) = pauses.into_iter().flatten().max() {
+                sleep(pause).await;
             }
         }
     }
 }
 
+/// What a cluster answered to an eviction that it holds up, and that in words.
+type HeldUp = (Answer, ControlError);
+
+/// Evicts pods, but no more of them once the cluster names a pause; gives what holds any up.
+async fn evict_all(session: &Session, pods: &[Pod]) -> Result<Vec<HeldUp>, ControlError> {
+    let mut held_up: Vec<HeldUp> = Vec::new();
+    for some in pods.chunks(SIDE_BY_SIDE) {
+        let evicted = join_all(some.iter().map(|pod| evict(session, pod))).await;
+        for refusal in evicted {
+            held_up.extend(refusal?);
+        }
+        if held_up.iter().any(|(answer, _)| answer.retry_after().is_some()) {
+            break;
+        }
+    }
+    Ok(held_up)
+}
+
 /// Evicts a pod; gives what holds it up if that may pass.
-async fn evict(session: &Session, pod: &Pod) -> Result<Option<ControlError>, ControlError> {
+async fn evict(session: &Session, pod: &Pod) -> Result<Option<HeldUp>, ControlError> {
     let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
     // A pod of a stateful set comes back under its name, and that one is not to be evicted again.
@@ -192,11 +213,12 @@ async fn evict(session: &Session, pod: &Pod) -> Result<Option<ControlError>, Con
         200..=299 | 404 | 409 => Ok(None),
         429 | 500 | 503 => {
             let refused = session.refused(&request, &answer);
-            Ok(Some(ControlError {
+            let why = ControlError {
                 what: format!("{} stays: {}", pod.name(), refused.what),
                 hint: "see the PodDisruptionBudgets there, and whether what was evicted comes up elsewhere"
                     .into(),
-            }))
+            };
+            Ok(Some((answer, why)))
         }
         _ => Err(session.refused(&request, &answer)),
     }
@@ -309,8 +331,9 @@ impl Way for Nodes {
             if !is_name(name) {
                 return Err(unnamed(name));
             }
+            // Pods are sent off only when the cluster itself has answered for the node.
             let (path, body) = cordon(name, true);
-            session.good(&patch(&path, MERGE, &body)).await?;
+            session.json::<Node>(&patch(&path, MERGE, &body)).await?;
         }
         let refusals = Mutex::default();
         match timeout(self.evict_within, self.empty(session, open, &refusals)).await {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{TOKEN, Token, drain, error};
 use crate::contract;
 use crate::published::Published;
-use crate::rest::{Answers, Asked, Said, serve};
+use crate::rest::{Answers, Asked, Doubled, Instead, Said, serve};
 use crate::world::{A, B};
 
 const PROFILE: &str =
@@ -46,9 +46,12 @@ struct Manager {
     obeys: bool,
     /// So often a change is refused, since another one is under way.
     conflicts: u32,
+    /// For how many seconds Azure wants to be left alone after a change.
+    wait: u32,
     /// Whether one change is made at a time: others are refused, which takes as long as a look at it.
     one_by_one: bool,
     refused: Option<(&'static str, &'static str)>,
+    instead: Instead,
     heard: Vec<String>,
 }
 
@@ -178,6 +181,9 @@ impl Answers for Manager {
     }
 
     fn instead(&mut self, asked: &Asked) -> Option<String> {
+        if let Some(text) = self.instead.take(asked) {
+            return Some(text);
+        }
         if asked.method != "PATCH" || asked.token != format!("Bearer {TOKEN}") {
             return None;
         }
@@ -189,7 +195,8 @@ impl Answers for Manager {
         }
         let body = body.to_string();
         Some(format!(
-            "HTTP/1.1 {code} X\r\n{headers}retry-after: 0\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {code} X\r\n{headers}retry-after: {}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.wait,
             body.len()
         ))
     }
@@ -224,8 +231,10 @@ impl World {
             fault: None,
             obeys: true,
             conflicts: 0,
+            wait: 0,
             one_by_one: false,
             refused: None,
+            instead: Instead::default(),
             heard: Vec::new(),
         };
         for (name, state) in [
@@ -279,6 +288,7 @@ fn control(at: SocketAddr, token: &'static str, timeout: Duration) -> Azure {
     Azure::with(&ControlSpec { name: "afd".into(), provider }, Box::new(Token(token))).unwrap()
 }
 
+// An origin has two words here, so no other hand can leave a third.
 #[tokio::test]
 async fn front_door_keeps_the_contract_however_azure_tells_of_its_operations() {
     for way in [Way::AtOnce, Way::Operation, Way::Location] {
@@ -367,6 +377,48 @@ async fn a_profile_that_is_busy_is_asked_again_and_a_restore_goes_on_after_a_ref
     assert!(error.hint.contains("see what else changes it"), "{error}");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(12), "a call of a control has 15 s: {took:?}");
+}
+
+#[tokio::test]
+async fn a_pause_that_azure_names_is_kept_to_and_one_that_is_too_long_is_told() {
+    let world = World::start().await;
+    let snapshot = world.azure.inspect().await.unwrap();
+    {
+        let mut manager = world.manager();
+        // The first of the two origins is refused once.
+        (manager.conflicts, manager.wait) = (1, 5);
+    }
+    let begun = std::time::Instant::now();
+    world.azure.cut(&drain(), &snapshot).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(world.patched().len(), 3, "{:?}", world.patched());
+    world.manager().end();
+    assert!(world.azure.inspect().await.unwrap().is_cut(&drain()));
+
+    let world = World::start().await;
+    {
+        let mut manager = world.manager();
+        (manager.conflicts, manager.wait) = (u32::MAX, 60);
+    }
+    let error = world.azure.cut(&drain(), &snapshot).await.unwrap_err();
+    let named = "409 Conflict: Another operation is in progress. to `PATCH";
+    assert!(error.what.contains(named), "{error}");
+    assert!(error.what.contains("and wants to be left alone for 1 min"), "{error}");
+    assert_eq!(world.patched().len(), 2, "once each: {:?}", world.patched());
+}
+
+#[tokio::test]
+async fn bad_answers_of_front_door_are_told_and_change_nothing() {
+    let World { azure, manager } = World::start().await;
+    let doubled = Doubled {
+        control: &azure,
+        order: drain(),
+        token: TOKEN,
+        change: ("PATCH", false),
+        set: &|instead| manager.lock().unwrap().instead = instead,
+        state: &|| format!("{:?}", manager.lock().unwrap().origins),
+    };
+    doubled.stands_bad_answers().await;
 }
 
 #[tokio::test]

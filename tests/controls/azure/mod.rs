@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::contract;
 use crate::journal_alone::{End, restored};
-use crate::rest::{Answers, Asked, Said, serve};
+use crate::rest::{Answers, Asked, Doubled, Instead, Said, serve};
 use crate::world::{A, B};
 
 const TOKEN: &str = "eyJ.let-me-in";
@@ -34,6 +34,7 @@ struct Manager {
     profile_status: &'static str,
     obeys: bool,
     refused: Option<&'static str>,
+    instead: Instead,
     heard: Vec<String>,
 }
 
@@ -84,6 +85,10 @@ impl Answers for Manager {
         }
         (200, endpoint.clone())
     }
+
+    fn instead(&mut self, asked: &Asked) -> Option<String> {
+        self.instead.take(asked)
+    }
 }
 
 fn endpoint(kind: &str, name: &str, status: &str) -> Value {
@@ -116,6 +121,7 @@ impl World {
             profile_status: "Enabled",
             obeys: true,
             refused: None,
+            instead: Instead::default(),
             heard: Vec::new(),
         };
         let manager = Arc::new(Mutex::new(manager));
@@ -170,6 +176,58 @@ async fn an_azure_that_never_answers_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let control = control(silent.local_addr().unwrap(), TOKEN, Duration::from_millis(200));
     contract::gives_up_within(&control, &drain(), Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn bad_answers_of_azure_are_told_and_change_nothing() {
+    let World { azure, manager } = World::start().await;
+    let doubled = Doubled {
+        control: &azure,
+        order: drain(),
+        token: TOKEN,
+        change: ("PATCH", false),
+        set: &|instead| manager.lock().unwrap().instead = instead,
+        state: &|| format!("{:?}", manager.lock().unwrap().endpoints),
+    };
+    doubled.stands_bad_answers().await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_told_and_not_shown() {
+    let world = World::start().await;
+    let snapshot = world.azure.inspect().await.unwrap();
+    let before = world.manager().endpoints.clone();
+    let stale = "eyJ.stale";
+    let azure = Azure::with(world.azure.spec(), Box::new(Token(stale))).unwrap();
+    for asked in [
+        azure.inspect().await.map(drop),
+        azure.preflight().await,
+        azure.cut(&drain(), &snapshot).await,
+    ] {
+        let error = asked.unwrap_err();
+        assert!(error.what.contains("401 Unauthorized: The access token is invalid."), "{error}");
+        assert!(error.hint.contains("have not expired"), "{error}");
+        let shown = format!("{error} {:?}", azure.exchanges());
+        assert!(!shown.contains(stale), "{shown}");
+    }
+    assert_eq!(world.manager().endpoints, before);
+}
+
+// An endpoint has two words here, so no other hand can leave a third; its weight is none of the state.
+#[tokio::test]
+async fn a_weight_that_another_hand_set_meanwhile_stays() {
+    let world = World::start().await;
+    let snapshot = world.azure.inspect().await.unwrap();
+    world.azure.cut(&drain(), &snapshot).await.unwrap();
+    world.manager().endpoints[0]["properties"]["weight"] = json!(3);
+    assert!(world.azure.inspect().await.unwrap().is_cut(&drain()));
+    world.azure.restore(&snapshot.cuttable(&drain())).await.unwrap();
+    let properties = world.manager().endpoints[0]["properties"].clone();
+    assert_eq!(
+        (&properties["endpointStatus"], &properties["weight"]),
+        (&json!("Enabled"), &json!(3))
+    );
+    assert_eq!(world.azure.inspect().await.unwrap(), snapshot);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::account::{Cloudflare, State, TOKEN};
 use super::{control, drain, front, limited, www};
 use crate::contract;
+use crate::rest::said;
 
 /// What is steered.
 type By = fn() -> CloudflareBy;
@@ -125,11 +126,6 @@ async fn an_error_in_an_answer_of_200_is_an_error() {
             assert!(error.what.contains(&format!("errors: 1234 {words}")), "{error}");
         }
     }
-}
-
-/// An answer, byte for byte.
-fn said(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 #[tokio::test]

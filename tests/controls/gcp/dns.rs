@@ -16,7 +16,7 @@ use super::{Token, drain};
 use crate::contract;
 use crate::journal_alone::{End, puts_back_what_is_left, restored};
 use crate::published::Published;
-use crate::rest::{Answers, Asked, Said, serve};
+use crate::rest::{Answers, Asked, Doubled, Instead, Said, serve};
 use crate::world::{A, B};
 
 const ZONE: &str = "/dns/v1/projects/shop-1/managedZones/shop";
@@ -35,6 +35,7 @@ struct Zone {
     meanwhile: Option<fn(&mut Value)>,
     /// Goes out in place of the next answer to a change, which is made all the same.
     lost: Option<String>,
+    instead: Instead,
     heard: Vec<String>,
 }
 
@@ -120,6 +121,9 @@ impl Answers for Zone {
     }
 
     fn instead(&mut self, asked: &Asked) -> Option<String> {
+        if let Some(text) = self.instead.take(asked) {
+            return Some(text);
+        }
         if !asked.path.ends_with("/changes") {
             return None;
         }
@@ -170,6 +174,7 @@ impl World {
             refused: None,
             meanwhile: None,
             lost: None,
+            instead: Instead::default(),
             heard: Vec::new(),
         };
         let zone = Arc::new(Mutex::new(zone));
@@ -276,6 +281,20 @@ async fn an_answer_that_is_lost_changes_nothing_twice() {
     world.zone().lost = Some(half);
     world.gcp.restore(&snapshot.cuttable(&drain())).await.unwrap();
     assert_eq!(world.zone().sets, before);
+}
+
+#[tokio::test]
+async fn bad_answers_of_cloud_dns_are_told_and_change_nothing() {
+    let World { gcp, zone, .. } = World::start().await;
+    let doubled = Doubled {
+        control: &gcp,
+        order: drain(),
+        token: TOKEN,
+        change: ("POST", true),
+        set: &|instead| zone.lock().unwrap().instead = instead,
+        state: &|| format!("{:?}", zone.lock().unwrap().sets),
+    };
+    doubled.stands_bad_answers().await;
 }
 
 #[tokio::test]

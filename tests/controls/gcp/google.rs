@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::published::Published;
-use crate::rest::{Answers, Asked, Said, serve};
+use crate::rest::{Answers, Asked, Instead, Said, serve};
 
 pub const TOKEN: &str = "ya29.let-me-in";
 
@@ -32,6 +32,7 @@ pub struct State {
     pub meanwhile: Option<fn(&mut Value)>,
     /// Whether somebody deleted the regional service.
     pub is_deleted: bool,
+    pub instead: Instead,
     pub heard: Vec<String>,
 }
 
@@ -73,6 +74,7 @@ impl Google {
             fault: None,
             meanwhile: None,
             is_deleted: false,
+            instead: Instead::default(),
             heard: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -155,6 +157,12 @@ impl Answers for State {
             self.published.answered(&method, &said.1);
         }
         said
+    }
+
+    fn instead(&mut self, asked: &Asked) -> Option<String> {
+        let text = self.instead.take(asked)?;
+        self.heard.push(format!("{} {}", asked.method, asked.path));
+        Some(text)
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::json;
 use self::google::{Google, TOKEN};
 use crate::contract;
 use crate::journal_alone::{End, puts_back_what_is_left, restored};
+use crate::rest::{Doubled, Instead, refusal, said};
 use crate::world::{A, B};
 
 const WEB_A: &str = "global/web/europe-west9-a/instanceGroups/web";
@@ -104,6 +105,76 @@ async fn a_google_that_never_answers_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let control = limited(silent.local_addr().unwrap(), Duration::from_millis(200));
     contract::gives_up_within(&control, &drain(), Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn bad_answers_of_google_are_told_and_change_nothing() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    let doubled = Doubled {
+        control: &control,
+        order: drain(),
+        token: TOKEN,
+        change: ("PATCH", true),
+        set: &|instead| google.state().instead = instead,
+        state: &|| format!("{:?}", google.state().scalers()),
+    };
+    doubled.stands_bad_answers().await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_told_at_the_change_and_at_its_operation() {
+    for (method, piece, scalers) in [
+        ("PATCH", "/backendServices/", [vec![1.0, 0.5, 1.0], vec![0.8, 0.0, 1.0]]),
+        // The change itself was accepted: a restore takes it back.
+        ("GET", "/operations/", [vec![0.0, 0.5, 1.0], vec![0.0, 0.0, 1.0]]),
+    ] {
+        let google = Google::start().await;
+        let control = control(google.at);
+        let snapshot = control.inspect().await.unwrap();
+        let text = refusal("403 Forbidden", 0, &format!("Required permission for {TOKEN}"));
+        google.state().instead = Instead::always(method, piece, &text);
+        let error = control.cut(&drain(), &snapshot).await.unwrap_err();
+        let what = format!("said 403 Forbidden: Required permission for *** to `{method}");
+        assert!(error.what.starts_with("not cut: ") && error.what.contains(&what), "{error}");
+        assert!(error.hint.contains("`firedrill preview` lists what they need"), "{error}");
+        let shown = format!("{error} {:?}", control.exchanges());
+        assert!(!shown.contains(TOKEN), "{shown}");
+        assert_eq!(google.state().scalers(), scalers);
+        google.state().instead = Instead::default();
+        control.restore(&snapshot.cuttable(&drain())).await.unwrap();
+        assert_eq!(control.inspect().await.unwrap(), snapshot);
+    }
+}
+
+/// A ration of Google's that is used up, as it says so: 403, and the reason in the body.
+fn ration(wait: u32) -> String {
+    let words =
+        "Quota exceeded for quota group 'ReadGroup' and limit 'Queries per user per minute'.";
+    let body = json!({ "error": {
+        "code": 403, "message": words,
+        "errors": [{ "message": words, "domain": "usageLimits", "reason": "rateLimitExceeded" }],
+    }});
+    said("403 Forbidden", &format!("retry-after: {wait}\r\n"), &body.to_string())
+}
+
+#[tokio::test]
+async fn a_ration_that_is_used_up_is_waited_for_and_no_missing_right() {
+    let google = Google::start().await;
+    let control = control(google.at);
+    google.state().instead = Instead::once("GET", "", &ration(0));
+    let snapshot = control.inspect().await.unwrap();
+    google.state().instead = Instead::once("PATCH", "", &ration(0));
+    control.cut(&drain(), &snapshot).await.unwrap();
+    let patched = google.state().heard.iter().filter(|it| it.starts_with("PATCH")).count();
+    assert_eq!(patched, 3, "once for each service, and once more");
+    assert!(control.inspect().await.unwrap().is_cut(&drain()));
+
+    google.state().instead = Instead::always("PATCH", "", &ration(60));
+    let error = control.restore(&snapshot.cuttable(&drain())).await.unwrap_err();
+    assert!(error.what.contains("403 Forbidden: Quota exceeded for quota group"), "{error}");
+    assert!(error.what.contains("wants to be left alone for 1 min"), "{error}");
+    assert!(error.hint.contains("takes no more calls for now"), "{error}");
 }
 
 #[tokio::test]

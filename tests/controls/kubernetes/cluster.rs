@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use crate::rest::{Answers, Asked, Said, serve};
+use crate::rest::{Answers, Asked, Instead, Said, serve};
 
 pub const TOKEN: &str = "let-me-in";
 const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
@@ -36,8 +36,7 @@ pub struct State {
     pub obeys: bool,
     /// Done to the routes before the next patch, as if another hand were faster.
     pub meanwhile: Option<fn(&mut Value)>,
-    /// Goes out in place of every answer about policies, as of something that stands before the cluster.
-    pub instead: Option<&'static str>,
+    pub instead: Instead,
     /// Each `METHOD PATH?QUERY`.
     pub heard: Vec<String>,
 }
@@ -109,13 +108,23 @@ impl State {
             is_followed: true,
             obeys: true,
             meanwhile: None,
-            instead: None,
+            instead: Instead::default(),
             heard: Vec::new(),
         }
     }
 
     pub fn node(&mut self, name: &str) -> &mut Value {
         self.nodes.iter_mut().find(|node| node["metadata"]["name"] == name).unwrap()
+    }
+
+    /// All that a drill could change.
+    pub fn all(&self) -> String {
+        format!("{:?} {:?} {:?} {:?}", self.nodes, self.pods, self.routes, self.policies)
+    }
+
+    /// How often a pod was asked to go.
+    pub fn evictions(&self) -> usize {
+        self.heard.iter().filter(|line| line.contains("/eviction")).count()
     }
 
     /// The weights of the route's first rule.
@@ -249,7 +258,9 @@ impl State {
 
 impl Answers for State {
     fn instead(&mut self, asked: &Asked) -> Option<String> {
-        self.instead.filter(|_| asked.path.starts_with(POLICIES)).map(str::to_owned)
+        let text = self.instead.take(asked)?;
+        self.heard.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
+        Some(text)
     }
 
     fn answer(&mut self, asked: &Asked) -> Said {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod policies;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,11 +43,16 @@ impl std::ops::Deref for Control {
 }
 
 fn control(at: std::net::SocketAddr, by: KubernetesBy) -> Control {
+    reached(&format!("http://{at}"), "", by, Duration::from_secs(2))
+}
+
+/// A control of the API server at `url`; `cluster` is what the kubeconfig says of it besides.
+fn reached(url: &str, cluster: &str, by: KubernetesBy, timeout: Duration) -> Control {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("config");
     // The address in the plan goes before that of the file.
     let text = format!(
-        "clusters: [{{ name: c, cluster: {{ server: 'https://192.0.2.1:6443' }} }}]\n\
+        "clusters: [{{ name: c, cluster: {{ server: 'https://192.0.2.1:6443'{cluster} }} }}]\n\
          contexts: [{{ name: drill@c, context: {{ cluster: c, user: drill }} }}]\n\
          users: [{{ name: drill, user: {{ token: {TOKEN} }} }}]\n"
     );
@@ -54,9 +60,9 @@ fn control(at: std::net::SocketAddr, by: KubernetesBy) -> Control {
     let kubeconfig = Some(Text::from(file.to_str().unwrap()));
     let provider = Provider::Kubernetes(KubernetesSettings {
         access: KubernetesAccess::Context { name: "drill@c".into(), kubeconfig },
-        server: Some(Text::from(&*format!("http://{at}"))),
+        server: Some(Text::from(url)),
         by,
-        timeout: Duration::from_secs(2),
+        timeout,
     });
     let spec = ControlSpec { name: "mesh".into(), provider };
     Control { kubernetes: Kubernetes::new(&spec).unwrap(), _home: home }

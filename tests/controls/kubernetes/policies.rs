@@ -4,6 +4,7 @@ use firedrill::model::{KubernetesPolicies, KubernetesZone, ModeKind};
 use serde_json::Value;
 
 use super::*;
+use crate::rest::{Instead, said};
 
 fn blackhole() -> CutOrder {
     CutOrder::of(A, Mode::Blackhole)
@@ -92,11 +93,12 @@ async fn a_404_that_is_not_the_clusters_is_no_way_back() {
     let control = control(cluster.at, policies());
     let snapshot = control.inspect().await.unwrap();
     control.cut(&blackhole(), &snapshot).await.unwrap();
-    cluster.state().instead =
-        Some("HTTP/1.1 404 Not Found\r\ncontent-length: 18\r\n\r\n404 page not found");
+    // As of something that stands before the cluster.
+    let page = said("404 Not Found", "", "404 page not found");
+    cluster.state().instead = Instead::always("GET", "/networkpolicies", &page);
     assert!(control.inspect().await.unwrap_err().what.contains("404 page not found"));
     control.restore(&snapshot).await.unwrap_err();
-    cluster.state().instead = None;
+    cluster.state().instead = Instead::default();
     assert!(control.inspect().await.unwrap().is_cut(&blackhole()));
 }
 
