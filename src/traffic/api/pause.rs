@@ -1,5 +1,8 @@
 //! When to ask again, and after how long.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
