@@ -98,7 +98,7 @@ pub fn in_words(error: &io::Error) -> String {
     let why = match inner {
         Some(rustls::Error::InvalidCertificate(bad)) => match bad {
             Bad::UnknownIssuer | Bad::BadSignature => {
-                "no authority that is trusted vouches for the server's certificate: name its authority's PEM file as `ca`, or where the plan has none in SSL_CERT_FILE"
+                "no authority that is trusted vouches for the server's certificate: name its authority's PEM file as `ca`, or where the plan has no place for it a file with that one and the system's as SSL_CERT_FILE"
             }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the server's certificate is for another name: address it by one that the certificate has"
@@ -150,7 +150,7 @@ fn system_roots() -> Result<Arc<RootCertStore>, Unusable> {
     if roots.is_empty() {
         return Err(Unusable::new(
             "the system trusts no certificate authority",
-            "install the ca-certificates package, or name a PEM file as `ca` or in SSL_CERT_FILE",
+            "install the ca-certificates package, or name a PEM file as `ca`",
         ));
     }
     Ok(Arc::clone(roots))

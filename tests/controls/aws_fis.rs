@@ -119,12 +119,13 @@ async fn an_account_without_the_templates_does_not_read_as_restored() {
 
 #[tokio::test]
 async fn a_template_that_is_gone_keeps_no_experiment_from_being_stopped() {
-    for gone in ["EXTeast", "EXTwest"] {
+    for gone in [&["EXTeast"][..], &["EXTwest"], &["EXTeast", "EXTwest"]] {
         let fis = fis(&[]).await;
         let control: Arc<dyn TrafficControl> = Arc::new(at(&fis));
-        let end = restored(&control, &fire(), async { delete(&fis, gone) }).await;
-        assert_eq!(end, End::Restored { undone: false }, "{gone}");
-        assert_eq!(fis.asked("StopExperiment").len(), 1, "{gone}");
+        let delete = async { gone.iter().for_each(|template| delete(&fis, template)) };
+        let end = restored(&control, &fire(), delete).await;
+        assert_eq!(end, End::Restored { undone: false }, "{gone:?}");
+        assert_eq!(fis.asked("StopExperiment").len(), 1, "{gone:?}");
     }
 }
 

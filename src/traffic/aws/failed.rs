@@ -114,9 +114,15 @@ where
 }
 
 /// Whether nobody is known who could ask. The SDK has no type of error for it that could be asked.
-pub(super) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    let causes = causes(error);
-    causes.iter().any(|cause| cause.contains("credentials") || cause.contains("profile"))
+pub(super) fn lacks_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: Error + 'static,
+{
+    // What our own connections say, with words of whoever answered in it, is of another kind.
+    if matches!(error, SdkError::DispatchFailure(lost) if !lost.is_other()) {
+        return false;
+    }
+    causes(error).iter().any(|cause| cause.contains("credentials") || cause.contains("profile"))
 }
 
 /// What an error says and what each of its causes says, the innermost last.

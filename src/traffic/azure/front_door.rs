@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -87,6 +89,15 @@ enum Told {
     Busy(Answer, ControlError),
 }
 
+/// What became of changes that were asked for.
+#[derive(Default)]
+struct Asking {
+    accepted: Vec<Accepted>,
+    refused: Vec<ControlError>,
+    /// Refused, since Azure wants to be left alone for longer than there was time.
+    busy: Vec<ControlError>,
+}
+
 impl Azure {
     async fn list<T: DeserializeOwned>(&self, path: String) -> Result<Vec<T>, ControlError> {
         let (mut all, mut next) = (Vec::new(), Some(format!("{path}?{VERSION}")));
@@ -147,11 +158,18 @@ impl Azure {
         // What comes first may keep Azure busy for what comes next, so that they share the time.
         let begun = Asked::now();
         let (due, mut errors) = due(wanted, &read);
-        let (accepted, refused) = self.ask_for(due, begun).await;
-        errors.extend(refused);
+        let Asking { accepted, refused, busy } = self.ask_for(due, begun).await;
+        let is_busy = !busy.is_empty();
+        errors.extend(refused.into_iter().chain(busy));
+        let mut looks: FuturesUnordered<_> =
+            accepted.iter().map(|operation| self.done(operation, begun)).collect();
         let wait = async {
-            for operation in accepted {
-                errors.extend(self.done(&operation, begun).await.err());
+            while let Some(done) = looks.next().await {
+                errors.extend(done.err());
+            }
+            if is_busy {
+                // Who calls again at once would cut short what Azure asked for.
+                sleep(OPERATIONS.0).await;
             }
         };
         // What is not done yet was accepted: readings say when it is in force.
@@ -161,32 +179,30 @@ impl Azure {
 
     /// Asks for all changes, and again for those that Azure was too busy for, as long as the pauses that it names fit into the
     /// time since `begun`. One that has to wait, or cannot, holds up no other.
-    async fn ask_for(
-        &self,
-        mut due: Vec<Wanted<'_>>,
-        begun: Asked,
-    ) -> (Vec<Accepted>, Vec<ControlError>) {
-        let (mut accepted, mut errors) = (Vec::new(), Vec::new());
+    async fn ask_for(&self, mut due: Vec<Wanted<'_>>, begun: Asked) -> Asking {
+        let mut asking = Asking::default();
         loop {
-            let (mut busy, mut longest) = (Vec::new(), Duration::ZERO);
+            let (mut busy, mut refusals, mut wake) = (Vec::new(), Vec::new(), Duration::ZERO);
             for change in due {
                 match self.set_origin(change).await {
                     Ok(Told::Done) => {}
-                    Ok(Told::Accepted(operation)) => accepted.push(operation),
+                    Ok(Told::Accepted(operation)) => asking.accepted.push(operation),
                     Ok(Told::Busy(answer, refusal)) => match pause(&answer, begun) {
                         Some(pause) => {
                             busy.push(change);
-                            longest = longest.max(pause);
+                            refusals.push(refusal);
+                            wake = wake.max(begun.elapsed() + pause);
                         }
-                        None => errors.push(refusal),
+                        None => asking.busy.push(refusal),
                     },
-                    Err(error) => errors.push(error),
+                    Err(error) => asking.refused.push(error),
                 }
             }
-            if busy.is_empty() {
-                return (accepted, errors);
+            if busy.is_empty() || begun.left_of(OPERATIONS.0).is_zero() {
+                asking.busy.extend(refusals);
+                return asking;
             }
-            sleep(longest).await;
+            sleep(wake.saturating_sub(begun.elapsed())).await;
             due = busy;
         }
     }
@@ -221,7 +237,8 @@ impl Azure {
         })
     }
 
-    /// Looks at an operation until it is done, or Azure wants to be left alone for longer than there is time since `begun`.
+    /// Looks at an operation until it is done. Where Azure wants to be left alone for longer than there is time since `begun`,
+    /// that is longer than anybody waits.
     async fn done(&self, accepted: &Accepted, begun: Asked) -> Result<(), ControlError> {
         let manager = self.manager().await?;
         let request = Request::get(&*accepted.at);
@@ -242,10 +259,10 @@ impl Azure {
                     }
                 }
             };
-            match pause(&answer, begun).filter(|_| is_under_way) {
-                Some(pause) => sleep(pause).await,
-                None => return Ok(()),
+            if !is_under_way {
+                return Ok(());
             }
+            sleep(pause(&answer, begun).unwrap_or(OPERATIONS.0)).await;
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{Way, all, unknown};
 use crate::model::{
     CloudflarePools, ControlState, CutCall, CutOrder, DatacenterId, PartState, Passage,
 };
-use crate::traffic::api::{Method, Request, again};
+use crate::traffic::api::{Answer, Method, Request, again};
 use crate::traffic::log::Asked;
 use crate::traffic::{ControlError, Survivors};
 
@@ -249,6 +249,9 @@ impl Pools<'_> {
             let answer = asked.as_ref().ok();
             let may_pass = answer.is_none_or(|it| it.status() == 429 || it.status() >= 500);
             let pause = again(answer, LEFT_ALONE.saturating_mul(tries), begun.left_of(PATIENCE));
+            // Where nobody asked to be left alone, what was lost may have been done: that is looked at, however late it is.
+            let is_named = answer.and_then(Answer::retry_after).is_some();
+            let pause = pause.or_else(|| (!is_named).then_some(Duration::ZERO));
             if let Some(pause) = pause.filter(|_| may_pass && tries < TRIES) {
                 tokio::time::sleep(pause).await;
                 continue;

@@ -165,7 +165,7 @@ impl Nodes {
             let held_up = evict_all(session, &pods).await?;
             let left = begun.left_of(self.evict_within);
             let pauses: Vec<Option<Duration>> =
-                held_up.iter().map(|(answer, _)| again(Some(answer), AGAIN, left)).collect();
+                held_up.iter().map(|(answer, _)| again(answer.as_ref(), AGAIN, left)).collect();
             let held_up: Vec<ControlError> = held_up.into_iter().map(|(_, why)| why).collect();
             if pauses.contains(&None) {
                 return all_of("not emptied", held_up);
@@ -178,8 +178,8 @@ impl Nodes {
     }
 }
 
-/// What a cluster answered to an eviction that it holds up, and that in words.
-type HeldUp = (Answer, ControlError);
+/// What holds up an eviction: what the cluster answered, unless it was for a disruption budget, and that in words.
+type HeldUp = (Option<Answer>, ControlError);
 
 /// Evicts pods, but no more of them once the cluster names a pause; gives what holds any up.
 async fn evict_all(session: &Session, pods: &[Pod]) -> Result<Vec<HeldUp>, ControlError> {
@@ -189,7 +189,11 @@ async fn evict_all(session: &Session, pods: &[Pod]) -> Result<Vec<HeldUp>, Contr
         for refusal in evicted {
             held_up.extend(refusal?);
         }
-        if held_up.iter().any(|(answer, _)| answer.retry_after().is_some()) {
+        if held_up
+            .iter()
+            .filter_map(|(answer, _)| answer.as_ref())
+            .any(|it| it.retry_after().is_some())
+        {
             break;
         }
     }
@@ -218,10 +222,18 @@ async fn evict(session: &Session, pod: &Pod) -> Result<Option<HeldUp>, ControlEr
                 hint: "see the PodDisruptionBudgets there, and whether what was evicted comes up elsewhere"
                     .into(),
             };
-            Ok(Some((answer, why)))
+            // A budget names ten seconds in place of the moment in which another pod comes up.
+            Ok(Some((Some(answer).filter(|it| !is_for_a_budget(it)), why)))
         }
         _ => Err(session.refused(&request, &answer)),
     }
+}
+
+/// Whether a pod stays for a disruption budget, which the API server gives as the cause.
+fn is_for_a_budget(answer: &Answer) -> bool {
+    let Ok(said) = answer.json::<Value>() else { return false };
+    let causes = said.pointer("/details/causes").and_then(Value::as_array);
+    causes.is_some_and(|all| all.iter().any(|it| it["reason"] == "DisruptionBudget"))
 }
 
 /// The patch that cordons a node, or opens it.

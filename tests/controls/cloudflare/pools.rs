@@ -101,8 +101,8 @@ async fn a_list_of_origins_is_never_sent_a_second_time_as_it_was() {
     cloudflare.state().meanwhile = Some(|it| it.pools[2]["origins"][2]["weight"] = json!(0.2));
     let begun = Instant::now();
     control.cut(&drain(), &snapshot).await.unwrap();
-    // It is left alone in between, and for longer the second time.
-    assert!(begun.elapsed() >= Duration::from_millis(500 + 1000), "{:?}", begun.elapsed());
+    // Cloudflare is left alone after each: the first was done all the same, and the second is another pool's.
+    assert!(begun.elapsed() >= Duration::from_millis(500 + 500), "{:?}", begun.elapsed());
     assert_eq!(cloudflare.state().pools[2]["origins"][2]["weight"], 0.2);
     assert!(control.inspect().await.unwrap().is_cut(&drain()));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use crate::rest::{Answers, Asked, Instead, Said, serve};
+use crate::rest::{Answers, Asked, Instead, Said, said, serve};
 
 pub const TOKEN: &str = "let-me-in";
 const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
@@ -163,13 +163,6 @@ impl State {
         if self.pods[at]["metadata"]["uid"] != asked.body["deleteOptions"]["preconditions"]["uid"] {
             return status(409, "Precondition failed: UID in precondition");
         }
-        if self.held_up > 0 {
-            self.held_up -= 1;
-            return status(
-                429,
-                "Cannot evict pod as it would violate the pod's disruption budget.",
-            );
-        }
         if self.obeys {
             let free =
                 self.nodes.iter().find(|node| node["spec"]["unschedulable"] != true).unwrap();
@@ -258,6 +251,18 @@ impl State {
 
 impl Answers for State {
     fn instead(&mut self, asked: &Asked) -> Option<String> {
+        if self.held_up > 0 && asked.path.ends_with("/eviction") {
+            self.held_up -= 1;
+            let words = "Cannot evict pod as it would violate the pod's disruption budget.";
+            let (_, mut body) = status(429, words);
+            // It names a pause with it, long before which the budget may let the next pod go.
+            body["details"] = json!({
+                "causes": [{ "reason": "DisruptionBudget", "message": "it needs 2 healthy pods" }],
+                "retryAfterSeconds": 10,
+            });
+            let headers = "content-type: application/json\r\nretry-after: 10\r\n";
+            return Some(said("429 Too Many Requests", headers, &body.to_string()));
+        }
         let text = self.instead.take(asked)?;
         self.heard.push(format!("{} {}?{}", asked.method, asked.path, asked.query));
         Some(text)

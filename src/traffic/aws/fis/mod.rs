@@ -112,7 +112,7 @@ impl Fis {
         }
     }
 
-    /// That one template at least is there. Another account has none, and nothing of them under way.
+    /// That one template at least is there. Another account has none, and no experiment of any.
     async fn any_is_there(&self) -> Result<(), ControlError> {
         let mut unread = None;
         for FisTemplate { id, .. } in &self.settings.templates {
@@ -131,19 +131,24 @@ impl Fis {
 
     /// The experiments of a template that have not ended.
     async fn under_way(&self, template: &str) -> Result<Vec<Experiment>, ControlError> {
+        self.listed(template).await.map(|listed| listed.under_way)
+    }
+
+    async fn listed(&self, template: &str) -> Result<Listed, ControlError> {
         let mut ids: Vec<String> =
             self.asked().get(template).and_then(|it| it.id.clone()).into_iter().collect();
-        let mut page = None;
+        let (mut page, mut are_any) = (None, false);
         loop {
             let call = self.client().await.list_experiments().experiment_template_id(template);
             let answer = call.max_results(100).set_next_token(page).send().await;
             let answer = answer.map_err(|error| failed("fis:ListExperiments", &error))?;
             let found = answer.experiments.unwrap_or_default().into_iter();
-            let found = found.filter(|it| {
-                let of_it = it.experiment_template_id.as_deref() == Some(template);
-                of_it && !has_ended(it.state.as_ref().and_then(|it| it.status.as_ref()))
-            });
-            ids.extend(found.filter_map(|it| it.id));
+            let of_it = found.filter(|it| it.experiment_template_id.as_deref() == Some(template));
+            let of_it: Vec<_> = of_it.collect();
+            are_any |= !of_it.is_empty();
+            let running = { of_it.into_iter() }
+                .filter(|it| !has_ended(it.state.as_ref().and_then(|it| it.status.as_ref())));
+            ids.extend(running.filter_map(|it| it.id));
             page = answer.next_token;
             if page.is_none() {
                 break;
@@ -156,7 +161,8 @@ impl Fis {
             experiments.push(self.experiment(&id).await?);
         }
         experiments.retain(|it| !has_ended(status(it)));
-        Ok(experiments)
+        are_any |= !experiments.is_empty();
+        Ok(Listed { under_way: experiments, are_any })
     }
 
     /// Starts an experiment, if none of ours is under way: its id.
@@ -267,6 +273,13 @@ impl Fis {
     }
 }
 
+/// The experiments of a template.
+struct Listed {
+    under_way: Vec<Experiment>,
+    /// Whether there are any, be it that they ended.
+    are_any: bool,
+}
+
 fn none_there() -> ControlError {
     ControlError {
         what: "FIS has none of the experiment templates that the plan names".to_owned(),
@@ -363,14 +376,14 @@ impl TrafficControl for Fis {
     }
 
     async fn inspect(&self) -> Result<ControlState, ControlError> {
-        let (mut parts, mut is_idle) = (BTreeMap::new(), true);
+        let (mut parts, mut are_any) = (BTreeMap::new(), false);
         for template in &self.settings.templates {
-            let under_way = self.under_way(&template.id).await?;
-            is_idle &= under_way.is_empty();
-            parts.insert(template.id.clone(), part(template, &under_way));
+            let listed = self.listed(&template.id).await?;
+            are_any |= listed.are_any;
+            parts.insert(template.id.clone(), part(template, &listed.under_way));
         }
         // A list without experiments is what every account gives: it must not read as restored.
-        if is_idle {
+        if !are_any {
             self.any_is_there().await?;
         }
         Ok(ControlState { parts })
