@@ -1,12 +1,12 @@
 //! moto's server: the part of AWS that can be had on one machine. Its requests are read and answered by code that is not
 //! ours; no traffic moves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firedrill::model::{AwsReach, Text};
@@ -114,9 +114,17 @@ pub fn python() -> PathBuf {
     program("python3")
 }
 
-/// moto takes no port 0 that it would tell us.
+/// A port for a server that takes no port 0 that it would tell us; no other call has it. It is none of those that the kernel
+/// gives to connections, from 32768 on: one of them could take it before that server does.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = fastrand::u16(10_000..32_000);
+        let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free && GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 /// A place that a redirect leads to. Nobody answers there: that somebody came is seen all the same.
