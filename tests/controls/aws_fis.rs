@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::aws_double::Double;
 use crate::contract;
 use crate::journal_alone::{End, restored};
-use crate::moto::{Elsewhere, reach_in};
+use crate::moto::reach_in;
+use crate::strangers::Elsewhere;
 use crate::world::{A, B};
 
 fn fire() -> CutOrder {

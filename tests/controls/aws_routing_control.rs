@@ -13,7 +13,8 @@ use firedrill::traffic::aws::RoutingControl;
 
 use crate::aws_double::Double;
 use crate::contract;
-use crate::moto::{Elsewhere, free_port};
+use crate::moto::free_port;
+use crate::strangers::Elsewhere;
 use crate::world::{A, B};
 
 const PANEL: &str = "arn:aws:route53-recovery-control::123456789012:controlpanel/0123abcd";

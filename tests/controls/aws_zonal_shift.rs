@@ -14,7 +14,8 @@ use firedrill::traffic::aws::ZonalShift;
 use serde_json::Value;
 
 use crate::contract;
-use crate::moto::{Elsewhere, free_port, python, reach_in};
+use crate::moto::{free_port, python, reach_in};
+use crate::strangers::Elsewhere;
 use crate::world::{A, B, within_bounds};
 
 const ARN: &str =

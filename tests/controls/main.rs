@@ -38,5 +38,6 @@ mod nftables_ssh;
 mod powerdns;
 mod published;
 mod rest;
+mod strangers;
 mod toxiproxy;
 mod world;

@@ -1,7 +1,6 @@
 //! Doubles of providers' REST APIs: a server whose answers are a function of what is asked.
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use firedrill::model::CutOrder;
@@ -11,6 +10,8 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::strangers::Elsewhere;
 
 /// What is asked.
 pub struct Asked {
@@ -137,11 +138,11 @@ struct Bad {
 }
 
 /// Those to a reading or to a change; each has the token in it that must not be shown.
-fn bad(token: &str, elsewhere: SocketAddr, is_change: bool) -> [Bad; 5] {
+fn bad(token: &str, elsewhere: &Elsewhere, is_change: bool) -> [Bad; 5] {
     let of = |text, what, hint| Bad { text, what, hint, is_a_page: false };
     let words = format!("not now, {token}");
     let page = format!("<html>Sign in to the network, {token}</html>");
-    let away = format!("location: http://{elsewhere}/?token={token}\r\n");
+    let away = format!("location: http://127.0.0.1:{}/?token={token}\r\n", elsewhere.port());
     let half = if is_change { "may have taken effect" } else { "can be reached from here" };
     [
         of(
@@ -189,13 +190,11 @@ pub struct Doubled<'d> {
 impl Doubled<'_> {
     /// Bad answers to readings and to changes are told, with no token in it; nothing is changed, and nobody is sent on.
     pub async fn stands_bad_answers(&self) {
-        let elsewhere = StdTcpListener::bind("127.0.0.1:0").unwrap();
-        elsewhere.set_nonblocking(true).unwrap();
-        let at = elsewhere.local_addr().unwrap();
+        let elsewhere = Elsewhere::new();
         let snapshot = self.control.inspect().await.unwrap();
         let before = (self.state)();
         for (method, is_read) in [("GET", true), self.change] {
-            for bad in bad(self.token, at, method != "GET") {
+            for bad in bad(self.token, &elsewhere, method != "GET") {
                 (self.set)(Instead::always(method, "", &bad.text));
                 let result = match method {
                     "GET" => self.control.inspect().await.map(drop),
@@ -211,8 +210,7 @@ impl Doubled<'_> {
                 assert_eq!(self.control.inspect().await.unwrap(), snapshot);
             }
         }
-        // Whoever follows has connected by now, and waits to be taken in.
-        assert_eq!(elsewhere.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        elsewhere.heard_nothing();
     }
 
     /// `error` has these words, and neither it nor what was noted has the token.

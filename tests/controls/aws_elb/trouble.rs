@@ -7,7 +7,8 @@ use firedrill::traffic::TrafficControl;
 use firedrill::traffic::aws::Elb;
 
 use super::{GROUP, XML, answer, by_zone, control, drain, health, none, zones};
-use crate::moto::{Elsewhere, answering, reach_in};
+use crate::moto::{answering, reach_in};
+use crate::strangers::Elsewhere;
 use crate::world::A;
 
 const BALANCER: &str =

@@ -6,7 +6,8 @@ use firedrill::model::{ControlState, PartState, Passage, Text};
 use firedrill::traffic::TrafficControl;
 
 use super::{XMLNS, changed, control_at, drain, listed, listed_all, no, weighted};
-use crate::moto::{Elsewhere, Stranger, answering, reach_in};
+use crate::moto::{answering, reach_in};
+use crate::strangers::{Elsewhere, Stranger};
 use crate::world::A;
 
 const XML: &str = "content-type: text/xml\r\n";

@@ -1,17 +1,10 @@
 //! What goes wrong on the way to a cluster, and there.
 
-use std::sync::Arc;
 use std::time::Instant;
-
-use firedrill::wire::tls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::rest::{Doubled, Instead, refusal};
+use crate::strangers::{self, Stranger};
 
 const PATIENT: Duration = Duration::from_secs(5);
 
@@ -45,35 +38,12 @@ async fn bad_answers_of_a_cluster_are_told_and_change_nothing() {
 
 #[tokio::test]
 async fn a_cluster_that_no_known_authority_vouches_for_is_not_spoken_to() {
-    let authority = || {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
-    let (known, theirs) = (authority(), authority());
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &theirs).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(tls::provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key);
-    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            // Whoever took it for the cluster would have no answer either, and would say another thing.
-            let _ = acceptor.accept(stream).await;
-        }
-    });
+    let (known, mut theirs) = (strangers::authority(), Stranger::start().await);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), known.pem()).unwrap();
     let trust = format!(", certificate-authority: '{}'", file.path().display());
     for (by, ..) in ways() {
-        let control = reached(&format!("https://localhost:{port}"), &trust, by, PATIENT);
+        let control = reached(&format!("https://127.0.0.1:{}", theirs.port), &trust, by, PATIENT);
         for asked in [control.inspect().await.map(drop), control.preflight().await] {
             let error = asked.unwrap_err();
             assert!(error.what.contains("no authority that is trusted vouches for"), "{error}");
@@ -82,6 +52,8 @@ async fn a_cluster_that_no_known_authority_vouches_for_is_not_spoken_to() {
             assert!(!shown.contains(TOKEN), "{shown}");
         }
     }
+    let heard = theirs.heard().await;
+    assert!(!heard.is_empty() && heard.iter().all(String::is_empty), "{heard:?}");
 }
 
 #[tokio::test]
