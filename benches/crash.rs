@@ -9,6 +9,8 @@
 mod home;
 #[path = "../tests/crash/plans.rs"]
 mod plans;
+#[path = "../tests/controls/ports.rs"]
+mod ports;
 #[path = "../tests/crash/site.rs"]
 mod site;
 #[path = "../tests/cli/plans.rs"]

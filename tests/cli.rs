@@ -34,6 +34,8 @@ mod past;
 mod placement;
 #[path = "cli/plans.rs"]
 mod plans;
+#[path = "controls/ports.rs"]
+mod ports;
 #[path = "cli/readme.rs"]
 mod readme;
 #[path = "cli/refused.rs"]

@@ -16,6 +16,8 @@ mod killed;
 mod left;
 #[path = "crash/plans.rs"]
 mod plans;
+#[path = "controls/ports.rs"]
+mod ports;
 #[path = "crash/refused.rs"]
 mod refused;
 #[path = "crash/several.rs"]

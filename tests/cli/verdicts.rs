@@ -1,10 +1,9 @@
 //! Every verdict, reached by a drill, with its exit code and the state of the traffic.
 
-use std::net::TcpListener;
-
 use crate::balancer::{Balancer, Restores};
 use crate::home::Home;
 use crate::plans::{lab, own};
+use crate::ports::free_address;
 
 const HAPROXY: &str =
     "{ haproxy: { socket: admin.sock, servers: { east: [app/east-1], west: [app/west-1] } } }";
@@ -70,7 +69,7 @@ fn a_broken_promise_ends_with_1() {
 fn a_cut_that_nobody_feels_proves_nothing_and_ends_with_4() {
     let home = Home::new();
     // The web server is not behind the proxy: east goes on answering.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let balancer = Balancer::new(Restores::Done);
     let web = balancer.web(None);
     let proxy = format!(

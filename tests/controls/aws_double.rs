@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use firedrill::model::AwsReach;
 use serde_json::Value;
 
-use crate::moto::{free_port, python, reach_in};
+use crate::moto::{python, reach_in};
+use crate::ports::free_port;
 use crate::world::within_bounds;
 
 /// A double at one port or several.
@@ -30,7 +31,7 @@ impl Drop for Double {
 impl Double {
     /// That of `tests/fixtures/aws/NAME.py`, with so many ports and these words.
     pub async fn start(name: &str, ports: usize, more: &[&str]) -> Double {
-        let ports: Vec<u16> = (0..ports).map(|_| free_port()).collect();
+        let ports: Vec<u16> = (0..ports).map(|_| free_port("127.0.0.1")).collect();
         let script = format!("tests/fixtures/aws/{name}.py");
         let server = Command::new(python())
             .arg("-B")

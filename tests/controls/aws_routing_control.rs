@@ -13,7 +13,7 @@ use firedrill::traffic::aws::RoutingControl;
 
 use crate::aws_double::Double;
 use crate::contract;
-use crate::moto::free_port;
+use crate::ports::free_port;
 use crate::strangers::Elsewhere;
 use crate::world::{A, B};
 
@@ -157,7 +157,7 @@ async fn an_endpoint_that_does_not_answer_is_passed_by_and_the_next_one_is_kept(
     let cluster = cluster().await;
     let mut ports = cluster.ports.clone();
     // Nobody listens; busy; away for maintenance; not well. The fifth is.
-    ports[0] = free_port();
+    ports[0] = free_port("127.0.0.1");
     let away = |code, status| format!(r#"{{"status":{status},"code":"{code}"}}"#);
     cluster.fault(1, &away("ThrottlingException", 400));
     cluster.fault(2, &away("EndpointTemporarilyUnavailableException", 400));
@@ -218,7 +218,7 @@ async fn what_was_asked_of_an_endpoint_that_died_over_it_is_asked_of_another() {
 #[tokio::test]
 async fn five_that_are_gone_are_named_with_what_each_said() {
     let cluster = cluster().await;
-    let ports: Vec<u16> = (0..5).map(|_| free_port()).collect();
+    let ports: Vec<u16> = (0..5).map(|_| free_port("127.0.0.1")).collect();
     let mut reach = cluster.reach();
     reach.timeout = Duration::from_secs(2);
     let control = control(settings(reach, &ports));

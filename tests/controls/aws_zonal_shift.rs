@@ -14,7 +14,8 @@ use firedrill::traffic::aws::ZonalShift;
 use serde_json::Value;
 
 use crate::contract;
-use crate::moto::{free_port, python, reach_in};
+use crate::moto::{python, reach_in};
+use crate::ports::free_port;
 use crate::strangers::Elsewhere;
 use crate::world::{A, B, within_bounds};
 
@@ -57,7 +58,7 @@ impl Drop for Arc {
 
 impl Arc {
     async fn start(more: &[&str]) -> Arc {
-        let port = free_port();
+        let port = free_port("127.0.0.1");
         let double =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/aws/zonal_shift.py");
         let server = Command::new(python())

@@ -186,12 +186,9 @@ async fn nobody_new_reaches_a_cut_datacenter_and_who_is_there_may_finish() {
 
 #[tokio::test]
 async fn a_datacenter_that_is_dead_or_hangs_can_be_cut_and_put_back() {
-    let (dead, hangs) = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        (dead, listener)
-    };
+    let dead = crate::ports::free_address();
     // It takes connections, and nobody ever reads from them.
+    let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let servers = [(A, dead), (A, hangs.local_addr().unwrap()), (B, web_server("b").await)];
     let world = World::before("round_robin", &servers).await;
     contract::holds(&world.control(), &drain()).await;

@@ -166,7 +166,7 @@ async fn a_gate_that_is_not_there_is_named_and_the_others_are_restored() {
 #[tokio::test]
 async fn a_taken_port_is_told_and_leaves_no_route_behind() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap().into_std().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = crate::ports::free_address();
     let at = taken.local_addr().unwrap().to_string();
     let spec = spec(&[(A, &free.to_string()), (B, &at)], "127.0.0.1:9");
     let error = Gates::listen(spec).await.unwrap_err();

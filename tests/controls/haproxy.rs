@@ -35,8 +35,8 @@ async fn haproxy_keeps_the_contract_in_both_modes_over_the_unix_socket() {
 
 #[tokio::test]
 async fn haproxy_keeps_the_contract_over_tcp() {
-    // HAProxy takes no port 0 here that it would tell us, so ask the system for a free one first.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // HAProxy takes no port 0 here that it would tell us.
+    let free = crate::ports::free_address();
     let world = World::start(&format!("stats socket ipv4@{free} level admin"), &[]).await;
     let control = control(HaproxySocket::Tcp(Text::from(free.to_string().as_str())));
     contract::holds(&control, &reset()).await;

@@ -214,7 +214,7 @@ async fn what_another_hand_changed_is_left_alone() {
 async fn a_datacenter_that_is_dead_or_hangs_can_be_cut_and_put_back() {
     // It takes connections, and nobody ever reads from them.
     let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = crate::ports::free_address();
     for a in [dead, hangs.local_addr().unwrap()] {
         let world = Caddy::start(a, web_server("b").await).await;
         let control = world.control();

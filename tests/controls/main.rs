@@ -35,6 +35,7 @@ mod moto;
 mod netns;
 mod nftables;
 mod nftables_ssh;
+mod ports;
 mod powerdns;
 mod published;
 mod rest;

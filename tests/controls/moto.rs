@@ -1,18 +1,18 @@
 //! moto's server: the part of AWS that can be had on one machine. Its requests are read and answered by code that is not
 //! ours; no traffic moves.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use firedrill::model::{AwsReach, Text};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+use crate::ports::free_port;
 use crate::world::within_bounds;
 
 /// A server of moto's, and credentials for it, which it takes for what they are.
@@ -26,7 +26,7 @@ impl Moto {
     /// One that answers.
     pub async fn start() -> Moto {
         let home = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = free_port("127.0.0.1");
         let server = Command::new(program("moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
@@ -107,19 +107,6 @@ fn program(name: &str) -> PathBuf {
 /// A Python that has botocore.
 pub fn python() -> PathBuf {
     program("python3")
-}
-
-/// A port for a server that takes no port 0 that it would tell us; no other call has it. It is none of those that the kernel
-/// gives to connections, from 32768 on: one of them could take it before that server does.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let port = fastrand::u16(10_000..32_000);
-        let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free && GIVEN.lock().unwrap().insert(port) {
-            return port;
-        }
-    }
 }
 
 /// What stands in the first `<tag>` of an answer.

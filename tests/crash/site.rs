@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports::free_address;
+
 /// HAProxy with servers `app/east-1`, `app/east-2` and `app/west-1`; stopped on drop.
 pub struct Site {
     home: PathBuf,
@@ -24,10 +26,7 @@ impl Site {
             let at = web_server(datacenter);
             servers += &format!("  server {name} {at} check weight 10\n");
         }
-        // HAProxy takes a number only: the port is free at this moment.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let front = free.local_addr().unwrap();
-        drop(free);
+        let front = free_address();
         let config = format!(
             "global\n  stats socket {home}/admin.sock mode 600 level admin\n\
              defaults\n  mode http\n  retries 2\n  option redispatch\n  timeout connect 1s\n  \

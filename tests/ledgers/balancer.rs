@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use firedrill::model::RunRecord;
 use tempfile::TempDir;
 
-use super::outage::{Process, free_port, until};
+use super::outage::{Process, until};
+use super::ports::free_port;
 
 /// HAProxy before the servers of a store. It takes out who does not answer.
 pub struct Balancer {

@@ -6,6 +6,8 @@ mod nats;
 mod nats_failover;
 mod outage;
 mod patroni;
+#[path = "../controls/ports.rs"]
+mod ports;
 mod postgres;
 mod postgres_failover;
 mod postgres_fake;

@@ -12,12 +12,13 @@ use firedrill::model::{Fate, ReadStage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::outage::{
-    Process, Written, free_port, handle, plan, plan_with, prober, until, write_while,
-};
+use super::outage::{Process, Written, handle, plan, plan_with, prober, until, write_while};
+use super::ports::free_port;
 use super::redis::{LIMIT, answering};
 
 pub const IPS: [&str; 3] = ["127.0.1.1", "127.0.2.1", "127.0.3.1"];
+/// What JetStream says where no message has that number.
+const NO_MESSAGE: u64 = 10037;
 const OURS: &str = "firedrill.test.chats.keep";
 
 /// A NATS server of one's own.
@@ -88,16 +89,31 @@ impl Nats {
     }
 
     /// The numbers of our records in the stream, one message asked after the other.
-    pub fn list(&self, stream: &str) -> Vec<u64> {
-        let last = self.info(stream)["state"]["last_seq"].as_u64().unwrap();
-        let message = |seq: u64| {
-            let said =
-                self.ask(&format!("$JS.API.STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));
-            let said = &said["message"];
-            (said["subject"] == OURS).then(|| decoded(said["data"].as_str().unwrap()))
-        };
-        let records = (1..=last).filter_map(message);
-        records.map(|key| key.rsplit(':').next().unwrap().parse().unwrap()).collect()
+    pub async fn list(&self, stream: &str) -> Vec<u64> {
+        let info = self.answer(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await;
+        let mut records = Vec::new();
+        for seq in 1..=info["state"]["last_seq"].as_u64().unwrap() {
+            let get = format!("$JS.API.STREAM.MSG.GET.{stream}");
+            let said = self.answer(&get, &json!({ "seq": seq })).await["message"].take();
+            if said["subject"] == OURS {
+                let key = decoded(said["data"].as_str().unwrap());
+                records.push(key.rsplit(':').next().unwrap().parse().unwrap());
+            }
+        }
+        records
+    }
+
+    /// What the stream's leader says. While it is busy, or another is chosen, nobody answers or one answers that it cannot;
+    /// that there is no such message is an answer.
+    async fn answer(&self, subject: &str, with: &Value) -> Value {
+        let mut said = Value::Null;
+        until(&format!("{subject} {with} is answered"), || {
+            said = self.ask(subject, with);
+            let refused = &said["error"]["err_code"];
+            said.is_object() && (refused.is_null() || *refused == NO_MESSAGE)
+        })
+        .await;
+        said
     }
 }
 
@@ -146,7 +162,7 @@ async fn what_is_written_is_read_back_and_removed_and_nothing_else() {
     ledger.begin(LIMIT).await.unwrap();
     write_while(prober, &written, written.until_more(Fate::Acknowledged, 30)).await;
     let acknowledged = written.with(Fate::Acknowledged);
-    assert_eq!(nats.list("LEDGER").into_iter().collect::<BTreeSet<u64>>(), acknowledged);
+    assert_eq!(nats.list("LEDGER").await.into_iter().collect::<BTreeSet<u64>>(), acknowledged);
     let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
     assert_eq!(read.end, Ok(()));
     assert_eq!(read.seen.iter().collect::<BTreeSet<u64>>(), acknowledged);
@@ -303,7 +319,7 @@ async fn what_a_stream_drops_by_itself_is_told_and_not_taken_for_a_loss() {
     let read = || ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT);
     write_while(prober, &written, written.until_more(Fate::Acknowledged, 10)).await;
     let early = read().await;
-    assert_eq!((early.end, early.seen.len()), (Ok(()), nats.list("LEDGER").len() as u64));
+    assert_eq!((early.end, early.seen.len()), (Ok(()), nats.list("LEDGER").await.len() as u64));
     for _ in 0..20 {
         nats.ask("firedrill.theirs", &json!("a record of somebody else's"));
     }

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::balancer::{Balancer, holds_reads_beside_writes};
 use super::nats::{IPS, Nats, limits, run, settings};
-use super::outage::{Act, Process, Written, drill, free_port, ledger, plan_with, until};
+use super::outage::{Act, Process, Written, drill, ledger, plan_with, until};
+use super::ports::free_port;
 
 /// Three servers that keep streams together, one a datacenter.
 struct Cluster {
@@ -118,7 +119,7 @@ async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
     let reads = cluster.reads().await;
     let plan = plan_of(&cluster, place).replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
     let record = drill(&plan, &written, cut, restore).await;
-    let list = cluster.others(place).list("FIREDRILL");
+    let list = cluster.others(place).list("FIREDRILL").await;
     (record, written, list)
 }
 

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use super::balancer::{Balancer, holds_reads_beside_writes};
 use super::outage::{
-    Act, Process, Written, codes, drill, drill_through, example, free_port, ledger, plan, staying,
-    until,
+    Act, Process, Written, codes, drill, drill_through, example, ledger, plan, staying, until,
 };
+use super::ports::free_port;
 use super::postgres_server::{PASSWORD, as_postgres, folder, own, settings, signal_all, sql};
 
 /// Where the proxies of a plan stand before a member: for PostgreSQL, for Patroni, and on its own way to etcd.

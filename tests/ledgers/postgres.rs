@@ -196,7 +196,7 @@ async fn a_stopped_server_ends_writes_at_their_deadline_and_takes_them_again_whe
 async fn the_password_is_in_no_output_of_a_whole_drill() {
     let server = Server::start("127.0.1.1", &[]).await;
     let home = tempfile::tempdir().unwrap();
-    let port = super::outage::free_port("127.0.0.1");
+    let port = super::ports::free_port("127.0.0.1");
     let route = format!("listen: \"127.0.0.1:{port}\", to: \"127.0.1.1:{}\"", server.port);
     let url = "url: \"${env:DATABASE_URL}\"";
     let text = plan_with(&format!("{{ postgres: {{ {url} }}, settle: 200ms, create: true }}"))

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::outage::{free_port, until};
+use super::outage::until;
+use super::ports::free_port;
 
 /// What `plan` gives for `${env:PG}`.
 pub const PASSWORD: &str = "s3cret-PG";

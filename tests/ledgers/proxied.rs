@@ -8,9 +8,8 @@ use firedrill::model::{LedgerRecord, Plan, ReadStage, RunRecord, Verdict};
 use firedrill::traffic::gates::Gates;
 
 use super::balancer::Balancer;
-use super::outage::{
-    Written, codes, drill_through, example, free_port, ledger_of, lost_as_said, plan, until,
-};
+use super::outage::{Written, codes, drill_through, example, ledger_of, lost_as_said, plan, until};
+use super::ports::free_port;
 use super::redis::Redis;
 use super::redis_failover::{Sentinels, sentinels};
 

@@ -9,9 +9,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::outage::{
-    Process, Written, free_port, handle, plan, plan_with, prober, until, write_while,
-};
+use super::outage::{Process, Written, handle, plan, plan_with, prober, until, write_while};
+use super::ports::free_port;
 
 use std::time::Duration;
 

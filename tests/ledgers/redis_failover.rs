@@ -10,9 +10,10 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::outage::{
-    Act, Process, Written, drill, free_port, ledger, lost_of_what_it_had, plan, plan_with, prober,
-    staying, until, write_while,
+    Act, Process, Written, drill, ledger, lost_of_what_it_had, plan, plan_with, prober, staying,
+    until, write_while,
 };
+use super::ports::free_port;
 use super::redis::{LIMIT, Redis, ask};
 
 /// A master in 127.0.1.1, a replica in 127.0.2.1, and three Sentinels that watch them.

@@ -8,7 +8,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use super::nats::Nats;
-use super::outage::{Written, free_port, handle, plan, plan_with, prober, write_while};
+use super::outage::{Written, handle, plan, plan_with, prober, write_while};
+use super::ports::free_port;
 use super::redis::{LIMIT, Redis};
 
 const IP: &str = "127.0.1.1";

@@ -74,7 +74,7 @@ async fn moves_new_requests_alone(server: Server) {
 
 /// A datacenter that is dead, and one that hangs, are cut and put back like any other.
 async fn cuts_what_is_dead_or_hangs(server: Server) {
-    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = crate::ports::free_address();
     // It takes connections, and nobody ever reads from them.
     let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let b = crate::world::web_server("b").await;

@@ -197,7 +197,7 @@ async fn a_proxy_that_another_hand_cut_otherwise_is_left_alone() {
 
 #[tokio::test]
 async fn a_datacenter_that_is_dead_or_hangs_can_be_cut_and_put_back() {
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = crate::ports::free_address();
     let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let b = web_server("b").await;
     let servers = [("a-1", dead), ("a-2", hangs.local_addr().unwrap()), ("b-1", b)];
