@@ -79,7 +79,8 @@ fn plan_of(cluster: &Cluster, place: usize) -> String {
     let net = format!("127.0.{}.0/24", place + 1);
     let text = text.replace("127.0.1.0/24", "FIRST").replace(&net, "127.0.1.0/24");
     // Each write asks another server, so that all serve on an ordinary day.
-    let text = text.replace("FIRST", &net).replace("at_most: 12s", "at_most: 15s");
+    let text = text.replace("FIRST", &net);
+    let text = text.replace("at_most: 12s", "at_most: 40s");
     text.replace("every: 10ms", "every: 20ms\n        connection: new")
 }
 
@@ -110,14 +111,15 @@ fn acts(
     (Box::new(cut), Box::new(restore))
 }
 
-/// Kills the server that leads the stream, and lets it come back at the restore.
-async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
+/// Kills the server that leads the stream, and lets it come back at the restore. Writes have to recover `within` that.
+async fn lead_lost(replicas: u64, within: &str) -> (RunRecord, Written, Vec<u64>) {
     let cluster = Arc::new(Cluster::start().await);
     let place = cluster.make_stream(replicas).await;
     let (written, revived) = (Written::default(), Arc::default());
     let (cut, restore) = acts(&cluster, place, &revived);
     let reads = cluster.reads().await;
     let plan = plan_of(&cluster, place).replace("\ncut:", &format!("\n{}cut:", reads.look(READ)));
+    let plan = plan.replace("recover_within: 8s", &format!("recover_within: {within}"));
     let record = drill(&plan, &written, cut, restore).await;
     let list = cluster.others(place).list("FIREDRILL").await;
     (record, written, list)
@@ -125,7 +127,8 @@ async fn lead_lost(replicas: u64) -> (RunRecord, Written, Vec<u64>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_on_three_servers_loses_nothing_with_its_leader() {
-    let (record, written, list) = lead_lost(3).await;
+    // A follower waits for 4 to 9 s before it stands for election; where both stand at once, they do so again.
+    let (record, written, list) = lead_lost(3, "30s").await;
     holds_reads_beside_writes(&record);
     assert_eq!(record.verdict, Verdict::Pass, "{:#?}", record.reasons);
     let has: BTreeSet<u64> = list.iter().copied().collect();
@@ -140,7 +143,7 @@ async fn a_stream_on_three_servers_loses_nothing_with_its_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_on_the_lost_server_alone_takes_no_writes_and_loses_none() {
-    let (record, written, list) = lead_lost(1).await;
+    let (record, written, list) = lead_lost(1, "8s").await;
     let has: BTreeSet<u64> = list.iter().copied().collect();
     let said = ledger(&record);
     assert_eq!(written.with(Fate::Acknowledged).difference(&has).count(), 0);
