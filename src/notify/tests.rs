@@ -298,8 +298,10 @@ fn who_hangs_or_drips_loses_messages_of_its_own_and_of_no_other() {
     let inbox = Inbox::new();
     let hangs = Inbox::answering(|_, _| Answer::Hang);
     let drips = Inbox::answering(|_, _| Answer::Drip);
-    // A port that was free a moment ago refuses.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening: it refuses, and nobody else can have the port.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = closed.local_addr().unwrap();
     let urls = [inbox.url("/"), hangs.url("/"), drips.url("/"), format!("http://{gone}/")];
     let all = urls.each_ref().map(|url| to(NotifyKind::Slack, url));
     let told = tell(&all, &[NotifyEvent::Started, NotifyEvent::Verdict]);

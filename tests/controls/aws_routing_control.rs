@@ -194,11 +194,11 @@ async fn endpoints_that_hang_break_off_or_are_not_the_cluster_cost_little_time()
         r#"{"text":"{\"RoutingControlArn\":","status":200,"type":"application/json","length":500}"#,
     );
     let mut reach = cluster.reach();
-    reach.timeout = Duration::from_secs(5);
+    reach.timeout = Duration::from_secs(10);
     let control = control(settings(reach, &cluster.ports));
     let begun = Instant::now();
     let before = control.inspect().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(before.parts.len(), 3);
 }
 
@@ -235,7 +235,7 @@ async fn five_that_hang_are_given_up_in_the_time_of_one_call() {
     let cluster = cluster().await;
     (0..5).for_each(|place| cluster.fault(place, r#"{"silent":true}"#));
     let mut reach = cluster.reach();
-    reach.timeout = Duration::from_secs(1);
+    reach.timeout = Duration::from_secs(2);
     let control = control(settings(reach, &cluster.ports));
     let mut snapshot = ControlState::default();
     snapshot.parts.insert(
@@ -252,7 +252,7 @@ async fn five_that_hang_are_given_up_in_the_time_of_one_call() {
             0 => control.inspect().await.unwrap_err(),
             _ => control.restore(&snapshot).await.unwrap_err(),
         };
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
         assert!(error.what.contains("none of the cluster's endpoints answered"), "{error}");
     }
 }

@@ -128,7 +128,7 @@ pub async fn ask(
 
 /// Which addresses `server` gives for the app.
 pub async fn gives(server: SocketAddr) -> BTreeSet<IpAddr> {
-    ask(server, APP, RecordType::A).await.map(|(addresses, _)| addresses).unwrap_or_default()
+    ask(server, APP, RecordType::A).await.expect("it answers").0
 }
 
 /// The addresses of both datacenters.
@@ -259,6 +259,8 @@ pub struct Followed {
     pub clients: Duration,
     /// When the control said that it is in force.
     pub control: Duration,
+    /// When the call of the control had returned.
+    pub accepted: Duration,
 }
 
 /// Cuts and restores while clients go by the name, and says when it was so for whom.
@@ -271,10 +273,6 @@ pub async fn follow(
     visits.to(east(), Instant::now()).await;
     let snapshot = control.inspect().await.unwrap();
     let since = Instant::now();
-    let seen = async |server, given| {
-        within_bounds("it follows", async || gives(server).await.contains(&east()) == given).await;
-        since.elapsed()
-    };
     let in_force = async |cut| {
         within_bounds("the control says so", async || {
             let now = control.inspect().await.unwrap();
@@ -284,8 +282,12 @@ pub async fn follow(
         since.elapsed()
     };
     control.cut(order, &snapshot).await.unwrap();
-    let (at_authority, at_resolver, at_control) =
-        tokio::join!(seen(authority, false), seen(resolver, false), in_force(true));
+    let accepted = since.elapsed();
+    let (at_authority, at_resolver, at_control) = tokio::join!(
+        follows(authority, false, since),
+        follows(resolver, false, since),
+        in_force(true)
+    );
     // Whoever asked a moment before is on the way.
     visits.to(west(), Instant::now()).await;
     let last = visits.last(east()).unwrap().saturating_duration_since(since);
@@ -294,20 +296,18 @@ pub async fn follow(
         resolver: at_resolver,
         clients: last,
         control: at_control,
+        accepted,
     };
     let since = Instant::now();
-    let seen = async |server, given| {
-        within_bounds("it follows", async || gives(server).await.contains(&east()) == given).await;
-        since.elapsed()
-    };
     control.restore(&snapshot).await.unwrap();
+    let accepted = since.elapsed();
     let back = async || {
         within_bounds("the control says so", async || control.inspect().await.unwrap() == snapshot)
             .await;
         since.elapsed()
     };
     let (at_authority, at_resolver, at_control) =
-        tokio::join!(seen(authority, true), seen(resolver, true), back());
+        tokio::join!(follows(authority, true, since), follows(resolver, true, since), back());
     visits.to(east(), since).await;
     let first = visits.first(east(), since).unwrap().saturating_duration_since(since);
     (
@@ -317,15 +317,26 @@ pub async fn follow(
             resolver: at_resolver,
             clients: first,
             control: at_control,
+            accepted,
         },
     )
 }
 
+/// When `server` gives the cut datacenter, or gives it no more, counted from `since`. One that does not answer says neither.
+async fn follows(server: SocketAddr, given: bool, since: Instant) -> Duration {
+    within_bounds("it follows", async || {
+        let answer = ask(server, APP, RecordType::A).await;
+        answer.is_some_and(|(addresses, _)| addresses.contains(&east()) == given)
+    })
+    .await;
+    since.elapsed()
+}
+
 /// Holds that the authority came first, and everybody else within the TTL and what a resolver rounds.
 pub fn in_order(followed: Followed, ttl: Duration) {
-    let Followed { authority, resolver, clients, control } = followed;
-    let limit = ttl + Duration::from_secs(2);
-    assert!(authority < Duration::from_secs(1), "{followed:?}");
+    let Followed { authority, resolver, clients, control, accepted } = followed;
+    let limit = accepted + ttl + Duration::from_secs(2);
+    assert!(authority < accepted + Duration::from_secs(1), "{followed:?}");
     // Both are looked at every few milliseconds.
     assert!(authority <= resolver + Duration::from_millis(50), "{followed:?}");
     assert!(

@@ -67,7 +67,10 @@ impl World {
         std::fs::write(&file, config).unwrap();
         let server = Server::start("knotd", &["-c", file.to_str().unwrap()]);
         let world = World { directory, server, dns };
-        within_bounds("Knot answers", async || gives(dns).await.len() == 2).await;
+        within_bounds("Knot answers", async || {
+            ask(dns, APP, RecordType::A).await.is_some_and(|(addresses, _)| addresses.len() == 2)
+        })
+        .await;
         world
     }
 
@@ -346,10 +349,11 @@ async fn what_is_done_by_hand_puts_back_too() {
 async fn a_name_server_that_hangs_or_never_answers_is_given_up() {
     let world = World::start(60, "").await;
     let timeout = Duration::from_secs(1);
-    let control = control(DnsUpdateSettings { timeout, ..world.settings(app()) });
+    let control = world.control();
+    let impatient = self::control(DnsUpdateSettings { timeout, ..world.settings(app()) });
     let snapshot = control.inspect().await.unwrap();
     world.server.signal("-STOP").await;
-    contract::gives_up_within(&control, &drain(), Duration::from_secs(20)).await;
+    contract::gives_up_within(&impatient, &drain(), Duration::from_secs(20)).await;
     world.server.signal("-CONT").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     control.restore(&snapshot).await.unwrap();
@@ -404,15 +408,16 @@ async fn a_resolver_that_is_silent_confirms_no_cut_and_holds_up_no_restore() {
     let (ours, expected) = (snapshot.cuttable(&drain()), control.cut_state(&drain(), &snapshot));
     let resolvers = vec![Text::from(&*resolver.at.to_string())];
     let timeout = Duration::from_secs(1);
-    let control = self::control(DnsUpdateSettings { resolvers, timeout, ..world.settings(app()) });
+    let impatient =
+        self::control(DnsUpdateSettings { resolvers, timeout, ..world.settings(app()) });
     resolver.server.signal("-STOP").await;
     control.cut(&drain(), &snapshot).await.unwrap();
-    let now = control.inspect().await.unwrap();
+    let now = impatient.inspect().await.unwrap();
     assert!(!now.is_cut(&drain()), "{now:?}");
     assert_eq!(now.parts[&part()].passage, Passage::Open);
     assert_eq!(Reading::of(&now, &ours, &expected).cut, [part()], "but ours it is");
     control.restore(&ours).await.unwrap();
-    assert_eq!(control.inspect().await.unwrap(), snapshot);
-    let error = control.preflight().await.unwrap_err();
+    assert_eq!(impatient.inspect().await.unwrap(), snapshot);
+    let error = impatient.preflight().await.unwrap_err();
     assert!(error.what.contains("does not answer for app.drill.test A"), "{error}");
 }

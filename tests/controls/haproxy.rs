@@ -313,7 +313,7 @@ async fn mortals(asks: bool) -> (World, [Mortal; 2], Mortal) {
         match server {
             Some((name, at)) => format!("  server {name} {at} check"),
             None if asks && line == "backend app" => {
-                format!("{line}\n  option httpchk GET /\n  timeout check 200ms")
+                format!("{line}\n  option httpchk GET /\n  timeout check 1s")
             }
             None => line.to_owned(),
         }

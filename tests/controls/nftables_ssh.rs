@@ -94,7 +94,7 @@ async fn a_gateway_is_steered_through_ssh() {
 
     let mut download = networks.download(EAST).await;
     let ours = cut(&control, &order(Mode::Blackhole)).await;
-    assert_eq!(networks.ask(EAST).await, Asked::Hangs);
+    assert_eq!(networks.ask_briefly(EAST).await, Asked::Hangs);
     assert_eq!(networks.ask(WEST).await, Asked::by("west"));
     download.stalls().await;
     let [line] = &control.by_hand(&ours)[..] else { panic!("one host") };
@@ -123,7 +123,10 @@ async fn traffic_comes_back_though_the_drill_and_the_way_to_the_host_are_gone() 
 
     let link = networks.netns("ops");
     done(crate::netns::as_root("ip").args(["-n", &link, "link", "set", "eth0", "down"]));
-    within_bounds("traffic is back", async || networks.ask(EAST).await == Asked::by("east")).await;
+    within_bounds("traffic is back", async || {
+        networks.ask_briefly(EAST).await == Asked::by("east")
+    })
+    .await;
     let error = control.restore(&ours).await.unwrap_err();
     assert!(error.what.contains("ssh did not reach gw"), "{error}");
 }
@@ -153,7 +156,7 @@ async fn an_end_that_cannot_be_moved_on_holds_up_no_other() {
     .await;
     assert_eq!(control.inspect().await.unwrap().parts["gw/west"].passage, Passage::Closed);
     assert_eq!(networks.ask(EAST).await, Asked::by("east"));
-    assert_eq!(networks.ask(WEST).await, Asked::Hangs, "west's was moved on meanwhile");
+    assert_eq!(networks.ask_briefly(WEST).await, Asked::Hangs, "west's was moved on meanwhile");
     control.restore(&ours).await.unwrap();
 }
 

@@ -66,7 +66,10 @@ impl World {
             "rrsets": [set(APP, "A", ttl, &[(east().to_string(), false), (west().to_string(), false)])],
         });
         world.by_hand("POST", "", &zone).await;
-        within_bounds("PowerDNS has the zone", async || gives(dns).await.len() == 2).await;
+        within_bounds("PowerDNS has the zone", async || {
+            ask(dns, APP, RecordType::A).await.is_some_and(|(addresses, _)| addresses.len() == 2)
+        })
+        .await;
         world
     }
 
@@ -382,11 +385,12 @@ async fn what_is_done_by_hand_puts_back_too() {
 #[tokio::test]
 async fn a_powerdns_that_hangs_or_never_answers_is_given_up() {
     let world = World::start(60).await;
-    let control =
-        control(PowerdnsSettings { timeout: Duration::from_secs(1), ..world.settings(app()) });
+    let control = world.control();
+    let timeout = Duration::from_secs(1);
+    let impatient = self::control(PowerdnsSettings { timeout, ..world.settings(app()) });
     let snapshot = control.inspect().await.unwrap();
     world.server.signal("-STOP").await;
-    contract::gives_up_within(&control, &drain(), Duration::from_secs(20)).await;
+    contract::gives_up_within(&impatient, &drain(), Duration::from_secs(20)).await;
     world.server.signal("-CONT").await;
     control.cut(&drain(), &snapshot).await.unwrap();
     control.restore(&snapshot).await.unwrap();
@@ -429,20 +433,20 @@ async fn a_resolver_that_is_silent_confirms_no_cut_and_holds_up_no_restore() {
     let (world, resolver, control) = resolved(1).await;
     let snapshot = control.inspect().await.unwrap();
     let (ours, expected) = (snapshot.cuttable(&drain()), control.cut_state(&drain(), &snapshot));
-    let control = {
+    let impatient = {
         let resolvers = vec![Text::from(&*resolver.at.to_string())];
         let timeout = Duration::from_secs(1);
         self::control(PowerdnsSettings { resolvers, timeout, ..world.settings(app()) })
     };
     resolver.server.signal("-STOP").await;
     control.cut(&drain(), &snapshot).await.unwrap();
-    let now = control.inspect().await.unwrap();
+    let now = impatient.inspect().await.unwrap();
     assert!(!now.is_cut(&drain()), "{now:?}");
     assert_eq!(now.parts[&part()].passage, Passage::Open);
     assert_eq!(Reading::of(&now, &ours, &expected).cut, [part()], "but ours it is");
     control.restore(&ours).await.unwrap();
-    assert_eq!(control.inspect().await.unwrap(), snapshot);
-    let error = control.preflight().await.unwrap_err();
+    assert_eq!(impatient.inspect().await.unwrap(), snapshot);
+    let error = impatient.preflight().await.unwrap_err();
     assert!(error.what.contains("does not answer for app.drill.test A"), "{error}");
 }
 

@@ -227,7 +227,7 @@ fn haproxy(home: &Path, more: &[&str]) -> Child {
 
 /// Asks again every few milliseconds, since other processes send no notice; gives up in the end.
 pub async fn within_bounds(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         if done().await {
             return;
         }

@@ -1,10 +1,12 @@
 //! Drill and watchdog are both gone: what is left is a journal, and a person with it.
 
+use std::time::Duration;
+
 use firedrill::journal::{Opened, Record, line};
 
 use crate::home::{Home, kill};
 use crate::plans::{cut, endless};
-use crate::site::Site;
+use crate::site::{Site, until};
 
 /// A home with a journal of a cut that nobody restored.
 pub fn left() -> (Home, Site) {
@@ -14,6 +16,10 @@ pub fn left() -> (Home, Site) {
     kill("STOP", &watchdog);
     drill.signal("KILL");
     kill("KILL", &watchdog);
+    // A dying process holds its journal to the very end.
+    until("both are gone", Duration::from_secs(30), || {
+        home.run(&["status"]).stdout.contains("LEFT TRAFFIC CUT")
+    });
     assert!(!site.is_whole());
     (home, site)
 }

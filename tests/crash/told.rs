@@ -9,16 +9,19 @@ const SECRET: &str = "s3cr3t-path";
 
 /// A drill that is cut now, and where it tells of it.
 fn cut() -> (Home, Site, Inbox, Running) {
-    under_way(" observe: ")
+    under_way(" observe: ", "300ms")
 }
 
-/// The same in the stage that says `text`.
-fn under_way(text: &str) -> (Home, Site, Inbox, Running) {
+/// The same in the stage that says `text`, with such a baseline.
+fn under_way(text: &str, baseline: &str) -> (Home, Site, Inbox, Running) {
     let inbox = Inbox::new();
     let home = Home::new().with_env("HOOK", &inbox.url(&format!("/{SECRET}")));
     let site = Site::start(&home.root());
     let notify = "notify: { oncall: { webhook: { url: \"${env:HOOK}\" }, on: [] } }\n";
-    home.file("plan.yaml", endless(&site, "10m") + notify);
+    let baseline = format!("baseline: {baseline}");
+    let plan = endless(&site, "10m").replace("baseline: 300ms", &baseline) + notify;
+    assert!(plan.contains(&baseline));
+    home.file("plan.yaml", plan);
     let mut drill = Running::start(&home, &["run", "plan.yaml", "--yes"]);
     drill.until(text);
     (home, site, inbox, drill)
@@ -95,7 +98,7 @@ fn a_watchdog_that_dies_leaves_the_telling_to_its_drill() {
 
 #[test]
 fn a_drill_that_dies_before_its_cut_is_told_with_the_good_news() {
-    let (_home, site, inbox, drill) = under_way(" baseline: ");
+    let (_home, site, inbox, drill) = under_way(" baseline: ", "60s");
     drill.signal("STOP");
     drill.signal("KILL");
     let heard = inbox.until(|heard| !heard.is_empty());

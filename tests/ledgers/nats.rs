@@ -50,16 +50,30 @@ impl Nats {
         format!("nats://{}:{}", self.ip, self.port)
     }
 
-    /// What answers a request, by another way than firedrill's.
+    /// What answers a request, by another way than firedrill's. It is answered.
     pub fn ask(&self, subject: &str, with: &Value) -> Value {
-        self.request(subject, &with.to_string())
+        self.publish(subject, &with.to_string())
+    }
+
+    /// The same with a payload that need not be JSON.
+    fn publish(&self, subject: &str, payload: &str) -> Value {
+        let said = self.request(subject, payload, Duration::from_secs(30));
+        let said = said.unwrap_or_else(|| panic!("{subject} {payload} is not answered"));
+        let read = serde_json::from_slice(&said);
+        read.unwrap_or_else(|_| panic!("{subject}: {}", String::from_utf8_lossy(&said)))
+    }
+
+    /// The same where nobody may answer, or one who cannot: then nothing. For those who ask again.
+    pub fn try_ask(&self, subject: &str, with: &Value) -> Value {
+        self.request(subject, &with.to_string(), Duration::from_secs(1))
             .and_then(|said| serde_json::from_slice(&said).ok())
             .unwrap_or_default()
     }
 
-    fn request(&self, subject: &str, payload: &str) -> Option<Vec<u8>> {
+    /// What answers within the time, with its headers.
+    pub fn request(&self, subject: &str, payload: &str, patience: Duration) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect((self.ip, self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
         let length = payload.len();
         let sent = format!(
             "CONNECT {{\"verbose\":false,\"headers\":true,\"no_responders\":true}}\r\nSUB _INBOX.test 1\r\n\
@@ -80,17 +94,16 @@ impl Nats {
     }
 
     pub fn make_stream(&self, config: Value) -> Value {
-        let name = config["name"].as_str().unwrap().to_owned();
-        self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), &config)
+        self.ask(&create(&config), &config)
     }
 
     pub fn info(&self, stream: &str) -> Value {
-        self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({ "subjects_filter": ">" }))
+        self.ask(&about(stream), &json!({ "subjects_filter": ">" }))
     }
 
     /// The numbers of our records in the stream, one message asked after the other.
     pub async fn list(&self, stream: &str) -> Vec<u64> {
-        let info = self.answer(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await;
+        let info = self.answer(&about(stream), &json!({})).await;
         let mut records = Vec::new();
         for seq in 1..=info["state"]["last_seq"].as_u64().unwrap() {
             let get = format!("$JS.API.STREAM.MSG.GET.{stream}");
@@ -108,13 +121,23 @@ impl Nats {
     async fn answer(&self, subject: &str, with: &Value) -> Value {
         let mut said = Value::Null;
         until(&format!("{subject} {with} is answered"), || {
-            said = self.ask(subject, with);
+            said = self.try_ask(subject, with);
             let refused = &said["error"]["err_code"];
             said.is_object() && (refused.is_null() || *refused == NO_MESSAGE)
         })
         .await;
         said
     }
+}
+
+/// The subject at which the stream of this configuration is made.
+pub fn create(config: &Value) -> String {
+    format!("$JS.API.STREAM.CREATE.{}", config["name"].as_str().unwrap())
+}
+
+/// The subject at which a stream tells of itself.
+pub fn about(stream: &str) -> String {
+    format!("$JS.API.STREAM.INFO.{stream}")
 }
 
 pub fn run(arguments: &[String]) -> Process {
@@ -168,10 +191,10 @@ async fn what_is_written_is_read_back_and_removed_and_nothing_else() {
     assert_eq!(read.seen.iter().collect::<BTreeSet<u64>>(), acknowledged);
     assert_eq!((read.foreign, read.seen.more_than_once().count()), (1, 0));
     // Published again, as by a client that was not sure.
-    nats.request(OURS, "firedrill:test:chats:keep:5");
+    nats.publish(OURS, "firedrill:test:chats:keep:5");
     let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
     assert_eq!(read.seen.more_than_once().collect::<Vec<_>>(), [5]);
-    nats.request(OURS, "firedrill:test:chats:keep:x");
+    nats.publish(OURS, "firedrill:test:chats:keep:x");
     let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
     assert!(read.end.unwrap_err().contains("make no sense"));
     ledger.clean(LIMIT).await.unwrap();
@@ -191,7 +214,8 @@ async fn more_records_than_are_read_at_a_time_are_all_read() {
         sent += &format!("PUB {OURS} {}\r\n{key}\r\n", key.len());
     }
     stream.write_all(sent.as_bytes()).unwrap();
-    until("all are there", || nats.info("FIREDRILL")["state"]["messages"] == 2500).await;
+    let there = || nats.try_ask(&about("FIREDRILL"), &json!({}))["state"]["messages"] == 2500;
+    until("all are there", there).await;
     let read = ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT).await;
     assert_eq!((read.end, read.seen.len()), (Ok(()), 2500));
     // What it made itself it takes away.
@@ -310,7 +334,6 @@ async fn answering_first(first: &'static [u8]) -> u16 {
 async fn what_a_stream_drops_by_itself_is_told_and_not_taken_for_a_loss() {
     let nats = Nats::start(IPS[0], &["-js"]).await;
     let mut config = limits("LEDGER", 1);
-    config["max_msgs"] = json!(20);
     assert!(nats.make_stream(config.clone())["error"].is_null());
     let plan = plan(&plan_with(&settings(&[&nats], ", stream: LEDGER", "")));
     let (prober, written) = (prober(&plan), Written::default());
@@ -318,8 +341,11 @@ async fn what_a_stream_drops_by_itself_is_told_and_not_taken_for_a_loss() {
     ledger.begin(LIMIT).await.unwrap();
     let read = || ledger.read(Clock::start(), ReadStage::AfterFailover, LIMIT);
     write_while(prober, &written, written.until_more(Fate::Acknowledged, 10)).await;
+    let has = nats.list("LEDGER").await.len() as u64;
+    config["max_msgs"] = json!(has + 19);
+    assert!(nats.ask("$JS.API.STREAM.UPDATE.LEDGER", &config)["error"].is_null());
     let early = read().await;
-    assert_eq!((early.end, early.seen.len()), (Ok(()), nats.list("LEDGER").await.len() as u64));
+    assert_eq!((early.end, early.seen.len()), (Ok(()), has));
     for _ in 0..20 {
         nats.ask("firedrill.theirs", &json!("a record of somebody else's"));
     }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use firedrill::model::{Fate, ReadStage, RunRecord, Verdict};
 use futures_util::FutureExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::balancer::{Balancer, holds_reads_beside_writes};
-use super::nats::{IPS, Nats, limits, run, settings};
+use super::nats::{IPS, Nats, about, create, limits, run, settings};
 use super::outage::{Act, Process, Written, drill, ledger, plan_with, until};
 use super::ports::free_port;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Three servers that keep streams together, one a datacenter.
 struct Cluster {
@@ -35,17 +38,24 @@ impl Cluster {
         Cluster { servers: [a, b, c] }
     }
 
-    /// Makes the stream, as soon as there are enough servers, and gives the place of its leader.
-    async fn make_stream(&self, replicas: u64) -> usize {
+    /// Makes a stream, as soon as there are servers enough for it.
+    async fn made(&self, config: Value) {
         let first = &self.servers[0];
-        until("the stream is made", || {
-            first.make_stream(limits("FIREDRILL", replicas))["error"].is_null()
-                && !first.info("FIREDRILL")["state"].is_null()
+        let name = config["name"].as_str().unwrap();
+        until(name, || {
+            first.try_ask(&create(&config), &config)["error"].is_null()
+                && !first.try_ask(&about(name), &json!({}))["state"].is_null()
         })
         .await;
-        let leader = || first.info("FIREDRILL")["cluster"]["leader"].as_str().map(str::to_owned);
+    }
+
+    /// Makes the stream that is written to, as soon as there are enough servers, and gives the place of its leader.
+    async fn make_stream(&self, replicas: u64) -> usize {
+        self.made(limits("FIREDRILL", replicas)).await;
+        let info = || self.servers[0].try_ask(&about("FIREDRILL"), &json!({}));
+        let leader = || info()["cluster"]["leader"].as_str().map(str::to_owned);
         until("the stream has a leader and its followers are current", || {
-            let info = first.info("FIREDRILL");
+            let info = info();
             let followers = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
             followers.len() as u64 + 1 == replicas
                 && followers.iter().all(|it| it["current"] == true)
@@ -60,9 +70,14 @@ impl Cluster {
         let mut config = limits("LOOK", 3);
         config["subjects"] = json!(["look"]);
         config["allow_direct"] = json!(true);
+        self.made(config).await;
         let first = &self.servers[0];
-        assert!(first.make_stream(config)["error"].is_null());
-        until("it is kept", || first.ask("look", &json!("canary"))["seq"] == 1).await;
+        until("it is kept", || first.try_ask("look", &json!("canary"))["seq"].is_u64()).await;
+        for server in &self.servers {
+            let get = || server.request("$JS.API.DIRECT.GET.LOOK", "{\"seq\":1}", SECOND);
+            let has = || String::from_utf8_lossy(&get().unwrap_or_default()).contains("canary");
+            until("each of them has it", has).await;
+        }
         let servers = self.servers.each_ref().map(|it| format!("{}:{}", it.ip, it.port));
         Balancer::start(&servers, "option tcp-check\n  tcp-check expect string INFO").await
     }

@@ -317,6 +317,20 @@ pub fn lost_of_what_it_had(
     lost
 }
 
+/// Whatever was written after a write that is lost, and before another that is, is lost like them: a replica has the beginning
+/// of its primary's log and nothing behind it. Writes that overlap may be in either order.
+pub fn is_without_a_gap(lost: &BTreeSet<u64>, written: &Written) {
+    let all = written.samples();
+    let gone = || all.iter().filter(|sample| lost.contains(&sample.seq));
+    let first = gone().map(|sample| sample.done).min().unwrap();
+    let last = gone().map(|sample| sample.sent).max().unwrap();
+    let between = |sample: &&Sample| {
+        Fate::of(sample) == Fate::Acknowledged && sample.sent >= first && sample.done <= last
+    };
+    let kept = all.iter().filter(between).find(|sample| !lost.contains(&sample.seq));
+    assert!(kept.is_none(), "{kept:?} is not lost");
+}
+
 /// What became of the first ledger's records.
 pub fn ledger(record: &RunRecord) -> &LedgerRecord {
     ledger_of(record, 0)

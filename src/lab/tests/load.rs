@@ -14,7 +14,7 @@ use crate::proxy::Fault;
 async fn what_cannot_be_worked_on_waits_and_what_cannot_wait_is_refused() {
     let mut spec = spec(1000, 1);
     let talk = LabService {
-        takes: Duration::from_millis(400),
+        takes: Duration::from_millis(250),
         at_once: Some(1),
         queue: 1,
         ..BTreeMap::from([(EAST, 1), (WEST, 1)]).into()

@@ -71,9 +71,10 @@ async fn the_request_is_the_one_of_the_plan() {
 
 #[tokio::test]
 async fn a_closed_port_is_refused() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Bound and not listening: it refuses, and nobody else can have the port.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = closed.local_addr().unwrap();
     assert_eq!(outcome(&http_spec(&url(address))).await, bad(Reason::Refused));
 }
 

@@ -26,8 +26,11 @@ async fn a_half_close_is_passed_on_and_the_other_direction_stays_open() {
 
 #[tokio::test]
 async fn a_client_is_reset_at_once_when_the_target_refuses() {
-    let nobody = TcpListener::bind(any_port()).await.unwrap().local_addr().unwrap();
-    let proxy = Proxy::listen(&Gate::new(), any_port(), nobody.to_string()).await.unwrap();
+    // Bound and not listening: it refuses, and nobody else can have the port.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind(any_port()).unwrap();
+    let target = nobody.local_addr().unwrap().to_string();
+    let proxy = Proxy::listen(&Gate::new(), any_port(), target).await.unwrap();
     let mut client = TcpStream::connect(proxy.address()).await.unwrap();
     is_reset(&mut client).await;
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::double::{Provider, Reply, TOKEN, good, said, say, secret};
@@ -75,8 +75,10 @@ async fn what_may_not_be_asked_twice_is_asked_once() {
 
 #[tokio::test]
 async fn what_was_never_sent_is_asked_again_whatever_it_is() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let base = Text::from(&*format!("http://{gone}"));
+    // Bound and not listening: it refuses, and nobody else can have the port.
+    let gone = TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let base = Text::from(&*format!("http://{}", gone.local_addr().unwrap()));
     let reach = Reach { limit: Duration::from_secs(1), ..Reach::default() };
     let api = Api::new(&base, &reach).unwrap();
     let error = api.good(&Request::once(Method::POST, "/a")).await.unwrap_err();

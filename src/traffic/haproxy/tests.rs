@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::Haproxy;
 use crate::model::{
@@ -336,7 +336,10 @@ async fn sockets_that_cannot_be_reached_say_which_and_what_to_do() {
     let error = control(unix(&left_behind)).inspect().await.unwrap_err();
     assert!(error.what.contains("nothing listens there"), "{error}");
 
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    // Bound and not listening: it refuses, and nobody else can have the port.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = closed.local_addr().unwrap().to_string();
     let error = control(HaproxySocket::Tcp(Text::from(free.as_str()))).inspect().await.unwrap_err();
     assert!(error.what.contains(&free) && error.what.contains("nothing listens"), "{error}");
 }

@@ -265,6 +265,8 @@ async fn a_zone_that_aws_would_not_give_up_or_not_give_back_is_refused_in_words(
 #[tokio::test]
 async fn groups_and_load_balancers_that_are_not_there_are_told() {
     let moto = Moto::start().await;
+    // It loads what knows of load balancers at the first request.
+    elb(&moto, "DescribeTargetGroups", "");
     let error = control(&by_targets(moto.reach(), &[GROUP])).preflight().await.unwrap_err();
     assert!(error.what.contains("TargetGroupNotFound"), "{error}");
     assert!(error.hint.contains("see that what the plan names is there"), "{error}");

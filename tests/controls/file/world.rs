@@ -154,6 +154,8 @@ impl World {
         let kept: Arc<Mutex<Vec<Seen>>> = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_millis(4));
+            // After a pause of ours they do not all come at once.
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
                 let (at, seen) = (at.clone(), Arc::clone(&seen));

@@ -16,6 +16,8 @@ use crate::world::{web_server, within_bounds};
 
 /// Longer than an answer on loopback takes, and shorter than the second until a SYN is sent again.
 const SOON: Duration = Duration::from_millis(300);
+/// For what has to come.
+const PATIENT: Duration = Duration::from_secs(30);
 
 /// A daemon with a proxy before each of these servers; stopped on drop.
 struct Daemon {
@@ -85,8 +87,8 @@ fn own_address() -> String {
     format!("127.{}.{middle}.{low}:{port}", 64 + high % 64)
 }
 
-/// One request; `None` when no answer comes soon.
-async fn ask(at: SocketAddr) -> Option<io::Result<String>> {
+/// One request; `None` when no answer comes within the time.
+async fn ask(at: SocketAddr, within: Duration) -> Option<io::Result<String>> {
     let asked = async {
         let mut stream = TcpStream::connect(at).await?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
@@ -94,11 +96,11 @@ async fn ask(at: SocketAddr) -> Option<io::Result<String>> {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     };
-    timeout(SOON, asked).await.ok()
+    timeout(within, asked).await.ok()
 }
 
 async fn is_served(at: SocketAddr) -> bool {
-    matches!(ask(at).await, Some(Ok(answer)) if answer.contains("x-datacenter"))
+    matches!(ask(at, PATIENT).await, Some(Ok(answer)) if answer.contains("x-datacenter"))
 }
 
 /// A download under way.
@@ -113,7 +115,7 @@ async fn download(at: SocketAddr) -> TcpStream {
 async fn goes_on(stream: &mut TcpStream) -> Option<bool> {
     // What the kernel holds already is less than this.
     let mut bytes = vec![0; 4000];
-    timeout(Duration::from_secs(5), stream.read_exact(&mut bytes)).await.ok().map(|it| it.is_ok())
+    timeout(PATIENT, stream.read_exact(&mut bytes)).await.ok().map(|it| it.is_ok())
 }
 
 #[tokio::test]
@@ -134,7 +136,8 @@ async fn each_mode_looks_to_clients_as_it_is_called_and_the_other_datacenter_ser
         let snapshot = control.inspect().await.unwrap();
         control.cut(&order, &snapshot).await.unwrap();
         for at in &daemon.at[..2] {
-            match (mode, ask(*at).await) {
+            let within = if mode == Mode::Blackhole { SOON } else { PATIENT };
+            match (mode, ask(*at, within).await) {
                 (Mode::Blackhole, None) => {}
                 (Mode::Reset | Mode::Drain, Some(Err(error))) => {
                     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
