@@ -98,6 +98,8 @@ async fn converse(caller: TcpStream, guest: Guest, service: Arc<Service>) {
         async move { Ok::<_, Infallible>(obey(request, guest, &service).await) }
     });
     let mut http = http1::Builder::new();
+    // Who sent a whole request and closes his side has asked for it all the same, and may still listen, as `nc -N` does.
+    http.half_close(true);
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     tokio::select! {
         // A caller that breaks off is its own affair.

@@ -1,6 +1,7 @@
 //! Cuts through the API: they are in force when they are answered, and stay until they are opened.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -135,6 +136,27 @@ fn a_cut_that_was_asked_for_is_made_although_the_caller_went_away() {
     let cut = || daemon.done("GET", "/proxies/db/cut", "")["mode"] == "reset";
     while !cut() || std::net::TcpStream::connect(at).is_ok() {
         assert!(start.elapsed() < crate::daemon::PATIENCE, "it was never cut");
+    }
+    is_refused(at);
+}
+
+#[test]
+fn a_caller_that_says_no_more_is_answered() {
+    let (daemon, server) = (Daemon::start(), Server::start());
+    let at = daemon.proxy("db", &server);
+    let modes = [("blackhole", true), ("reset", true), ("blackhole", false), ("reset", false)];
+    for (mode, is_closed_at_once) in modes.repeat(10) {
+        let body = format!(r#"{{"mode":"{mode}"}}"#);
+        let head = "PUT /proxies/db/cut HTTP/1.1\r\nhost: x\r\nconnection: close";
+        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let mut caller = std::net::TcpStream::connect(daemon.address).unwrap();
+        caller.write_all(request.as_bytes()).unwrap();
+        if is_closed_at_once {
+            caller.shutdown(Shutdown::Write).unwrap();
+        }
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(mode), "{answer:?}");
     }
     is_refused(at);
 }
