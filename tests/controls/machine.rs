@@ -99,7 +99,7 @@ fn qemu(vm: &Path) -> Command {
     let own = vm.join("usr/bin").join(PROGRAM);
     // Before whoever runs the tests gives up and shows nothing of it.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "540"]);
+    command.args(["--kill-after=5", "1140"]);
     if !own.exists() {
         command.arg(PROGRAM);
         return command;
