@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::sync::watch;
 
 use super::ground::{Ground, confirm};
 use super::leash::Leash;
@@ -145,6 +146,9 @@ fn test(
             sampled: Box::new(|_| {}),
         };
         let quiet = args.quiet;
+        if !quiet {
+            tokio::spawn(say_that_it_stops(stop.why()));
+        }
         let tell = move |event: &_| {
             if !quiet {
                 output::say_lines(report::contract_event(event).trim_end());
@@ -157,6 +161,14 @@ fn test(
     leash.wait();
     drop(leases);
     Ok(record)
+}
+
+/// Says so at once: the call that is under way may take its time.
+async fn say_that_it_stops(mut why: watch::Receiver<Option<Why>>) {
+    let why = why.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    if let Some(why) = why {
+        output::say(format_args!("STOPPING: {}; traffic is being restored", why.text));
+    }
 }
 
 /// Keeps the record beside the journal, where there is one.

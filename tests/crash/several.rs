@@ -158,8 +158,9 @@ fn within(act: &str) -> (Home, Running) {
 
 #[test]
 fn a_signal_between_two_of_them_ends_the_test_with_nothing_cut() {
-    let (home, test) = within("restore");
+    let (home, mut test) = within("restore");
     test.signal("TERM");
+    test.until("STOPPING: SIGTERM was received; traffic is being restored");
     home.file("lan/go", "");
     let ended = test.end();
     ended.has(

@@ -252,7 +252,7 @@ fn envoys_word(server: Server) -> &'static str {
 fn own_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let port = 21_190 + NEXT.fetch_add(1, Ordering::Relaxed);
+    let port = 24_190 + NEXT.fetch_add(1, Ordering::Relaxed);
     format!("127.{}.{middle}.{low}:{port}", 64 + high % 64)
 }
 

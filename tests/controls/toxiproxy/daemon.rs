@@ -83,7 +83,7 @@ impl Drop for Daemon {
 fn own_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let port = 21_190 + NEXT.fetch_add(1, Ordering::Relaxed);
+    let port = 25_190 + NEXT.fetch_add(1, Ordering::Relaxed);
     format!("127.{}.{middle}.{low}:{port}", 64 + high % 64)
 }
 
