@@ -64,6 +64,15 @@ fn run(name: &str) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+/// Holds that dc-a gave about half of the answers before its cut, and none of them while it was cut.
+#[track_caller]
+fn gave_half(report: &str) {
+    let (_, said) = report.split_once("dc-a gave ").unwrap_or_else(|| panic!("{report}"));
+    let share: u32 = said.split(' ').next().unwrap().parse().unwrap();
+    // Each worker process of a balancer goes round on its own.
+    assert!((35..=65).contains(&share) && said.contains(" before, 0 % of "), "{report}");
+}
+
 #[test]
 fn a_datacenter_taken_out_of_haproxy_passes_and_everything_is_as_before() {
     let _alone = alone();
@@ -75,7 +84,7 @@ fn a_datacenter_taken_out_of_haproxy_passes_and_everything_is_as_before() {
         let (code, report, progress) = run(name);
         assert_eq!(code, Some(0), "{report}\n{progress}");
         assert!(report.starts_with("PASS"), "{report}");
-        assert!(report.contains("dc-a gave 5") && report.contains("0 % of"), "{report}");
+        gave_half(&report);
         assert_eq!(servers.admin_states(), before);
     }
 }
@@ -100,6 +109,6 @@ fn a_datacenter_taken_out_of_a_file_of_nginx_passes_and_the_file_is_as_before() 
     let (code, report, progress) = run("file");
     assert_eq!(code, Some(0), "{report}\n{progress}");
     assert!(report.starts_with("PASS"), "{report}");
-    assert!(report.contains("dc-a gave 5") && report.contains("0 % of"), "{report}");
+    gave_half(&report);
     assert_eq!(file(), before);
 }
