@@ -116,7 +116,7 @@ impl Site {
             false => ("true".to_owned(), "true".to_owned()),
         };
         let script = format!(
-            "#!/bin/sh\ncat >/dev/null\nmove() {{ sqlite3 {home}/zone.db \"UPDATE records SET content = '$1' WHERE type = 'A'\"; }}\n\
+            "#!/bin/sh\ncat >/dev/null\nmove() {{ sqlite3 -cmd '.timeout 5000' {home}/zone.db \"UPDATE records SET content = '$1' WHERE type = 'A'\"; }}\n\
              case $1 in\ncut) {kill}; move {b};;\nrestore) {start}; move {a};;\n\
              inspect)\n  passage=closed\n  [ \"$(dig +short -p {ZONE} @{zone} app.drill.test)\" = {a} ] && passage=open\n  \
              printf '{{\"parts\":{{\"app\":{{\"datacenter\":\"dc-a\",\"passage\":\"%s\"}}}}}}' $passage;;\nesac\n"

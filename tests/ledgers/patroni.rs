@@ -3,6 +3,7 @@
 //! A failover takes as long as the leader's lease, 10 s here, and the leader stays where it went.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -194,7 +195,7 @@ impl Cluster {
             .spawn()
             .expect("apt-get install etcd-server");
         let etcd = Process::new(etcd);
-        until("etcd answers", || std::net::TcpStream::connect(("127.0.0.1", client)).is_ok()).await;
+        until("etcd knows its version", || knows_its_version(client).unwrap_or(false)).await;
         let a = Member::new(a, client, before, synchronous);
         until("a leads", || a.leads()).await;
         let b = Member::new(b, client, None, synchronous);
@@ -241,6 +242,16 @@ impl Cluster {
             .replace("recover_within: 8s", "recover_within: 25s")
             .replace("at_most: 12s", "at_most: 40s")
     }
+}
+
+/// Whether the etcd at this port has decided on the version of its cluster. Until then Patroni ends with an exception.
+fn knows_its_version(client: u16) -> Option<bool> {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", client)).ok()?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).ok()?;
+    stream.write_all(b"GET /version HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.contains("\"etcdcluster\":\"3."))
 }
 
 /// The startup message of `reader`, who needs no password, and a query right behind it.
