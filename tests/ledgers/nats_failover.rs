@@ -42,7 +42,7 @@ impl Cluster {
     async fn made(&self, config: Value) {
         let first = &self.servers[0];
         let name = config["name"].as_str().unwrap();
-        until(name, || {
+        until(&format!("the stream {name} is made"), || {
             first.try_ask(&create(&config), &config)["error"].is_null()
                 && !first.try_ask(&about(name), &json!({}))["state"].is_null()
         })
